@@ -1,20 +1,20 @@
-"""The decision: what every release ships, from heads to slates and their explanation.
+"""The decision: code that every release packages, from heads to slates and their explanation.
 
 In reading order::
 
     candidates, features       rows of requests, and the matrix that a head reads
-    heads, examination         predictions of each task; how likely each position is looked at
-    maps, segmented_map        calibration maps, and those with effects of segments
-    conditions, constraints    tests on columns; what may not be ranked
+    heads, examination         predictions of each task; examination by position
+    maps, segmented_map        calibration maps, without and with effects of segments
+    conditions, constraints    tests on columns; candidates that may not be ranked
     utility, exploration       the sum that ranks; random draws by hash
     block, rules               the rules of a slate as arrays
-    slate, swaps, prices       slots filled greedily, and again where that falls short
-    decide                     all of it for every request
-    certificate, explain       which rules a slate meets, and why a candidate has its place
-    scoring                    a release's files loaded, and its scores
+    slate, swaps, prices       greedy filling of slots, and search where greedy slates fall short
+    decide                     the whole decision for every request
+    certificate, explain       which rules a slate meets, and why a candidate has its position
+    scoring                    loads a release's files and scores candidates
 
-With the policy models in ``contracts`` it needs numpy, pandas, lightgbm and pydantic alone, and imports
-modules of its own relatively.
+Apart from the policy models in ``contracts`` it needs only numpy, pandas, lightgbm and pydantic, and imports
+its own modules relatively.
 """
 
 __all__ = ["decide", "explain", "heads", "maps", "scoring", "utility"]

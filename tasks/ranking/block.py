@@ -1,4 +1,4 @@
-"""Requests as rectangles: what the slate kernel reads of candidates and rules."""
+"""Blocks of requests as rectangular arrays: candidates and rules as the slate kernel reads them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ class Cap:
 
 @dataclass(frozen=True)
 class Minimum:
-    """At least ``least`` slots for the marked candidates, if there are as many."""
+    """At least ``least`` slots for the marked candidates, if enough are available."""
 
     marked: Rectangle
     least: int
@@ -31,7 +31,7 @@ class Minimum:
 
 @dataclass(frozen=True)
 class Penalty:
-    """Utility units subtracted for each slot that a value already holds."""
+    """Utility units subtracted for each slot that already has the same value."""
 
     values: Values
     strength: float
@@ -39,14 +39,14 @@ class Penalty:
 
 @dataclass(frozen=True)
 class Fading:
-    """The share (1 - floor) x factor^k + floor of its utility that a value's k-th item keeps, from 0."""
+    """Share (1 - floor) x factor^k + floor of the utility of a value's k-th item, counted from 0."""
 
     values: Values
     factor: float
     floor: float
 
     def shares(self, repeats: Counts) -> npt.NDArray[np.float64]:
-        """Return what is kept where so many slots hold the value already.
+        """Return the shares for the given numbers of slots that already have the value.
 
         Examples
         --------
@@ -60,7 +60,7 @@ class Fading:
 class Draws:
     """The last ``slots`` slots are drawn from the ``marked`` candidates, by their random ``numbers``.
 
-    ``among`` : only from so many of the best ranked of them; None is all.
+    ``among`` : draw only from this many of the best ranked of them; None for all.
     """
 
     marked: Rectangle
@@ -73,7 +73,7 @@ class Draws:
 class Block:
     """Requests of similar size, each array of shape [requests, most candidates], best rank first.
 
-    ``valid`` marks where there is a candidate; ``tier`` is None where no tier is declared.
+    ``valid`` marks cells with a candidate; ``tier`` is None if no tier is declared.
     """
 
     valid: Rectangle
@@ -88,17 +88,17 @@ class Block:
 
     @property
     def has_rules(self) -> bool:
-        """Whether anything but the rank decides on who gets a slot."""
+        """Whether anything but the rank decides on the slots."""
         return bool(self.caps) or self._has_more_than_caps
 
     @property
     def only_cap(self) -> Cap | None:
-        """The one rule there is, where that is a cap."""
+        """The only rule, if it is a cap."""
         return self.caps[0] if len(self.caps) == 1 and not self._has_more_than_caps else None
 
     @property
     def swaps(self) -> bool:
-        """Whether candidates may be swapped to meet a rule: a cap may contend, and no tier goes first."""
+        """Whether candidates may be swapped to meet a rule: there are caps, and no tiers."""
         return bool(self.caps) and self.tier is None
 
     def count_undrawn(self, length: int) -> int:
@@ -124,7 +124,7 @@ def take_requests(block: Block, rows: Column) -> Block:
 
 
 def arrange(block: Block, order: Column) -> Block:
-    """Return the same requests with some candidates each, in an order of shape [requests, candidates].
+    """Return the same requests with reordered candidates; ``order`` has shape [requests, candidates].
 
     Examples
     --------

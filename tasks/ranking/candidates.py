@@ -1,7 +1,7 @@
-"""The frame of candidates: typed columns, offending rows named, candidate sets grouped by request.
+"""The frame of candidates: typed columns, errors that name rows, candidate sets by request.
 
-A candidate set is all rows of one request. Rows may come in any order; what depends on order uses
-``CandidateSets.order``: by request, inside it by item_id (strings by code point, integers by size).
+A candidate set is all rows of one request. Rows may come in any order; code that depends on order uses
+``CandidateSets.order``: by request, within it by item_id (strings by code point, integers by size).
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int16]
-"""Index of a row's context or drop in what is declared, -1 for none."""
+"""Index of a row's context or drop among the declared ones, -1 for none."""
 Series: TypeAlias = "pd.Series[Any]"  # subscripted for type checkers only
 
 _NUMERIC_OBJECTS = frozenset({"boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty"})
 
 
 def read_column(frame: pd.DataFrame, name: str, asked_by: str) -> Series:
-    """Return a column, or refuse the whole batch.
+    """Return a column; raise an error if it is missing or repeated.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def describe_rows(frame: pd.DataFrame, rows: Mask) -> str:
 
 
 def read_numbers(frame: pd.DataFrame, name: str, asked_by: str) -> Floats:
-    """Return a numeric or boolean column as float64; what is null is NaN.
+    """Return a numeric or boolean column as float64; null becomes NaN.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def factorize(values: Series, name: str) -> tuple[Integers, npt.NDArray[np.objec
     (array([ 0, -1,  0]), array(['tea'], dtype=object))
     """
     try:
-        codes, distinct = values.array.factorize()  # of a Series pandas would make an index of its values
+        codes, distinct = values.array.factorize()  # a Series would build an index of its values
     except TypeError as error:
         raise DataError(f"Column '{name}' holds values that cannot be compared: {error}.") from error
     return np.asarray(codes, np.int64), np.asarray(distinct, np.object_)
@@ -140,13 +140,13 @@ def read_prediction(candidates: pd.DataFrame, predictions: Mapping[str, npt.Arra
 
 @dataclass(frozen=True)
 class CandidateSets:
-    """Which rows belong together, made once and shared by every policy that decides on them.
+    """Rows grouped by request, built once and shared by every policy that decides on them.
 
     Attributes
     ----------
     request : code of each row's request, ``0..len(request_ids) - 1``, shape [rows].
     request_ids : the distinct requests by first appearance.
-    order : rows sorted by request code, inside it by item_id, shape [rows].
+    order : rows sorted by request code, then by item_id, shape [rows].
     """
 
     request: Integers

@@ -1,17 +1,17 @@
-"""The certificate of every slate: which rules it meets, and why it falls short of the others.
+"""The certificate of every slate: the rules that it meets, and why it falls short of the others.
 
-Read off the slate as it stands, not off the kernel that made it. Rules stand in the order in which they claim
-slots (``slate.py``)::
+It is computed from the finished slate, independently of the kernel. Rules are listed in the order in which
+they claim slots (``slate.py``)::
 
-    max_per, max_where        never give way; what a full one keeps out is counted below
-    required_first            give way in this order, each to all that stand above it
+    max_per, max_where        are never broken; candidates excluded by a full cap are counted below
+    required_first            may fall short, each in favour of all rules above it
     min_where_if_available
     exploration               slots that were drawn
     length
 
-Of the candidates that would help a rule, ``available`` were left by constraints and floors and ``dropped``
-were not. Those that are available and got no slot were kept out by full caps, or by the length where the
-slate is full; who is kept out by two rules counts for both.
+``available`` counts the candidates for a rule that passed constraints and floors, ``dropped`` the others.
+Available candidates without a slot were excluded by full caps, or by the length if the slate is full; a
+candidate excluded by two rules counts for both.
 """
 
 import json
@@ -37,7 +37,7 @@ _COUNTS = (WANTED, GOT, AVAILABLE)
 
 @dataclass(frozen=True)
 class DecidedSlates:
-    """The rules of one slate policy with the requests that it decides on, shape [requests]."""
+    """The rules of one slate policy with the requests that it applies to, shape [requests]."""
 
     rules: SlateColumns
     among: Mask
@@ -45,16 +45,16 @@ class DecidedSlates:
 
 @dataclass(frozen=True)
 class RuleCounts:
-    """What one rule asked of each request and got, arrays of shape [requests].
+    """Requirement and result of one rule for each request, arrays of shape [requests].
 
     Attributes
     ----------
-    decides : where the rule is one of the request's slate policy.
-    wanted : slots asked for; of a cap the most allowed.
-    got : slots that meet it; of a cap the most that one value holds.
-    available : candidates left by constraints that meet it; of a cap those that it counts.
-    dropped : candidates that would meet it and were dropped.
-    kept_out : rule -> available candidates without a slot that it keeps out.
+    decides : whether the rule is in the request's slate policy.
+    wanted : required slots; for a cap, the maximum.
+    got : slots that meet the rule; for a cap, the most slots of one value.
+    available : candidates that passed constraints and meet the rule; for a cap, those that it counts.
+    dropped : dropped candidates that would meet the rule.
+    kept_out : rule -> available candidates without a slot that this rule excludes.
     at_most : whether the rule is a cap.
     """
 
@@ -69,21 +69,21 @@ class RuleCounts:
 
     @cached_property
     def unmet(self) -> Mask:
-        """The requests whose slate falls short of it."""
+        """The requests whose slate falls short of the rule."""
         short = self.got > self.wanted if self.at_most else self.got < self.wanted
         return self.decides & short
 
 
 @dataclass(frozen=True)
 class Certificates:
-    """What was asked of every request's slate, rule by rule, in the order in which rules claim slots."""
+    """The rules of every request's slate with their results, in the order in which rules claim slots."""
 
     request_ids: npt.NDArray[np.object_]
     rules: tuple[RuleCounts, ...]
 
     @property
     def unmet(self) -> pd.DataFrame:
-        """request_id, requirement, wanted, got, available; a row for each rule that fell short."""
+        """request_id, requirement, wanted, got, available; one row per unmet rule."""
         parts = [
             pd.DataFrame(
                 {
@@ -97,7 +97,7 @@ class Certificates:
         return pd.concat(parts, ignore_index=True)
 
     def describe(self, request: int) -> list[dict[str, object]]:
-        """Return what one request's slate falls short of, by its code: plain JSON, in order."""
+        """Return the unmet rules of one request, by its code: plain JSON, in order."""
         return [
             {
                 "rule": rule.name,
@@ -111,7 +111,7 @@ class Certificates:
         ]
 
     def texts(self) -> npt.NDArray[np.object_]:
-        """Return each request's certificate as JSON: the names met, and what is known of the others."""
+        """Return each request's certificate as JSON: names of met rules, and details of the others."""
         texts = np.empty(len(self.request_ids), dtype=object)
         if not len(texts):
             return texts
@@ -139,14 +139,14 @@ def certify(
     position: npt.NDArray[np.int32],
     drawn: Mask,
 ) -> Certificates:
-    """Hold every slate against the rules of its policy.
+    """Check every slate with the rules of its policy.
 
     Parameters
     ----------
-    slates : each policy's rules, and the requests that it decides on.
-    kept : [rows] the candidates that constraints and floors left.
-    position : [rows] slot from 1; 0 for what is off the slate.
-    drawn : [rows] whom exploration drew.
+    slates : each policy's rules, and the requests that it applies to.
+    kept : [rows] candidates that passed constraints and floors.
+    position : [rows] slot from 1; 0 for candidates off the slate.
+    drawn : [rows] candidates that exploration drew.
 
     Examples
     --------
@@ -165,7 +165,7 @@ def certify(
 
 @dataclass(frozen=True)
 class _CandidateRows:
-    """All candidates: whose they are, which were left, have a slot, were drawn; shape [rows]."""
+    """All candidates: their sets, and whether they passed, have a slot, or were drawn; shape [rows]."""
 
     sets: CandidateSets
     kept: Mask
@@ -204,7 +204,7 @@ class _CandidateRows:
             )
 
     def _held(self, values: npt.NDArray[np.int32]) -> Integers:
-        """Count the slots of each row's request that hold its value, shape [rows]."""
+        """Count the slots of each row's request with the row's value, shape [rows]."""
         key = self.sets.request * (int(values.max(initial=0)) + 2) + values + 1
         codes, distinct = pd.factorize(key)
         return np.bincount(codes[self.placed], minlength=len(distinct))[codes]

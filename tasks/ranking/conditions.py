@@ -1,7 +1,7 @@
-"""Does a column's value meet a condition? Three answers: yes, no, and not known.
+"""Evaluates conditions on a column's values, with three results: true, false and unknown.
 
-A comparison across kinds (text "true" with a boolean) would silently hold for nobody, so it refuses
-the batch. 0 and 1 stand for false and true.
+A comparison across types (text "true" with a boolean) would silently be false for all rows, so it raises an
+error. 0 and 1 are accepted for false and true.
 """
 
 import operator
@@ -30,7 +30,7 @@ _COMPARED = {*_ORDERED, "booleans", "text"}
 
 
 def evaluate_condition(frame: pd.DataFrame, condition: Condition, asked_by: str) -> tuple[Mask, Mask]:
-    """Return where a condition holds and where its column is known, each of shape [rows].
+    """Return where a condition is true and where its column is known, each of shape [rows].
 
     Examples
     --------
@@ -40,7 +40,7 @@ def evaluate_condition(frame: pd.DataFrame, condition: Condition, asked_by: str)
     """
     if condition.above is not None:
         values = read_numbers(frame, condition.column, asked_by)
-        return values > condition.above, ~np.isnan(values)  # NaN compares false both ways
+        return values > condition.above, ~np.isnan(values)  # comparisons with NaN are false
     if condition.below is not None:
         values = read_numbers(frame, condition.column, asked_by)
         return values < condition.below, ~np.isnan(values)
@@ -52,7 +52,7 @@ def evaluate_condition(frame: pd.DataFrame, condition: Condition, asked_by: str)
 
 
 def _compare(frame: pd.DataFrame, condition: Condition, other: str, asked_by: str) -> tuple[Mask, Mask]:
-    """Compare two columns row by row; a row is known where both have a value."""
+    """Compare two columns row by row; a row is known if both have a value."""
     pair = [_drop_categories(read_column(frame, name, asked_by)) for name in (condition.column, other)]
     known = (pair[0].notna() & pair[1].notna()).to_numpy(dtype=np.bool_)
     kinds = {_kind_of_column(values) for values in pair if not values.isna().all()}
@@ -76,7 +76,7 @@ def _compare(frame: pd.DataFrame, condition: Condition, other: str, asked_by: st
 def _is_in_set(
     frame: pd.DataFrame, condition: Condition, set_column: str, asked_by: str
 ) -> tuple[Mask, Mask]:
-    """Return where a list has a value; a null list and a null value are unknown, an empty list has none."""
+    """Return where a list contains a value; a null list or value is unknown, an empty list has none."""
     sets = read_column(frame, set_column, asked_by).reset_index(drop=True)
     values: Series = pd.Series([condition.contains] * len(frame), dtype=object)
     if condition.contains is None:
@@ -102,7 +102,7 @@ def _is_in_set(
 
 
 def _as_times(values: Series, asked_by: str) -> Series:
-    """Return instants in UTC; a caller sends them as text, and one without a zone is UTC."""
+    """Parse text as instants in UTC; text without a zone is taken as UTC."""
     try:
         return pd.to_datetime(values, utc=True, format="ISO8601").dt.tz_localize(None)
     except (ValueError, TypeError):
@@ -113,7 +113,7 @@ def _as_times(values: Series, asked_by: str) -> Series:
 
 
 def meets_all(candidates: pd.DataFrame, when: Mapping[str, tuple[Scalar, ...]], asked_by: str) -> Mask:
-    """Return where every column has one of its values, shape [rows].
+    """Return where every column has one of its listed values, shape [rows].
 
     Examples
     --------
@@ -140,7 +140,7 @@ def read_flag(frame: pd.DataFrame, name: str, asked_by: str) -> tuple[Mask, Mask
 def encode_groups(
     frame: pd.DataFrame, name: str, asked_by: str
 ) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    """Return a code from 0 per value of a column; the unknown ones are one group, shape [rows].
+    """Return a code from 0 per value of a column; unknown values form one group, shape [rows].
 
     Examples
     --------
@@ -156,7 +156,7 @@ def _is_one_of(
 ) -> tuple[Mask, Mask]:
     values = _drop_categories(read_column(frame, name, asked_by))
     matched = _match_operands(values, operands, asked_by)
-    if len(values) and values.dtype == np.bool_:  # of numpy: nothing in it is unknown
+    if len(values) and values.dtype == np.bool_:  # a numpy boolean column has no unknown values
         truths, holds = values.to_numpy(), np.zeros(len(values), dtype=np.bool_)
         for operand in matched:
             holds |= truths == operand

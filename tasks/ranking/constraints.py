@@ -1,11 +1,11 @@
-"""What may not be ranked: hard constraints, unknown values, relevance floors, in this order.
+"""Excludes candidates from ranking: by hard constraints, unknown values and relevance floors, in this order.
 
-The first reason in that order names the drop; within a kind, hard constraints count in declared
-order, the others by name. A hard constraint fails closed: an unknown value drops the candidate, a
-missing column refuses the batch.
+The first reason in that order is reported; within a kind, hard constraints follow declared order, the others
+their names. A hard constraint fails closed: an unknown value drops the candidate, and a missing column raises
+an error.
 
-A floor ``{quantile: q}`` spares, within each request, all but the lowest share q of the candidates
-that hard constraints and unknown values left: floor(q x n) are below it, ties are spared.
+A floor ``{quantile: q}`` drops, within each request, the lowest share q of the candidates that passed hard
+constraints and unknown values: floor(q x n) candidates, without ties at the threshold.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,9 +26,9 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Drops:
-    """Why each candidate is out: an index into ``reasons``, -1 for those that stay.
+    """Drop reason of each candidate: an index into ``reasons``, -1 for candidates that are kept.
 
-    ``violations``: each hard constraint with the rows that it drops, and those of them for want of a value.
+    ``violations``: each hard constraint with the rows that it drops, and those dropped for an unknown value.
     """
 
     codes: Codes
@@ -37,12 +37,12 @@ class Drops:
 
     @property
     def kept(self) -> Mask:
-        """The candidates that stay, shape [rows]."""
+        """The candidates that are not dropped, shape [rows]."""
         return self.codes < 0
 
 
 def unknown_value_reason(name: str) -> str:
-    """Name the drop of a candidate whose value column is null.
+    """Return the drop reason of a candidate whose value column is null.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def unknown_value_reason(name: str) -> str:
 
 
 def relevance_floor_reason(task: str) -> str:
-    """Name the drop of a candidate that a task's floor excludes.
+    """Return the drop reason of a candidate below a task's floor.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def find_drops(
     valued: Utilities,
     sets: CandidateSets,
 ) -> Drops:
-    """Find which candidates are out, and the first reason of each.
+    """Find the dropped candidates, and the first reason of each.
 
     Examples
     --------
@@ -107,9 +107,9 @@ def find_drops(
 def iterate_violations(
     candidates: pd.DataFrame, policy: UtilitySpec, context: Codes
 ) -> Iterator[tuple[HardConstraint, Mask, Mask]]:
-    """Yield each hard constraint with the rows that it drops, and those that it drops for want of a value.
+    """Yield each hard constraint with the rows that it drops, and those dropped for an unknown value.
 
-    Those of the base hold everywhere, those of a context in its own rows.
+    Base constraints apply to all rows, constraints of a context to its own rows.
 
     Examples
     --------
@@ -136,7 +136,7 @@ def iterate_violations(
 
 
 def find_violations(candidates: pd.DataFrame, constraint: HardConstraint) -> tuple[Mask, Mask]:
-    """Return where a hard constraint drops and where it does so for want of a value, each shape [rows].
+    """Return where a hard constraint drops rows, and where because of an unknown value, each of shape [rows].
 
     Examples
     --------

@@ -1,8 +1,7 @@
-"""Predictions to a decision: utility, drops, rank and slate of every request, by the one kernel.
+"""From predictions to a decision: utility, drops, rank and slate of every request, in one kernel.
 
-Batch scoring, simulation, shadow and serving call ``decide``; whoever decides on one set of candidates
-many times passes its ``CandidateSets``. The order of the rows never matters: ties go to the lesser
-item_id.
+Batch scoring, simulation, shadow and serving call ``decide``; callers that decide on one set of candidates
+many times pass its ``CandidateSets``. The order of rows does not matter: ties are broken by item_id.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -50,26 +49,26 @@ from .slate import Slates, fill_slates
 from .utility import Utilities, compute_utilities
 
 BLOCK_CELLS = 1 << 17
-"""Cells of one block: small enough for the processor's cache (``benchmarks/slates.py``)."""
+"""Cells of one block, small enough for the processor's cache (``benchmarks/slates.py``)."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided on each candidate, in the order of the input's rows.
+    """The decision on each candidate, in the order of the input rows.
 
     Attributes
     ----------
-    keys : request_id and item_id, each one a candidate.
+    keys : request_id and item_id of each candidate.
     valued : utility, its contributions and the context.
-    drops : why candidates are out.
-    tier : what ranks before utility, the least first; None where the policy has no tiers.
-    boost : what exposure adds to the utility for the rank; None where the slate policy has no target.
-    rank : from 1 within the request, by tier, utility and boost, item_id; 0 for what was dropped.
-    slate_position : slot from 1; 0 for what is off the slate.
-    drawn_from : of how many candidates exploration drew it; 0 for what it did not draw.
+    drops : drop reasons.
+    tier : ranks before utility, smallest first; None if the policy has no tiers.
+    boost : added to the utility for ranking by exposure targets; None if the slate policy has no target.
+    rank : from 1 within the request, by tier, utility and boost, item_id; 0 for dropped candidates.
+    slate_position : slot from 1; 0 for candidates off the slate.
+    drawn_from : number of candidates from which exploration drew it; 0 if it was not drawn.
     drawable : whether exploration could have drawn it.
     sets : the candidates by request.
-    slates : the rules of each slate policy and the requests that it decided on.
+    slates : the rules of each slate policy and the requests that it applies to.
     """
 
     keys: Mapping[str, pd.api.extensions.ExtensionArray]
@@ -97,12 +96,12 @@ class Decision:
 
     @property
     def contributions(self) -> Mapping[str, Floats]:
-        """Term -> its part of the utility, shape [rows]."""
+        """Term -> its contribution to the utility, shape [rows]."""
         return self.valued.contributions
 
     @cached_property
     def certificates(self) -> Certificates:
-        """Which rules each slate meets, and why it falls short of the others."""
+        """The rules that each slate meets, and why it falls short of the others."""
         return certify(
             self.slates,
             self.sets,
@@ -112,7 +111,7 @@ class Decision:
         )
 
     def refill(self, rules: SlateColumns) -> Values:
-        """Return the slots from 1 that other rules would give, 0 off the slate, shape [rows]."""
+        """Return the slots from 1 under other rules, 0 off the slate, shape [rows]."""
         position = np.zeros(len(self.rank), dtype=np.int32)
         for ordered, valid in _iterate_best_first(self.sets, self.drops.kept, self.score, self.tier):
             block = rules.block(ordered, valid, self.score, self.tier)
@@ -136,7 +135,7 @@ class Decision:
     def frame(self) -> pd.DataFrame:
         """The decision as columns of ``columns.py``; null where there is no rank, slot, drop or context.
 
-        With propensities and what was drawable where the slate policy draws some slots, and the factors of
+        It includes propensities and drawable rows if the slate policy draws slots, and the factors of
         perturbed weights.
         """
         return pd.DataFrame(self.columns)
@@ -160,7 +159,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class _Placements:
-    """Where candidates stand, each of shape [rows]; written block by block."""
+    """Ranks and slots of candidates, each of shape [rows]; written block by block."""
 
     rank: Values
     position: Values
@@ -169,7 +168,7 @@ class _Placements:
 
     @classmethod
     def none(cls, size: int) -> "_Placements":
-        """Return the placements of candidates of which none has a place."""
+        """Return placements in which no candidate has a slot."""
         rank, position, drawn_from = np.zeros((3, size), dtype=np.int32)
         return cls(rank, position, drawn_from, np.zeros(size, dtype=np.bool_))
 
@@ -180,7 +179,7 @@ class _Placements:
         utility: Floats,
         tier: Values | None,
     ) -> None:
-        """Fill the slates of blocks of requests, whose rows come best first."""
+        """Fill the slates of blocks of requests, whose rows are sorted best first."""
         for ordered, valid in rectangles:
             self._write(ordered, valid, fill_slates(rules.block(ordered, valid, utility, tier), rules.length))
 
@@ -205,14 +204,14 @@ def decide(
 
     Parameters
     ----------
-    candidates : one row a candidate: request_id, item_id and the columns that the policies read.
-    predictions : ``p_<task>`` or ``v_<task>`` -> one number a candidate, calibrated and joint.
-    sets : the grouping of these candidates, where it is already known.
+    candidates : one row per candidate: request_id, item_id and the columns that the policies read.
+    predictions : ``p_<task>`` or ``v_<task>`` -> one number per candidate, calibrated and joint.
+    sets : the grouping of these candidates, if it is already computed.
 
     Raises
     ------
     DataError
-        A column or prediction is missing, of another kind or not finite, or a key is null or repeated.
+        A column or prediction is missing, of the wrong type or not finite, or a key is null or repeated.
 
     Examples
     --------
@@ -256,11 +255,11 @@ def _boosted(utility: Floats, boost: Floats | None) -> Floats:
 
 
 def find_boost(candidates: pd.DataFrame, slate: SlateSpec) -> Floats | None:
-    """Return what exposure adds to each candidate's utility, shape [rows]; None without a target.
+    """Return the exposure boost of each candidate's utility, shape [rows]; None without a target.
 
-    It is added, not multiplied: a negative utility would fall by a factor above 1, and the orders that bring
-    most utility under a bound on the exposure of groups are those by utility + the bound's price, the dual
-    variable of the linear program of Singh and Joachims (2018).
+    It is added, not multiplied, because a factor above 1 would lower a negative utility. The orders with the
+    greatest utility under a bound on the exposure of groups are those by utility plus the bound's price, the
+    dual variable of the linear program of Singh and Joachims (2018).
 
     Examples
     --------
@@ -287,7 +286,7 @@ def _slate_in_context(index: int, utility: UtilitySpec, slate: SlateSpec) -> Sla
 def _slates_by_request(
     candidates: pd.DataFrame, context: Codes, utility: UtilitySpec, slate: SlateSpec, sets: CandidateSets
 ) -> list[tuple[SlateSpec, Mask]]:
-    """Return each slate policy with the requests that it decides on."""
+    """Return each slate policy with the requests that it applies to."""
     own = [index for index, declared in enumerate(utility.contexts) if declared.slate is not None]
     if not own:
         return [(slate, np.ones(len(sets), dtype=np.bool_))]
@@ -333,13 +332,13 @@ def combine_tiers(
 def _iterate_best_first(
     sets: CandidateSets, kept: Mask, utility: Floats, tier: Values | None
 ) -> Iterator[tuple[Integers, Mask]]:
-    """Yield rectangles of rows, a request's best first; what is not valid repeats a row."""
+    """Yield rectangles of rows, each request's best first; invalid cells repeat a row."""
     for rows, valid in _iterate_blocks(sets, kept):
         yield _sort_best_first(rows, valid, utility, tier), valid
 
 
 def _iterate_blocks(sets: CandidateSets, kept: Mask) -> Iterator[tuple[Integers, Mask]]:
-    """Yield rectangles of rows, requests of similar size together; what is not valid repeats a row."""
+    """Yield rectangles of rows, requests of similar size together; invalid cells repeat a row."""
     rows, starts, counts = sets.ragged(kept)
     by_size = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
     first = 0
@@ -355,7 +354,7 @@ def _iterate_blocks(sets: CandidateSets, kept: Mask) -> Iterator[tuple[Integers,
 
 
 def _sort_best_first(rows: Integers, valid: Mask, utility: Floats, tier: Values | None) -> Integers:
-    """Order each request's rows by tier, utility and item_id (in which they come); invalid cells last."""
+    """Order each request's rows by tier, utility and item_id (the input order); invalid cells last."""
     order = np.argsort(np.where(valid, -utility[rows], np.inf), axis=1, kind="stable")
     if tier is not None:
         worst = np.iinfo(tier.dtype).max

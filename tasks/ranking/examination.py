@@ -4,8 +4,8 @@
 
     P(outcome | item at position k)  =  examination(k)  x  P(outcome | examined)
 
-Outcomes determine a curve up to a factor, so only ratios are used: `Examination.relative` is what a
-probability at the reference position is multiplied by at another one. Beyond the curve its last value holds.
+Outcomes determine a curve up to a factor, so only ratios are used: `Examination.relative` is the factor from
+the probability at the reference position to another position. Beyond the curve its last value applies.
 """
 
 from collections.abc import Mapping
@@ -18,33 +18,33 @@ import numpy.typing as npt
 from .candidates import Floats
 
 FILE: Final = "examination.json"
-"""The curve's file in its registered part and in a release."""
+"""The curve's file in its registered component and in a release."""
 
 MOST: Final = 1 - 1e-9
-"""Greatest probability at a position that is examined more than the reference."""
+"""Greatest probability at a position that is examined more often than the reference."""
 
 
 @dataclass(frozen=True)
 class Examination:
-    """A curve by position and the position that probabilities refer to.
+    """A curve by position and the reference position of probabilities.
 
     Attributes
     ----------
-    by_position : probability of being examined, up to a factor; above 0, the first is that of position 1.
-    reference : from 1.
+    by_position : probability of examination up to a factor, above 0; the first is position 1.
+    reference : the reference position, from 1.
     """
 
     by_position: tuple[float, ...]
     reference: int = 1
 
     def at(self, positions: npt.ArrayLike) -> Floats:
-        """Return the curve at positions, shape [rows]; NaN where there is no position."""
+        """Return the curve at positions, shape [rows]; NaN for a missing position."""
         place = np.asarray(positions, dtype=np.float64)
         index = np.clip(np.nan_to_num(place, nan=1.0).astype(np.int64) - 1, 0, len(self.by_position) - 1)
         return np.where(np.isnan(place), np.nan, np.asarray(self.by_position)[index])
 
     def relative(self, positions: npt.ArrayLike) -> Floats:
-        """Return the curve at positions over that at the reference, shape [rows]; NaN without a position.
+        """Return the curve at positions relative to the reference, shape [rows]; NaN without a position.
 
         Examples
         --------
@@ -59,5 +59,5 @@ class Examination:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Examination":
-        """Read what ``to_json`` wrote; what else is there is left alone."""
+        """Read the output of ``to_json``; other keys are ignored."""
         return cls(tuple(content["by_position"]), int(content["reference"]))

@@ -1,8 +1,8 @@
-"""Why a request was ranked as it was: each candidate's components, what dropped it, what moved it.
+"""Explains the ranking of a request: each candidate's components, drop reasons, and rules that moved it.
 
-A candidate's own place is its rank, if the slate is that long. Where its slot differs, the slate rules
-without any one of which it would differ are named; where several rules would each have moved it alike,
-those that move it alone. Both are found by filling the slate again with the same kernel.
+A candidate's natural position is its rank, if the slate is that long. If its slot differs, the explanation
+names the slate rules without any one of which the slot would change; if several rules would each have moved
+it, those that move it alone. Both are found by filling the slate again with the same kernel.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,10 +53,10 @@ class Component:
 
     Attributes
     ----------
-    head : the task that the prediction is of, None where a column counts by itself.
-    prediction : of the head, NaN without one.
+    head : the predicted task, None if the term is a column by itself.
+    prediction : prediction of the head, NaN without a head.
     times : index of the value column in the explanation's ``value_columns``, -1 for none.
-    value : what the value column holds, at most the cap; NaN without one.
+    value : value of the value column, at most the cap; NaN without one.
     """
 
     head: Sequence[str | None]
@@ -74,13 +74,13 @@ class Explanation:
     Attributes
     ----------
     decision : the decision on the request's candidates.
-    order : their places, best first: by rank, then those without one, by item_id.
-    tier : the tier that ranks before utility, from 1, the best; None where the policy has none.
-    constraints : every constraint that acted on each, ``name`` or ``name (unknown)``, joined by commas.
-    moved_by : the slate rules that moved each, joined by commas.
+    order : row indices, best first: by rank, then candidates without a rank, by item_id.
+    tier : the tier that ranks before utility, from 1, the best; None if the policy has none.
+    constraints : every constraint that affects each candidate, ``name`` or ``name (unknown)``, by commas.
+    moved_by : the slate rules that moved each candidate, joined by commas.
     multiplied_by : under a policy with an offset, the names of the multipliers that apply.
-    unmet : what the slate falls short of, and who keeps candidates out; None where all is met.
-    value_columns : the columns that a term's value may come from.
+    unmet : the slate's unmet rules, and the rules that exclude candidates; None if all are met.
+    value_columns : the columns from which a term's value may come.
     terms : each term of the utility.
     """
 
@@ -96,7 +96,7 @@ class Explanation:
 
     @cached_property
     def candidates(self) -> pd.DataFrame:
-        """One row a candidate: the decision, what acted on it, the slate's unmet requirements in each row.
+        """One row per candidate: the decision, its reasons, and in each row the slate's unmet requirements.
 
         Under a policy with an offset also ``total``, the sum of the contributions, and ``multiplied_by``.
         """
@@ -121,7 +121,7 @@ class Explanation:
 
     @cached_property
     def components(self) -> pd.DataFrame:
-        """One row a candidate and task: prediction, weight, value column and value, contribution."""
+        """One row per candidate and term: prediction, weight, value column and value, contribution."""
         rows, terms = len(self.order), self.terms.values()
         item_ids = self.decision.keys[ITEM_ID]
         return pd.DataFrame(
@@ -139,7 +139,7 @@ class Explanation:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row a candidate and task, with the candidate's decision repeated."""
+        """One row per candidate and term, with the candidate's decision repeated."""
         return self.candidates.merge(self.components, on=ITEM_ID, validate="one_to_many")
 
 
@@ -156,7 +156,7 @@ def explain(
     Raises
     ------
     DataError
-        There is no candidate of that request, or what ``decide`` refuses.
+        There is no candidate of that request, or an error of ``decide``.
 
     Examples
     --------
@@ -191,10 +191,10 @@ def explain(
 
 
 def match_request(candidates: pd.DataFrame, request_id: object) -> Mask:
-    """Return which candidates are of a request, shape [rows].
+    """Return which candidates belong to a request, shape [rows].
 
-    Ids are compared as text: that is how a request is named on a command line, also where the table holds
-    integers.
+    Ids are compared as text, because a request is given as text on the command line even if the table
+    contains integers.
 
     Examples
     --------
@@ -206,19 +206,19 @@ def match_request(candidates: pd.DataFrame, request_id: object) -> Mask:
 
 
 def _are_named(ids: Iterable[object], request_id: object) -> Mask:
-    """Return which ids read as a request's, and at last False: what code -1, a null, picks."""
+    """Return which ids equal a request's as text, with a final False for code -1 (null)."""
     return np.array([*(str(value) == str(request_id) for value in ids), False])
 
 
 def _order_best_first(decision: Decision) -> Integers:
-    """Order rows by rank, then those without one, by item_id."""
+    """Order rows by rank, then rows without a rank, by item_id."""
     by_item = decision.sets.order
     rank = np.where(decision.rank == 0, np.iinfo(decision.rank.dtype).max, decision.rank)
     return by_item[np.argsort(rank[by_item], kind="stable")]
 
 
 def _describe_unmet(certificates: Certificates) -> str | None:
-    """Describe what the slate falls short of and who keeps candidates out; None where all is met."""
+    """Describe the slate's unmet rules and the rules that exclude candidates; None if all are met."""
     shortfalls = []
     for rule in certificates.rules:
         if rule.unmet[0]:
@@ -229,7 +229,7 @@ def _describe_unmet(certificates: Certificates) -> str | None:
 
 
 def _list_constraints(decision: Decision) -> list[str | None]:
-    """Name all constraints that acted on each candidate, not only the first."""
+    """List all constraints that affect each candidate, not only the first."""
     acted: list[list[str]] = [[] for _ in range(len(decision.rank))]
     hard = set()
     for constraint, dropped, unknown in decision.drops.violations:
@@ -272,7 +272,7 @@ def _component_of(
 
 
 def _find_moving_rules(decision: Decision) -> list[str | None]:
-    """Name the rules for which a candidate is not at its own place."""
+    """List the rules that move a candidate from its natural position."""
     rules = next(one.rules for one in decision.slates if one.among[0])
     rank = decision.rank
     natural = np.where(rank <= rules.length, rank, 0)

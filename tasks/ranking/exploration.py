@@ -1,9 +1,9 @@
-"""Exploration slots: which candidates a random rule may draw, and its random numbers.
+"""Exploration slots: the candidates that a random rule may draw, and their random numbers.
 
-A candidate's number follows from salt, request, user, item and draw alone: no state, the same in every
-process, batch and order of rows. Each draw takes the least number among those that may stand there, and the
-numbers of two draws are independent, so each of n such candidates is drawn with probability 1/n, whatever
-was drawn before.
+A candidate's number depends only on salt, request, user, item and draw: there is no state, and it is the same
+in every process, batch and order of rows. Each draw takes the smallest number among the candidates allowed in
+the slot, and numbers of two draws are independent. So each of n such candidates is drawn with probability
+1/n, independently of earlier draws.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ Numbers = npt.NDArray[np.uint64]
 class Pool:
     """The candidates that may be drawn into ``slots`` slots, and a random number of each, shape [rows].
 
-    ``among`` : draws from so many of the best of them; None is all.
+    ``among`` : draw only from this many of the best ranked of them; None for all.
     """
 
     slots: int
@@ -36,7 +36,7 @@ class Pool:
 
     @classmethod
     def of(cls, candidates: pd.DataFrame, rule: Exploration) -> "Pool":
-        """Mark a rule's candidates; one whose column is unknown is none of them."""
+        """Mark a rule's candidates; a candidate with an unknown column is not one of them."""
         asked_by = f"slate rule '{EXPLORATION}'"
         rows = np.ones(len(candidates), dtype=np.bool_)
         if rule.where is not None:
@@ -49,7 +49,7 @@ class Pool:
 
 
 def mix(numbers: Numbers) -> Numbers:
-    """Map 64-bit numbers to others that look random, one to one.
+    """Map 64-bit numbers one to one to pseudorandom numbers.
 
     Source: Steele, Lea, Flood, *Fast splittable pseudorandom number generators* (2014), its finaliser.
 
@@ -65,7 +65,7 @@ def mix(numbers: Numbers) -> Numbers:
 
 
 def hash_ids(ids: Series, name: str, salt: str) -> Numbers:
-    """Hash each id as text, whole numbers alike however they are stored; what is null is empty text.
+    """Hash each id as text, whole numbers alike in every type; null is hashed as empty text.
 
     Examples
     --------

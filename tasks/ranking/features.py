@@ -1,9 +1,9 @@
-"""Candidates to the matrix that a booster reads.
+"""Encodes candidates as the matrix that a booster reads.
 
 ::
 
     numeric columns, as declared | categorical columns as codes of the values seen in training
-    null -> NaN                  | null or never seen -> NaN, which LightGBM treats as missing
+    null -> NaN                  | null or unseen -> NaN, which LightGBM treats as missing
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ from .candidates import Floats, factorize, read_column, read_numbers
 
 @dataclass(frozen=True)
 class FeatureEncoder:
-    """Names and order of a model's features and the categories that its training saw.
+    """Names and order of a model's features, and the categories seen in training.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class FeatureEncoder:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The matrix's columns: numeric ones, then categorical ones."""
+        """The matrix's columns: numeric columns, then categorical ones."""
         return (*self.numeric, *self.categories)
 
     def of(self, names: Collection[str]) -> "FeatureEncoder":
@@ -70,7 +70,7 @@ class FeatureEncoder:
         return FeatureEncoder(tuple(name for name in self.numeric if name in names), categories)
 
     def same_as(self, other: "FeatureEncoder") -> bool:
-        """Whether both make the same matrix; the order of the columns counts."""
+        """Whether both return the same matrix, including the order of columns."""
         return self.to_json() == other.to_json()
 
     def matrix(self, frame: pd.DataFrame, held: Mapping[str, float] | None = None) -> Floats:
@@ -106,7 +106,7 @@ class FeatureEncoder:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "FeatureEncoder":
-        """Read what ``to_json`` wrote."""
+        """Read the output of ``to_json``."""
         return cls(
             tuple(content["numeric"]),
             {entry["name"]: tuple(entry["values"]) for entry in content["categorical"]},
@@ -114,9 +114,9 @@ class FeatureEncoder:
 
 
 def _read_at_once(frame: pd.DataFrame, names: Sequence[str]) -> Floats | None:
-    """Return columns that numpy holds as finite or missing numbers, shape [rows, names]; else None.
+    """Return columns as one array of finite or missing numbers, shape [rows, names], else None.
 
-    A request of some hundred candidates spends more on one column after the other than on its trees.
+    For a request of a few hundred candidates, reading column by column takes longer than the trees.
     """
     columns = frame.columns.tolist()
     place_of = {name: place for place, name in enumerate(columns)}
@@ -131,19 +131,19 @@ def _read_at_once(frame: pd.DataFrame, names: Sequence[str]) -> Floats | None:
 
 
 def _labels_of(frame: pd.DataFrame, name: str) -> set[str]:
-    """Return the texts that occur; what a type only declares is none of them."""
+    """Return the texts of values that occur; unused declared categories are left out."""
     distinct = factorize(read_column(frame, name, "the feature encoder"), name)[1]
     return {spell_value(value) for value in distinct}
 
 
 def _encode_column(frame: pd.DataFrame, name: str, code_of: Mapping[str, float]) -> Floats:
     codes, values = _read_codes(frame, name)
-    # the last entry is what code -1 (null) picks
+    # the last entry is for code -1 (null)
     return np.array([*(code_of.get(spell_value(value), np.nan) for value in values), np.nan])[codes]
 
 
 def _read_codes(frame: pd.DataFrame, name: str) -> tuple[npt.NDArray[np.integer], Iterable[object]]:
-    """Return a code per row (-1 for null) and each code's value; some may have no row."""
+    """Return a code per row (-1 for null) and each code's value; codes may be unused."""
     column = read_column(frame, name, "the feature encoder")
     values = column.array
     if isinstance(values, pd.Categorical) and len(values.categories) <= len(values):

@@ -1,19 +1,19 @@
-"""One head per task: a booster, its encoder, its calibrator, and its place in the chain of parents.
+"""One head per task: a booster, its encoder, its calibrator, and its parent in the chain of tasks.
 
 ::
 
     booster, shared trunk or the mean of both -> calibrator      = p_<task>__given (its own factor)
     product of the factors along the chain -> [map on the joint] = p_<task>
     a value task: expected value given its parent x that parent's product -> [map] = v_<task>
-    a quantile (q_<task>) and an order within the request (s_<task>) are given the parent: no product is one
+    a quantile (q_<task>) and an order within the request (s_<task>) are conditional on the parent, not joint
 
-A composite is a head like any other. A task without a parent has one factor, which is its probability.
+A composite is an ordinary head. A task without a parent has one factor, which is its probability.
 
-A debiased head predicts for the reference position. Where the candidates have positions it also predicts for
-the item's own position (``p_<task>__shown``), which is compared with outcomes: by the position among its
-features and what it adds to a trunk's log odds, or by the examination of the position.
+A debiased head predicts for the reference position. If the candidates have positions, it also predicts for
+the item's own position (``p_<task>__shown``), which is compared with outcomes: by its position feature and
+the position effect of a trunk's log odds, or by the examination of the position.
 
-A trunk that several heads share is computed once. Means are of log odds, of a value task of values.
+A trunk shared by several heads is computed once. Means are of log odds; for a value task, of values.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -36,7 +36,7 @@ from .trunk import TrunkModel
 
 Kind = Literal["binary", "value", "quantile", "ranking"]
 _CHUNK = 1 << 17
-"""Rows encoded at once: bounds memory, not the result (``benchmarks/scoring.py``)."""
+"""Rows encoded at once: limits memory, does not change the result (``benchmarks/scoring.py``)."""
 
 
 def blend_scores(kind: Kind, trees: Floats | None, trunk: Floats) -> Floats:
@@ -44,8 +44,8 @@ def blend_scores(kind: Kind, trees: Floats | None, trunk: Floats) -> Floats:
 
     Parameters
     ----------
-    trees : [rows] scores of its trees, where it is the mean of both.
-    trunk : [rows] log odds; of a value task values.
+    trees : [rows] scores of its trees, if the head is the mean of both.
+    trunk : [rows] log odds; for a value task, values.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def blend_scores(kind: Kind, trees: Floats | None, trunk: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class SharedTrunk:
-    """A trunk as one head takes it: ``blended`` with the head's trees, or alone."""
+    """A shared trunk as used by one head: ``blended`` with the head's trees, or alone."""
 
     model: TrunkModel
     blended: bool
@@ -67,16 +67,16 @@ class SharedTrunk:
 
 @dataclass(frozen=True)
 class Head:
-    """What predicts one task.
+    """A model that predicts one task.
 
     Attributes
     ----------
-    calibrator : map of ``scores``; None only while there is none yet to fit it.
-    parent : the task on whose positives this one was learned, or None.
-    joint : map on the product along the chain where that is miscalibrated, or None.
-    held : features that only training and calibration see, and the values that scoring holds them at.
-    examination : the curve that moves a head which learned the reference position to another one, or None.
-    trunk : the shared trunk that predicts in place of the trees or blended with them, or None.
+    calibrator : map of ``scores``; None only before it is fitted.
+    parent : the task on whose positives this head was trained, or None.
+    joint : map on the product along the chain if that is miscalibrated, or None.
+    held : features used only in training and calibration, with their fixed values for scoring.
+    examination : the curve that converts predictions from the reference position to another, or None.
+    trunk : the shared trunk that replaces the trees or is blended with them, or None.
     """
 
     task: str
@@ -91,7 +91,7 @@ class Head:
     trunk: SharedTrunk | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a booster and an encoder that were not made for each other, and a trunk without the task."""
+        """Raise an error if booster and encoder do not match, or the trunk lacks the task."""
         width, known = self.booster.num_feature(), len(self.encoder.names)
         if width != known:
             raise StoreError(f"The model of '{self.task}' reads {width} features, its encoder makes {known}.")
@@ -99,13 +99,14 @@ class Head:
             raise StoreError(unknown("task", self.task, self.trunk.model.tasks, where="the shared trunk"))
 
     def scores(self, matrix: Floats, trunk: Floats | None = None, *, threads: int = 0) -> Floats:
-        """Return what the calibrator is fitted on and applied to, shape [rows].
+        """Return the scores that the calibrator is fitted on and applied to, shape [rows].
 
-        A probability (or value) on the scale of all rows, not calibrated; 0 threads lets LightGBM choose.
+        They are uncalibrated probabilities (or values) on the scale of all rows; 0 threads uses LightGBM's
+        default.
 
         Parameters
         ----------
-        trunk : [rows] what the trunk gives of the rows, for a head that has one.
+        trunk : [rows] output of the trunk, for a head with a trunk.
         """
         if self.trunk is None or self.trunk.blended or trunk is None:
             trees = np.asarray(self.booster.predict(matrix, num_threads=threads), dtype=np.float64)
@@ -114,7 +115,7 @@ class Head:
 
     @property
     def columns(self) -> frozenset[str]:
-        """The columns of the candidates that it needs: features, and the segments of its calibrator."""
+        """The candidate columns that the head needs: features, and the segments of its calibrator."""
         mapped = self.calibrator.columns if isinstance(self.calibrator, SegmentedMap) else ()
         shared = () if self.trunk is None else self.trunk.model.columns
         return frozenset({*self.encoder.names} - {*self.held} | {*mapped, *shared})
@@ -125,7 +126,7 @@ class Head:
 
     @property
     def debiased(self) -> bool:
-        """Whether the head predicts for the reference position, whatever the item's own."""
+        """Whether the head predicts for the reference position, independent of the item's own."""
         return bool(self.held) or self.examination is not None
 
     def factor_shown(
@@ -158,18 +159,18 @@ class Head:
 
 @dataclass(frozen=True)
 class Heads:
-    """The heads of a release by task, whole chains of parents included.
+    """The heads of a release by task, including whole chains of parents.
 
     Raises
     ------
     StoreError
-        A parent is missing, is a value task or a descendant of its child.
+        A parent is missing, is a value task or is a descendant of its child.
     """
 
     heads: Mapping[str, Head]
 
     def __post_init__(self) -> None:
-        """Refuse chains that do not end."""
+        """Raise an error for cyclic chains."""
         for task in self.heads:
             self.chain(task)
 
@@ -185,24 +186,24 @@ class Heads:
         return tuple(chain)
 
     def of(self, tasks: Collection[str]) -> "Heads":
-        """Return the heads of some tasks and of their ancestors, in the same order."""
+        """Return the heads of the given tasks and of their ancestors, in the same order."""
         needed = {name for task in tasks for name in self.chain(task)}
         return Heads({name: head for name, head in self.heads.items() if name in needed})
 
     @property
     def conditional(self) -> tuple[str, ...]:
-        """The binary tasks with a parent, whose joint probability is a product; parents come first."""
+        """The binary tasks with a parent, whose joint probability is a product; parents first."""
         of = [task for task, head in self.heads.items() if head.parent is not None and head.kind == "binary"]
         return tuple(sorted(of, key=lambda task: len(self.chain(task))))
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column of the candidates that the heads need, by name."""
+        """Every candidate column that the heads need, by name."""
         return tuple(sorted(frozenset().union(*(head.columns for head in self.heads.values()))))
 
     @property
     def optional(self) -> tuple[str, ...]:
-        """What the heads can do without: the position, where one of them is corrected for it."""
+        """Columns that the heads can do without: the position, if one of them is corrected for it."""
         return (POSITION,) if any(head.debiased for head in self.heads.values()) else ()
 
     def predict(self, frame: pd.DataFrame, *, threads: int = 0) -> dict[str, Floats]:
@@ -234,7 +235,7 @@ class Heads:
             shared = self._trunks(chunk)
             for encoder, heads in self._by_encoder:
                 matrix = encoder.matrix(chunk, heads[0].held)
-                # trees push all else out of the processor's cache: all of them first
+                # trees evict other data from the processor's cache, so they run first
                 scores = [head.scores(matrix, shared.get(head.task), threads=threads) for head in heads]
                 for head, own in zip(heads, scores, strict=True):
                     factors[head.task][rows] = factor = head.calibrate(own, chunk)
@@ -250,7 +251,7 @@ class Heads:
         return predictions
 
     def _trunks(self, frame: pd.DataFrame) -> dict[str, Floats]:
-        """Return what the trunks give of the rows, by task of the heads that have one; each computed once."""
+        """Return the outputs of the trunks by task, for heads with a trunk; each trunk is computed once."""
         held = [head for head in self.heads.values() if head.trunk is not None]
         models = {id(head.trunk.model): head.trunk.model for head in held if head.trunk}
         given = {key: model.log_odds(frame) for key, model in models.items()}

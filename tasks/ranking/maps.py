@@ -1,4 +1,4 @@
-"""Calibration maps from raw scores to probabilities and values; plain data that a release can carry.
+"""Calibration maps from raw scores to probabilities and values, stored as plain data in a release.
 
 ::
 
@@ -25,11 +25,12 @@ from ..errors import DataError, unknown
 Floats = npt.NDArray[np.float64]
 
 TAIL_SLOPE: Final = 0.01
-"""Slope in the logit beyond the scores that an isotonic map was fitted on: order stays, little is claimed.
-Judged by ``benchmarks/calibration.py``."""
+"""Slope in the logit beyond the fitted scores of an isotonic map, small but positive to keep the order.
+Chosen by ``benchmarks/calibration.py``.
+"""
 
 EXTREME: Final = 30.0
-"""Logits beyond this are compressed: they order scores, and their size carries no information."""
+"""Logits beyond this are compressed: they order scores, but their size is not informative."""
 
 _LEAST = float(np.finfo(np.float64).tiny)
 _MOST = 1 - float(np.finfo(np.float64).epsneg)
@@ -38,7 +39,7 @@ _LIMIT: Final = 700.0  # logarithms whose exponential is still finite and above 
 
 
 def logit(probabilities: npt.ArrayLike) -> Floats:
-    """Log odds; 0 and 1 are taken as the nearest float inside.
+    """Log odds; 0 and 1 are replaced by the nearest float inside.
 
     Examples
     --------
@@ -63,7 +64,7 @@ def expit(logits: npt.ArrayLike) -> Floats:
 
 
 def compress_logits(logits: Floats) -> Floats:
-    """Let logits beyond `EXTREME` grow by their logarithm: a score of exactly 0 is at -37 and not at -708.
+    """Compress logits beyond `EXTREME` logarithmically: a score of exactly 0 is at -37 and not at -708.
 
     Examples
     --------
@@ -78,18 +79,18 @@ def compress_logits(logits: Floats) -> Floats:
 
 
 class _Plain:
-    """What every map has: its fields as plain JSON."""
+    """Base of all maps: fields as plain JSON."""
 
     kind: ClassVar[str]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON that `map_from_json` reads back to the same map."""
+        """Return plain JSON that `map_from_json` reads back."""
         fields = {name: list(v) if isinstance(v, tuple) else v for name, v in vars(self).items()}
         return {"kind": self.kind, **fields}
 
 
 class _ToProbability(_Plain, ABC):
-    """A map of probabilities, by their log odds."""
+    """A map of probabilities, applied to their log odds."""
 
     def apply(self, scores: npt.ArrayLike) -> Floats:
         """Map scores in [0, 1], of any shape, to probabilities.
@@ -103,7 +104,7 @@ class _ToProbability(_Plain, ABC):
 
     @abstractmethod
     def of_logits(self, logits: Floats) -> Floats:
-        """Map log odds, which resolve scores next to 1 better than scores do."""
+        """Map log odds, which resolve scores near 1 better than probabilities do."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class IsotonicMap(_ToProbability):
     kind = "isotonic"
 
     def __post_init__(self) -> None:
-        """Refuse knots that are not increasing probabilities."""
+        """Raise an error unless the knots are increasing probabilities."""
         _check_knots(self)
         if min(self.knots_x[0], self.knots_y[0]) <= 0 or max(self.knots_x[-1], self.knots_y[-1]) >= 1:
             raise DataError("An isotonic map's knots must lie strictly between 0 and 1.")
@@ -150,7 +151,7 @@ class LogisticMap(_ToProbability):
     kind = "logistic"
 
     def __post_init__(self) -> None:
-        """Refuse a slope that does not increase."""
+        """Raise an error unless the slope is positive."""
         if not (math.isfinite(self.slope) and math.isfinite(self.intercept) and self.slope > 0):
             raise DataError(
                 "A logistic map needs a finite intercept and a finite slope above 0; "
@@ -166,8 +167,8 @@ class LogisticMap(_ToProbability):
 class MeanMap(_Plain):
     """Knots of predicted and mean observed values, both positive and strictly increasing.
 
-    One knot multiplies every prediction by one factor. A regression may predict less than nothing: below
-    ``floor`` f a prediction x counts as f^2 / (2f - x), which is positive and still increases.
+    A single knot multiplies every prediction by one factor. A regression may predict negative values: below
+    ``floor`` f a prediction x is replaced by f^2 / (2f - x), which is positive and still increasing.
 
     Examples
     --------
@@ -182,7 +183,7 @@ class MeanMap(_Plain):
     kind = "mean"
 
     def __post_init__(self) -> None:
-        """Refuse knots that are not positive and increasing."""
+        """Raise an error unless the knots are positive and increasing."""
         _check_knots(self)
         if not (math.isfinite(self.floor) and min(self.floor, self.knots_x[0], self.knots_y[0]) > 0):
             raise DataError("A mean map's knots and floor must be above 0.")
@@ -202,7 +203,7 @@ class MeanMap(_Plain):
 
 @dataclass(frozen=True)
 class IdentityMap(_Plain):
-    """Scores as they are: a quantile and an order within the request are not calibrated."""
+    """Unchanged scores: a quantile and an order within the request are not calibrated."""
 
     kind = "identity"
 
@@ -221,7 +222,7 @@ CalibrationMap = IsotonicMap | LogisticMap | MeanMap | IdentityMap
 
 
 def lift_to_floor(values: Floats, floor: float) -> Floats:
-    """Lift values below the floor to between 0 and the floor, in their order.
+    """Map values below the floor to between 0 and the floor, keeping their order.
 
     Examples
     --------
@@ -252,7 +253,7 @@ def _require_finite(values: npt.ArrayLike) -> Floats:
 
 
 def require_probabilities(scores: npt.ArrayLike) -> Floats:
-    """Return scores as an array.
+    """Return scores as an array; raise an error unless all are probabilities.
 
     Examples
     --------
@@ -267,7 +268,7 @@ def require_probabilities(scores: npt.ArrayLike) -> Floats:
 
 
 def _interpolate(x: Floats, knots_x: Floats, knots_y: Floats, tail: float) -> Floats:
-    """Interpolate between knots and go on with slope ``tail`` beyond them."""
+    """Interpolate between knots, and continue with slope ``tail`` beyond them."""
     inside = np.interp(x, knots_x, knots_y)
     return inside + tail * (np.minimum(x - knots_x[0], 0) + np.maximum(x - knots_x[-1], 0))
 
@@ -278,7 +279,7 @@ _KINDS: Final[Mapping[str, type[CalibrationMap]]] = {
 
 
 def map_from_json(plain: object) -> CalibrationMap:
-    """Read a map back.
+    """Read a map from JSON.
 
     Examples
     --------
@@ -301,7 +302,7 @@ def map_from_json(plain: object) -> CalibrationMap:
 
 
 def _read_field(value: object, name: str) -> Any:
-    """Accept a number, or a list of them for knots; a bool is neither."""
+    """Accept a number, or a list of numbers for knots; a bool is neither."""
     if name.startswith("knots_"):
         if not isinstance(value, Sequence) or isinstance(value, str):
             raise DataError(f"{name} of a calibration map must be a list of numbers.")

@@ -1,13 +1,13 @@
-"""A search for slates that meet more of the rules, where greedy ones fall short of what others could meet.
+"""Searches for slates that meet more rules, where greedy slates fall short of attainable ones.
 
-Caps and minimums get prices in utility units: that of a value which the best candidates would overfill rises,
-so does the bonus of a minimum which they would miss, and both sink where there is room. Each round ranks
-candidates by utility less prices plus bonuses and fills the slates anew; the prices then follow from the best
-``length`` candidates of that rank (subgradients of the Lagrangian dual; Fisher, *The Lagrangian relaxation
-method*, 1981, section 3). Steps grow from round to round: small ones first find slates near the greedy one,
-great ones shake loose what is stuck. A tier lies a whole range of utilities below the one before it, so that
-a worse one is taken from where the rules ask for it. A slate takes the place of the greedy one only if it
-falls short of no rule by more and of one by less.
+Caps and minimums have prices in utility units: the price of a value that the best candidates would overfill
+rises, as does the bonus of a minimum that they would miss, and both fall where there is slack. Each round
+ranks candidates by utility minus prices plus bonuses and fills the slates again; the prices are then updated
+from the best ``length`` candidates of that rank (subgradients of the Lagrangian dual; Fisher, *The Lagrangian
+relaxation method*, 1981, section 3). Steps grow from round to round: small steps first find slates near the
+greedy one, large steps leave local optima. Each tier lies a whole range of utilities below the previous one,
+so that a worse tier is used only where rules require it. A slate replaces the greedy one only if it falls
+short of no rule by more and of at least one by less.
 """
 
 from collections.abc import Callable
@@ -19,16 +19,16 @@ import numpy.typing as npt
 from .block import Block, Cap, Column, Rectangle, arrange, take_requests
 
 ROUNDS = 16
-"""Most rounds; only requests that fall short of an attainable rule pay for them."""
+"""Maximum number of rounds, run only for requests that fall short of an attainable rule."""
 _STEP = 1 / 12
-"""The first step, as a share of the range of the request's utilities."""
+"""Size of the first step, as a share of the range of the request's utilities."""
 
 Prices = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Better:
-    """Requests with a better slate, and the candidates that it holds, shape [requests, most candidates]."""
+    """Requests with a better slate, and its candidates, shape [requests, most candidates]."""
 
     rows: Column
     chosen: Rectangle
@@ -37,17 +37,17 @@ class Better:
 def find_better(
     block: Block, placed: Rectangle, *, length: int, choose: Callable[[Block], Rectangle]
 ) -> Better:
-    """Search candidates that meet more of the rules.
+    """Search for candidates that meet more rules.
 
     Parameters
     ----------
-    placed : whom the greedy slates hold.
-    length : slots.
-    choose : fills slates of a block whose candidates stand best first; returns whom they hold.
+    placed : candidates on the greedy slates.
+    length : number of slots.
+    choose : fills the slates of a block whose candidates are sorted best first; returns those placed.
 
     Examples
     --------
-    Two candidates of a kind are asked for, and the best one is of another.
+    Two candidates of one kind are required, and the best candidate is of another kind.
 
     >>> block = Block(
     ...     valid=np.ones((1, 3), dtype=bool),
@@ -77,7 +77,7 @@ def find_better(
 
 
 def count_shortfalls(block: Block, placed: Rectangle, length: int) -> Column:
-    """Count the slots by which slates fall short of requirements, minimums and length, [rules, requests].
+    """Count missing slots of requirements, minimums and length, shape [rules, requests].
 
     Examples
     --------
@@ -93,7 +93,7 @@ def count_shortfalls(block: Block, placed: Rectangle, length: int) -> Column:
 
 
 def _attainable(block: Block, placed: Rectangle, length: int) -> Column:
-    """Return the requests in which no cap alone rules out more slots for a rule that is unmet."""
+    """Return the requests in which caps, one by one, allow more slots for an unmet rule."""
     marks = [(block.valid, length), *((one.marked, one.least) for one in block.minimums)]
     marks += [] if block.required is None else [(block.required, length)]
     gain = np.zeros(len(placed), dtype=np.bool_)
@@ -106,12 +106,12 @@ def _attainable(block: Block, placed: Rectangle, length: int) -> Column:
 
 
 def _room(cap: Cap, marked: Rectangle) -> Column:
-    """Count the marked candidates that a cap alone lets through, shape [requests]."""
+    """Count the marked candidates that a cap alone allows, shape [requests]."""
     uncounted = np.iinfo(np.int32).max
     counted = marked & (cap.values >= 0)
     values = np.sort(np.where(counted, cap.values, uncounted), axis=1)
     first = np.full(values.shape, cap.limit > 0)
-    behind = max(values.shape[1] - cap.limit, 0)  # a cap may be wider than all candidates
+    behind = max(values.shape[1] - cap.limit, 0)  # a cap may exceed the number of candidates
     first[:, cap.limit :] = values[:, cap.limit :] != values[:, :behind]
     return (marked & ~counted).sum(axis=1) + ((values != uncounted) & first & (cap.limit > 0)).sum(axis=1)
 
@@ -138,7 +138,7 @@ class _Search:
         self.span = _span(self.worth, valid)
 
     def look(self, choose: Callable[[Block], Rectangle], step: float) -> None:
-        """Fill the slates by the prices, keep those that are better, and move the prices."""
+        """Fill the slates by the prices, keep better ones, and update the prices."""
         priced = self._priced()
         order = np.argsort(-priced, axis=1, kind="stable")
         chosen = np.zeros_like(self.chosen)
@@ -161,7 +161,7 @@ class _Search:
         return np.where(self.block.valid, priced, -np.inf)
 
     def _move(self, best: Column, step: Prices) -> None:
-        """Raise the prices of what the best candidates overfill, and sink the others."""
+        """Raise the prices of values that the best candidates overfill, and lower the others."""
         taken = np.zeros_like(self.chosen)
         np.put_along_axis(taken, best, np.take_along_axis(self.block.valid, best, axis=1), axis=1)
         for cap, price in zip(self.block.caps, self.prices, strict=True):
@@ -177,9 +177,9 @@ class _Search:
 
 
 def _worth(block: Block) -> Prices:
-    """Return utilities in the order of tiers: each tier of a request lies a whole range below the last.
+    """Return utilities in the order of tiers: each tier of a request is a whole range below the previous one.
 
-    Candidates stand best tier first, so tiers are counted along them, whatever other requests hold.
+    Candidates are sorted best tier first, so tiers are numbered along them, separately in each request.
     """
     if block.tier is None:
         return block.utility
@@ -188,7 +188,7 @@ def _worth(block: Block) -> Prices:
 
 
 def _span(utility: Prices, valid: Rectangle) -> Prices:
-    """Return the range of each request's utilities, 1 where all are alike, shape [requests, 1]."""
+    """Return the range of each request's utilities, 1 if all are equal, shape [requests, 1]."""
     highest = np.where(valid, utility, -np.inf).max(axis=1, keepdims=True)
     span = highest - np.where(valid, utility, np.inf).min(axis=1, keepdims=True)
     return np.where(span > 0, span, 1.0)

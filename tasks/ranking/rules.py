@@ -1,4 +1,4 @@
-"""The slate policy's columns, read once, cut into blocks for the kernel."""
+"""The slate policy's columns, read once, and cut into blocks for the kernel."""
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ DECAY = "decay"
 
 
 def max_per_rule(column: str) -> str:
-    """Name the rule that caps a column's values.
+    """Return the name of the rule that caps a column's values.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def max_per_rule(column: str) -> str:
 
 
 def max_where_rule(column: str) -> str:
-    """Name the rule that caps the candidates whose column is true.
+    """Return the name of the rule that caps the candidates whose column is true.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def max_where_rule(column: str) -> str:
 
 
 def min_where_rule(column: str) -> str:
-    """Name the rule that asks for candidates whose column is true.
+    """Return the name of the rule that requires candidates whose column is true.
 
     Examples
     --------
@@ -53,18 +53,18 @@ def min_where_rule(column: str) -> str:
 
 @dataclass(frozen=True)
 class SlateColumns:
-    """What each rule of a slate policy sees of each candidate.
+    """Inputs of each rule of a slate policy for each candidate.
 
     Attributes
     ----------
-    rows : how many candidates there are.
+    rows : number of candidates.
     length : slots of a slate.
     caps : name -> (value per row, -1 where not counted; limit).
     minimums : name -> (marked rows, least).
     required : rows that must come first, or None.
     penalty : (value per row, strength), or None.
     fading : (value per row, factor, floor), or None.
-    pool : whom exploration may draw, or None.
+    pool : candidates that exploration may draw, or None.
     """
 
     rows: int
@@ -107,13 +107,13 @@ class SlateColumns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The rules, caps and minimums first."""
+        """Names of the rules, caps and minimums first."""
         single = (self.required, self.penalty, self.fading, self.pool)
         named = zip((REQUIRED_FIRST, DIVERSITY, DECAY, EXPLORATION), single, strict=True)
         return (*self.caps, *self.minimums, *(name for name, rule in named if rule is not None))
 
     def only(self, names: Container[str]) -> "SlateColumns":
-        """Return what some of the rules see."""
+        """Return the inputs of some of the rules."""
         return replace(
             self,
             caps={name: cap for name, cap in self.caps.items() if name in names},
@@ -125,7 +125,7 @@ class SlateColumns:
         )
 
     def block(self, rows: Integers, valid: Mask, utility: Floats, tier: Values | None) -> Block:
-        """Cut a block of rows, best first, out of all rows."""
+        """Return a block of the given rows, sorted best first."""
         return Block(
             valid=valid,
             utility=utility[rows],
@@ -143,9 +143,9 @@ class SlateColumns:
         )
 
     def requirements(self) -> Iterator[tuple[str, Mask, int | None]]:
-        """Yield what may fall short, in the order in which it claims slots.
+        """Yield the rules that may fall short, in the order in which they claim slots.
 
-        Each is its name, the rows that meet it, and the least slots; None asks for all that are available.
+        Each has a name, the rows that meet it, and the least slots; None requires all available rows.
         """
         if self.required is not None:
             yield REQUIRED_FIRST, self.required, None

@@ -1,19 +1,19 @@
-"""Candidates in, decision out: what a release does when it serves.
+"""Scores candidates and decides on them: the code that a release serves.
 
 ::
 
-    heads.json                    the tasks in order: kind, level, parent; of a debiased one what is held
-                                  when scoring, or that the examination of a place moves it; of one with a
+    heads.json                    the tasks in order: kind, level, parent; for a debiased head its held
+                                  features, or that it is corrected by examination; for a head with a
                                   shared trunk its folder, and whether it is blended with the trees
     models/<task>.txt             LightGBM as text
-    encoders/<task>.json          columns and categories that its training saw
-    trunks/<trunk>-<version>/     a shared trunk, of which some heads predict
+    encoders/<task>.json          columns and categories seen in training
+    trunks/<trunk>-<version>/     a shared trunk, used by some heads
     calibrators/<task>.json       map from its scores to probabilities (or values), some by segment
-    joints/<task>.json            map on the product along the chain, where there is one
-    examination.json              the examination of each position, where the surface declares it
+    joints/<task>.json            map on the product along the chain, if there is one
+    examination.json              the examination of each position, if the surface declares it
     utility.json, slate.json      the policies' canonical content
 
-The files are the whole state: nothing else is read, and nothing is unpickled.
+The files are the whole state: no other file is read, and nothing is unpickled.
 """
 
 import json
@@ -71,7 +71,7 @@ class Scorer:
 
     @classmethod
     def load(cls, folder: Path) -> "Scorer":
-        """Read a release folder; nothing is checked against the manifest here (``model.py`` does)."""
+        """Read a release folder without checking it with the manifest (``model.py`` does)."""
         paths = (path for path in folder.rglob("*") if path.is_file())
         return cls.from_files({path.relative_to(folder).as_posix(): path.read_bytes() for path in paths})
 
@@ -94,12 +94,12 @@ class Scorer:
         )
 
     def boosted(self, boosts: str) -> "Scorer":
-        """Return the scorer with boosts in force, JSON by column and value of `exposure` in slate.yaml.
+        """Return the scorer with the given boosts, JSON by column and value of `exposure` in slate.yaml.
 
         Raises
         ------
         DataError
-            It is other JSON, or a boost is below 0.
+            The JSON has another form, or a boost is negative.
         """
         try:
             return replace(self, slate=self.slate.boosted(_BOOSTS.validate_json(boosts)))
@@ -116,31 +116,31 @@ class Scorer:
         return (REQUEST_ID, ITEM_ID, *sorted(read - {REQUEST_ID, ITEM_ID}))
 
     def predict(self, frame: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
-        """Return what each head predicts by column (`Heads.predict`), each of shape [rows]."""
+        """Return each head's predictions by column (`Heads.predict`), each of shape [rows]."""
         self._require_columns(frame)
         return self.heads.predict(frame)
 
     def score(
         self, frame: pd.DataFrame, *, certificate: bool = False, components: bool = False
     ) -> pd.DataFrame:
-        """Score, rank and slate candidates.
+        """Score and rank candidates, and fill slates.
 
         Parameters
         ----------
-        frame : one row a candidate, all of a request's candidates together; ``columns`` are needed.
-        certificate : whether to say of every slate which rules it meets.
-        components : whether to show the weight and the contribution of each term of the utility.
+        frame : one row per candidate, all of a request's candidates together; ``columns`` are required.
+        certificate : whether to add the rules that every slate meets.
+        components : whether to add the weight and the contribution of each term of the utility.
 
         Returns
         -------
         DataFrame
-            One row a candidate in the same order: request_id, item_id, ``p_<task>`` (joint),
+            One row per candidate in the same order: request_id, item_id, ``p_<task>`` (joint),
             ``p_<task>__given`` for a task with a parent, ``v_<task>`` for a value task, ``p_<task>__shown``
-            for a debiased one where the candidates have positions, utility, rank,
-            slate_position (null off the slate), dropped_by (null or the constraint's name), context; where
-            the slate policy explores propensity, of an item at its slot given those above it, and drawable,
-            whether it could have been drawn; where it aims at exposure, exposure_boost; where weights
-            are perturbed ``factor_<task>``, by what the user's weight was multiplied; on request
+            for a debiased one if the candidates have positions, utility, rank,
+            slate_position (null off the slate), dropped_by (null or the constraint's name), context; if
+            the slate policy explores, propensity of an item at its slot given those above it, and drawable,
+            whether it could have been drawn; with exposure targets, exposure_boost; with perturbed
+            weights ``factor_<task>``, the factor of the user's weight; on request
             certificate: in the first row of a request, as JSON, the rules that its slate meets and why it
             falls short of the others; and ``weight_<term>``, ``contribution_<term>``, which sum to the
             utility (before the offset and the multipliers of a policy that has them).
@@ -163,17 +163,17 @@ class Scorer:
         return pd.concat([*parts, decision.certificate] if certificate else parts, axis="columns")
 
     def explain(self, frame: pd.DataFrame, request_id: object) -> pd.DataFrame:
-        """Show one request: a row a candidate and task, with what dropped and what moved the candidate.
+        """Explain one request: a row per candidate and term, with drop reasons and the rules that moved it.
 
         Raises
         ------
         DataError
-            No candidate of that request, or what ``score`` refuses.
+            There is no candidate of that request, or an error of ``score``.
         """
         return self.explanation(frame, request_id).frame
 
     def explanation(self, frame: pd.DataFrame, request_id: object) -> Explanation:
-        """Return the explanation of one request in its parts."""
+        """Return the explanation of one request as an object."""
         self._require_columns(frame)
         request = frame[match_request(frame, request_id)]
         if request.empty:

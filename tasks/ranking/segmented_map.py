@@ -1,4 +1,4 @@
-"""A map that knows segments: effects of their values move the score, then one map makes it a probability.
+"""A calibration map with segment effects: they shift the score's logit, then one map gives a probability.
 
 ::
 
@@ -6,10 +6,10 @@
                                                                       slopes below and above the centre apart
     probability = map(z)
 
-A value or a combination that the map does not know, a null one too, has no effect of its own: a triple falls
-back to its pairs, a pair to its two segments, a segment to none. The slopes act between ``low`` and ``high``
-and are held there beyond. Within a segment the map is strictly increasing, because no sum of slopes makes it
-flatter than `LEAST_SLOPE`.
+An unknown or null value or combination has no effect of its own: a triple falls back to its pairs, a pair to
+its two segments, a segment to none. The slopes apply between ``low`` and ``high``, and their effect is
+constant beyond. Within a segment the map is strictly increasing, because no sum of slopes makes it flatter
+than `LEAST_SLOPE`.
 """
 
 import math
@@ -38,23 +38,24 @@ from .maps import (
 Codes = npt.NDArray[np.intp]
 
 MOST_TOGETHER: Final = 3
-"""Segments whose values have an effect together."""
+"""Maximum number of segments whose values have a joint effect."""
 
 LEAST_SLOPE: Final = 0.1
-"""Least slope of the moved logit in the score's logit, so that order stays; judged by
-``benchmarks/calibration.py``."""
+"""Smallest slope of the shifted logit in the score's logit, which keeps the order; chosen by
+``benchmarks/calibration.py``.
+"""
 
 
 @dataclass(frozen=True)
 class MappedSegment:
-    """A segment of a surface, as far as a map needs it."""
+    """The attributes of a surface's segment that a map needs."""
 
     name: str
     column: str
     bins: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse bins that do not increase."""
+        """Raise an error unless the bins increase."""
         bins = self.bins
         if bins is not None and not (bins and np.isfinite(bins).all() and (np.diff(bins) > 0).all()):
             raise DataError(f"The bins of segment '{self.name}' must be finite and increase.")
@@ -62,14 +63,14 @@ class MappedSegment:
 
 @dataclass(frozen=True)
 class Effects:
-    """What the values of one segment, or of two or three together, do to the logit.
+    """Effects of the values of one segment, or of two or three jointly, on the logit.
 
     Attributes
     ----------
-    of : the segments, three at most.
-    levels : the values that have an effect, each as long as ``of``.
-    offsets : what is added to the logit at the centre, of each level.
-    below, above : what is added to the logit's slope on either side of the centre.
+    of : the segments, at most three.
+    levels : the values with an effect, each as long as ``of``.
+    offsets : by level, added to the logit at the centre.
+    below, above : by level, added to the logit's slope on either side of the centre.
     """
 
     of: tuple[str, ...]
@@ -79,7 +80,7 @@ class Effects:
     above: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Refuse levels that are ambiguous, figures that do not go with them, and an effect of null."""
+        """Raise an error for ambiguous levels, mismatched figures, or an effect of null."""
         where = f"the effects of {', '.join(self.of) or 'no segment'}"
         if not 1 <= len(self.of) == len(set(self.of)) <= MOST_TOGETHER:
             raise DataError(
@@ -99,23 +100,23 @@ class Effects:
 
 @dataclass(frozen=True)
 class Span:
-    """Where slopes act: around ``centre``, between ``low`` and ``high``, in the score's logit."""
+    """Range of the slopes: around ``centre``, between ``low`` and ``high``, in the score's logit."""
 
     centre: float
     low: float
     high: float
 
     def __post_init__(self) -> None:
-        """Refuse ends that are not finite or do not hold the centre."""
+        """Raise an error unless the ends are finite and contain the centre."""
         if not (self.low <= self.centre <= self.high and math.isfinite(self.high - self.low)):
             raise DataError(f"A span is finite and holds its centre; found {self}.")
 
     def distance(self, logits: Floats) -> Floats:
-        """Return how far logits are from the centre, held at the ends."""
+        """Return the distance of logits from the centre, clipped at the ends."""
         return np.clip(logits, self.low, self.high) - self.centre
 
     def moved(self, logits: Floats, sums: Floats) -> Floats:
-        """Move logits [n] by the sums of their rows' effects [3, n]; order stays within a segment."""
+        """Shift logits [n] by the sums of their rows' effects [3, n]; order is kept within a segment."""
         offsets, below, above = sums
         distance = self.distance(logits)
         slopes = np.maximum(np.where(distance < 0, below, above), LEAST_SLOPE - 1)
@@ -129,8 +130,8 @@ class Cells:
     Attributes
     ----------
     of_row : each row's cell [n].
-    codes : by segment each cell's place in ``words``, shape [cells].
-    words : by segment the spellings of its values.
+    codes : by segment, each cell's index in ``words``, shape [cells].
+    words : by segment, its values as text.
     """
 
     of_row: Codes
@@ -139,7 +140,7 @@ class Cells:
 
     @classmethod
     def of(cls, values: Mapping[str, pd.Categorical], rows: int) -> "Cells":
-        """Number the combinations of what `segment_values` gave."""
+        """Number the combinations of the values from `segment_values`."""
         of_row = np.zeros(rows, dtype=np.int64)
         for column in values.values():
             of_row = pd.factorize(of_row * len(column.categories) + column.codes)[0]
@@ -173,7 +174,7 @@ def sum_effects(effects: Sequence[Effects], cells: Cells) -> Floats:
 
 
 def _find_levels(effects: Effects, cells: Cells) -> Codes:
-    """Return each cell's level; one beyond the last where it has none."""
+    """Return each cell's level; the number of levels if it has none."""
     known = len(effects.levels)
     key, keys = np.zeros(len(cells), dtype=np.int64), np.zeros(known, dtype=np.int64)
     missing = np.zeros(len(cells), dtype=np.bool_)
@@ -211,7 +212,7 @@ class SegmentedMap:
     kind = "segmented"
 
     def __post_init__(self) -> None:
-        """Refuse effects that belong to no segment or are ambiguous."""
+        """Raise an error for effects that belong to no segment or are ambiguous."""
         known = [segment.name for segment in self.segments]
         if not known or len(set(known)) < len(known):
             raise DataError("A segmented map has a segment, and each once.")
@@ -225,7 +226,7 @@ class SegmentedMap:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that the segments are made from."""
+        """The columns that the segments are computed from."""
         return segment_columns(self.segments)
 
     def apply(self, scores: npt.ArrayLike, frame: pd.DataFrame) -> Floats:
@@ -243,7 +244,7 @@ class SegmentedMap:
         return self.map.of_logits(self.span.moved(logits, sums))
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON that `calibrator_from_json` reads back to the same map."""
+        """Return plain JSON that `calibrator_from_json` reads back."""
         return {
             "kind": self.kind,
             "segments": [
@@ -269,7 +270,7 @@ Calibrator = CalibrationMap | SegmentedMap
 
 
 def apply_calibrator(calibrator: Calibrator, scores: npt.ArrayLike, frame: pd.DataFrame) -> Floats:
-    """Apply a map to the scores of a frame's rows, [n]; only a segmented one looks at the frame.
+    """Apply a map to the scores of a frame's rows, [n]; only a segmented map reads the frame.
 
     Examples
     --------
@@ -282,7 +283,7 @@ def apply_calibrator(calibrator: Calibrator, scores: npt.ArrayLike, frame: pd.Da
 
 
 def calibrator_from_json(plain: object) -> Calibrator:
-    """Read any map back, segmented or not.
+    """Read any map from JSON, segmented or not.
 
     Examples
     --------

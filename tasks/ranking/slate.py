@@ -1,28 +1,28 @@
-"""Ranked candidates to a slate, greedily and by swaps where rules contend, for many requests at once.
+"""Fills slates from ranked candidates, greedily and with swaps where rules conflict, in batches of requests.
 
-Candidates lie in a rectangle, one request a row, best first; the loops run over slots and rules.
+Candidates are in a rectangle, one request per row, best first; loops run over slots and rules.
 
-1. Fill slot by slot with whom no cap closes: the best tier first, in it the greatest
-   ``utility x decay - strength x slots that its value of diversity.by already holds`` (ties: the better
+1. Fill slot by slot with candidates that no cap excludes: the best tier first, then the greatest
+   ``utility x decay - strength x slots with its value of diversity.by`` (ties: the better
    rank), where decay is (1 - floor) x factor^k + floor for the k-th item of its value of decay.by, from 0.
-   That is the slate of a request of which nobody is required and which falls short of no rule.
-2. Of the others, where there are caps and no tiers, swap candidates (``swaps.py``), and fill the slots with
-   whom that leaves if it falls short of nothing.
-3. Of those that remain, reserve: required candidates, then for each minimum the best ones that meet it, as
-   far as caps and length allow. A reserved candidate holds its place under the caps from the start, so that
-   no better ranked one can use it up. Then fill as before, required ones first. When as many slots are left
-   as reservations, only reserved ones are taken. A reservation that others have meanwhile made superfluous
-   is given back, worst rank first. Where that falls short of a rule which more slots could meet, look for
+   This is the final slate of a request without required candidates that falls short of no rule.
+2. For other requests with caps and without tiers, swap candidates (``swaps.py``), and fill the slots with
+   the result if it falls short of no rule.
+3. For the remaining requests, reserve: required candidates, then for each minimum the best ones that meet it,
+   as far as caps and length allow. A reserved candidate counts towards the caps from the start, so that no
+   better ranked candidate can exhaust them. Then fill as before, required ones first. When as many slots are
+   left as reservations, only reserved ones are placed. A reservation that has become unnecessary is
+   released, worst rank first. If the slate falls short of a rule that more slots could meet, search for
    candidates that meet more (``prices.py``), swap those, and fill the slots with them.
-4. The last slots may be drawn: once no reservation is left, each takes at random one of the candidates that
-   exploration names and that no cap closes. With ``among``, these are the best ranked M at the first such
-   slot, and the later ones draw from what is left of them. Where there is none, and where reservations are
-   left, the slot is filled as the others. So given the items above it, a drawn item stands at its place with
-   probability 1/n, n the number of those that could have been drawn there, any other with probability 1.
+4. The last slots may be drawn: once no reservation is left, each takes a random candidate among those that
+   exploration selects and no cap excludes. With ``among``, these are the best ranked M at the first such
+   slot, and later slots draw from the rest of them. If there is none, or reservations are left, the slot is
+   filled like the others. So given the items above it, a drawn item is at its position with probability 1/n,
+   where n is the number of candidates that could have been drawn; any other item with probability 1.
 
-So a cap is never exceeded; what a cap or the length keeps out is reported, never ignored. An unknown value
-counts against the candidate: unknown values of a ``max_per`` or diversity column are one value, an unknown
-``max_where`` counts as true, an unknown minimum or requirement as false.
+A cap is therefore never exceeded, and candidates excluded by a cap or the length are reported. An unknown
+value counts against the candidate: unknown values of a ``max_per`` or diversity column are one value, an
+unknown ``max_where`` counts as true, an unknown minimum or requirement as false.
 """
 
 from dataclasses import dataclass, replace
@@ -47,8 +47,8 @@ class Slates:
     Attributes
     ----------
     slots : each candidate's slot from 1, 0 for those off the slate.
-    drawn_from : of how many candidates a drawn one was one, 0 for those that were not drawn.
-    drawable : the candidates among which the first drawn slot chose.
+    drawn_from : number of candidates from which a drawn one was drawn, 0 for the others.
+    drawable : the candidates from which the first drawn slot was chosen.
     """
 
     slots: Counts
@@ -61,7 +61,7 @@ class Slates:
         return cls(np.zeros(shape, np.int16), np.zeros(shape, np.int32), np.zeros(shape, np.bool_))
 
     def replace(self, rows: Column, other: "Slates") -> None:
-        """Put other slates in the place of those of some requests."""
+        """Replace the slates of some requests."""
         self.slots[rows], self.drawn_from[rows] = other.slots, other.drawn_from
         self.drawable[rows] = other.drawable
 
@@ -101,7 +101,7 @@ def _need_more(block: Block, chosen: Rectangle, length: int) -> npt.NDArray[np.b
 
 
 def _fill_by_rules(block: Block, plain: Rectangle, length: int) -> Slates:
-    """Fill the slates of requests that need more than ``plain``, whom caps alone let in."""
+    """Fill the slates of requests for which ``plain``, chosen by caps alone, is not enough."""
     rest, filled = np.arange(len(plain)), Slates.empty(plain.shape)
     if block.swaps:
         by_utility = block.count_undrawn(length)
@@ -115,7 +115,7 @@ def _fill_by_rules(block: Block, plain: Rectangle, length: int) -> Slates:
 
 
 def _reserve_and_search(block: Block, length: int) -> Slates:
-    """Fill the slates with reservations, and where these fall short with what a search finds."""
+    """Fill the slates with reservations, and with a search's result if these fall short."""
     filling = _Filling(block, length)
     filling.fill()
     better = _search(block, filling)
@@ -128,7 +128,7 @@ def _reserve_and_search(block: Block, length: int) -> Slates:
 
 
 def _fill_with(block: Block, chosen: Rectangle, length: int) -> Slates:
-    """Fill the slates with some candidates, which keep the caps; others get only what is drawn."""
+    """Fill the slates with the given candidates, which meet the caps; others can only be drawn."""
     if block.draws is not None:
         filling = _Filling(block, length, chosen)
         filling.fill()
@@ -142,16 +142,16 @@ def _fill_with(block: Block, chosen: Rectangle, length: int) -> Slates:
 
 
 def _take_best(among: Rectangle, length: int) -> Slates:
-    """Fill the slots with some candidates in order of rank."""
+    """Fill the slots with the given candidates in order of rank."""
     place, slates = np.cumsum(among, axis=1), Slates.empty(among.shape)
     np.copyto(slates.slots, place, where=among & (place <= length), casting="unsafe")
     return slates
 
 
 def _find_within(cap: Cap, valid: Rectangle) -> Rectangle:
-    """Mark the candidates above whom fewer than ``limit`` of their value stand: all whom one cap lets in.
+    """Mark the candidates with fewer than ``limit`` of their value ranked above: those that one cap allows.
 
-    Where it is the only rule they are whom slot by slot would place too, and no other set has more of them.
+    If it is the only rule, filling slot by slot would place the same candidates, and no set has more of them.
     """
     order = np.argsort(np.where(valid, cap.values, np.iinfo(np.int32).max), axis=1, kind="stable")
     values = np.take_along_axis(cap.values, order, axis=1)
@@ -164,9 +164,9 @@ def _find_within(cap: Cap, valid: Rectangle) -> Rectangle:
 
 
 def _search(block: Block, filling: "_Filling") -> Better:
-    """Look for candidates that meet more of the rules where the slates fall short of them.
+    """Search for candidates that meet more rules where the slates fall short.
 
-    What is still reserved gets a slot before any is drawn, and meets its rule as what is placed does.
+    Remaining reservations get a slot before any is drawn, and count as placed.
     """
 
     def choose(priced: Block) -> Rectangle:
@@ -181,10 +181,10 @@ def _search(block: Block, filling: "_Filling") -> Better:
 class _Filling:
     """The state of a block while its slots are filled.
 
-    ``open`` are candidates that are not placed and that no cap closes; ``held`` counts per cap the slots
-    of a candidate's value, reservations included; ``repeats`` and ``faded`` count the placed slots of its
-    values of diversity and decay, and ``lowered`` is what they leave of its utility. A pick changes few
-    cells, those of its values, and they alone are looked at again.
+    ``open``: candidates that are not placed and that no cap excludes; ``held``: per cap, slots with a
+    candidate's value, reservations included; ``repeats`` and ``faded``: placed slots with its values of
+    diversity and decay; ``lowered``: its utility after both. A pick changes only the cells with its values,
+    and only they are updated.
     """
 
     def __init__(self, block: Block, length: int, among: Rectangle | None = None) -> None:
@@ -209,12 +209,12 @@ class _Filling:
 
     @property
     def held_places(self) -> Rectangle:
-        """Whoever has a slot, or one reserved among those that are drawn."""
+        """Candidates with a slot, or with a reservation for the remaining slots."""
         held: Rectangle = (self.slots > 0) | self.reserved
         return held
 
     def fill(self) -> None:
-        """Fill the slots that utility fills."""
+        """Fill the slots that are not drawn."""
         self.reserve()
         for slot in range(1, self.by_utility + 1):
             if not self.place(slot):
@@ -230,13 +230,13 @@ class _Filling:
         return Slates(self.slots, self.drawn_from, self.drawable)
 
     def _open_all(self) -> None:
-        """Open every candidate without a slot that no cap closes."""
+        """Open every candidate without a slot that no cap excludes."""
         self.open = self.block.valid & (self.slots == 0)
         for cap, held in zip(self.block.caps, self.held, strict=True):
             self.open &= (cap.values == _NONE) | (held < cap.limit)
 
     def reserve(self) -> None:
-        """Take reservations in rank order: the required ones, then the minimums in turn."""
+        """Reserve in rank order: required candidates, then the minimums in turn."""
         if self.block.required is not None:
             self._reserve(self.block.required, self.length)
         for minimum in self.block.minimums:
@@ -254,7 +254,7 @@ class _Filling:
             self._hold(pick)
 
     def place(self, slot: int) -> bool:
-        """Fill one slot of every request that can; return whether any could."""
+        """Fill one slot of every possible request; return whether any was filled."""
         pick = self._best(self._choice(slot))
         if self.block.draws is not None and slot > self.by_utility:
             pick = self._draw(self.block.draws, slot, pick)
@@ -288,7 +288,7 @@ class _Filling:
         return np.where(required.any(axis=1, keepdims=True), required, choice)
 
     def _draw(self, draws: Draws, slot: int, otherwise: Column) -> Column:
-        """Draw a candidate of every request that has one to draw and no reservation left."""
+        """Draw a candidate for every request with drawable candidates and no reservation left."""
         choice = self.open & draws.marked & ~self.reserved.any(axis=1, keepdims=True)
         first = np.flatnonzero(~self.drawable.any(axis=1))
         self.drawable[first] = _take_first(choice[first], draws.among)
@@ -310,14 +310,14 @@ class _Filling:
         return np.where(choice.any(axis=1), best, _NONE)
 
     def _hold(self, pick: Column) -> None:
-        """Count a pick under every cap, and close the values that are full."""
+        """Count a pick towards every cap, and close the values that are full."""
         for cap, counts in zip(self.block.caps, self.held, strict=True):
             cells, held = _cells_of_same_value(cap.values, pick), counts.reshape(-1)
             held[cells] += 1
             self.open.reshape(-1)[cells[held[cells] >= cap.limit]] = False
 
     def _lower(self, counts: Counts, cells: Column) -> None:
-        """Count one more slot of some cells' value, and what that leaves of their utility."""
+        """Count one more slot for some cells' value, and update their lowered utility."""
         counts.reshape(-1)[cells] += 1
         lowered = np.take(self.block.utility, cells)
         if self.kept is not None:
@@ -327,7 +327,7 @@ class _Filling:
         self.lowered.reshape(-1)[cells] = lowered
 
     def _release(self, rows: Column, pick: Column) -> None:
-        """Drop a reservation of each of some requests, and open again what its caps closed."""
+        """Release a reservation of each of some requests, and reopen the candidates that its caps closed."""
         self.reserved[rows, pick] = False
         opened = self.block.valid[rows] & (self.slots[rows] == 0)
         for cap, held in zip(self.block.caps, self.held, strict=True):
@@ -352,7 +352,7 @@ class _Filling:
 
 
 def _take_first(marked: Rectangle, most: int | None) -> Rectangle:
-    """Keep the first ``most`` marked columns of each row, all for None."""
+    """Keep the first ``most`` marked columns of each row; None keeps all."""
     return marked if most is None else marked & (np.cumsum(marked, axis=1) <= most)
 
 
@@ -378,12 +378,12 @@ def _mark(cells: npt.NDArray[Any], pick: Column, *, value: int | bool) -> None:
 
 
 def _cells_of_same_value(values: Values, pick: Column) -> Column:
-    """Return the places, row by row, of the cells that share the picked one's value."""
+    """Return the flat indices of the cells with the picked candidate's value."""
     return np.flatnonzero(_mark_same_value(values, pick))
 
 
 def _mark_same_value(values: Values, pick: Column) -> Rectangle:
-    """Mark the cells of each row that share the picked one's value; uncounted values are alike to none."""
+    """Mark the cells of each row with the picked candidate's value; uncounted values match none."""
     picked = values[np.arange(len(values)), pick]
     picked = np.where((pick == _NONE) | (picked == _NONE), _NO_PICK, picked)
     same: Rectangle = values == picked[:, None]

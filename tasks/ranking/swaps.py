@@ -1,13 +1,13 @@
-"""Swaps of a candidate in a slate for another: what rules ask for at the least loss of utility.
+"""Swaps candidates of a slate for others, to meet rules at the smallest loss of utility.
 
-A slate filled by utility under caps alone may lack what a minimum or requirement asks for. Each step takes
-one swap in every request: of those that keep the caps and worsen no rule the one that helps most rules, then
-the one that gains most utility (loses least), then the better ranked candidate in the place of the worse
-ranked one. It ends where no swap helps a rule or gains utility, and after ``STEPS``. Only the ``POOL`` best
-ranked candidates off the slate are looked at, those that help a rule before the others.
+A slate filled by utility under caps alone may fall short of a minimum or requirement. Each step makes one
+swap in every request: among swaps that meet the caps and worsen no rule, the one that helps most rules, then
+the one with the greatest gain (smallest loss) of utility, then the better ranked candidate for the worse
+ranked one. It ends when no swap helps a rule or gains utility, or after ``STEPS``. Only the ``POOL`` best
+ranked candidates off the slate are considered, those that help a rule first.
 
-Utility is counted after decay, of whose values the better ranked stands first, and less the penalty of each
-pair of one value of diversity.
+Utility is counted after decay, in which the better ranked item of a value comes first, and minus the penalty
+of each pair with the same value of diversity.
 """
 
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ import numpy.typing as npt
 from .block import Block, Column, Fading, Rectangle, Values
 
 POOL = 16
-"""Candidates off the slate that a step looks at."""
+"""Number of candidates off the slate that a step considers."""
 STEPS = 8
-"""Most swaps of a request."""
+"""Maximum number of swaps per request."""
 _CELLS = 1 << 17
-"""Pairs of candidates of the requests that are swapped at once."""
+"""Maximum number of pairs of candidates processed at once."""
 _LEAST_GAIN = 1e-12
 
 Numbers = npt.NDArray[np.float64]
@@ -36,12 +36,12 @@ def swap_candidates(block: Block, chosen: Rectangle, length: int) -> Rectangle:
 
     Parameters
     ----------
-    chosen : whom the slates hold; they keep the caps.
-    length : slots.
+    chosen : candidates on the slates, which meet the caps.
+    length : number of slots.
 
     Examples
     --------
-    The second is asked for, and takes the place of the first: only one of their creator may stand there.
+    The second candidate is required, and replaces the first: a cap allows only one of their creator.
 
     >>> from tasks.ranking.block import Cap, Minimum
     >>> block = Block(
@@ -66,7 +66,7 @@ def swap_candidates(block: Block, chosen: Rectangle, length: int) -> Rectangle:
 
 @dataclass(frozen=True)
 class _Picked:
-    """Some candidates of requests, best first: flat places and whether there is one, [requests, picked]."""
+    """Some candidates of requests, best first: flat indices and validity, shape [requests, picked]."""
 
     at: Column
     there: Table
@@ -80,7 +80,7 @@ class _Picked:
     def sorted(
         cls, keys: npt.NDArray[np.generic], rows: Column, count: int, *, last: int | bool
     ) -> "_Picked":
-        """Return the candidates of the least keys in order of rank; ``last`` is the key of those left out."""
+        """Return the candidates with the smallest keys in order of rank; ``last`` is the excluded key."""
         order = np.argsort(keys, axis=1, kind="stable")[:, :count]
         there = np.take_along_axis(keys, order, axis=1) != last
         lacking = count - order.shape[1]
@@ -89,13 +89,13 @@ class _Picked:
         return cls(order + rows[:, None] * keys.shape[1], there)
 
     def take(self, cells: npt.NDArray[_Cell]) -> npt.NDArray[_Cell]:
-        """Return a rectangle's values of the picked."""
+        """Return the values of the picked cells."""
         picked: npt.NDArray[_Cell] = np.take(cells, self.at)
         return picked
 
 
 def _same(left: _Picked, right: _Picked, values: Values) -> Table:
-    """Mark the pairs of one value, [requests, ours, theirs]; uncounted values are alike to none."""
+    """Mark the pairs with the same value, shape [requests, left, right]; uncounted values match none."""
     mine, others = left.take(values), right.take(values)
     mine = np.where(left.there, mine, -1)
     others = np.where(right.there & (others >= 0), others, -2)
@@ -104,7 +104,7 @@ def _same(left: _Picked, right: _Picked, values: Values) -> Table:
 
 
 def _swap(block: Block, chosen: Rectangle, rows: Column, length: int, worst: Numbers) -> Column:
-    """Take the best swap of each of some requests; return those in which one was taken."""
+    """Make the best swap in each of some requests; return the requests with a swap."""
     held = chosen[rows]
     got = [(one.marked[rows] & held).sum(axis=1) for one in block.minimums]
     key = np.where(block.valid[rows] & ~held, np.uint8(1), np.uint8(2))
@@ -118,7 +118,7 @@ def _swap(block: Block, chosen: Rectangle, rows: Column, length: int, worst: Num
     met = _count_met(block, inside, outside, got)
     gain += worst[rows, None, None] * met
     gain[~_allowed(block, inside, outside) | (met < 0)] = -np.inf
-    flat = gain[:, :, ::-1].reshape(len(rows), -1)  # of equal ones the worst ranked leaves
+    flat = gain[:, :, ::-1].reshape(len(rows), -1)  # on a tie the worst ranked candidate leaves
     best = flat.argmax(axis=1)
     taken = np.flatnonzero(flat[np.arange(len(rows)), best] > _LEAST_GAIN)
     best = best[taken]
@@ -129,13 +129,13 @@ def _swap(block: Block, chosen: Rectangle, rows: Column, length: int, worst: Num
 
 
 def _worst(block: Block, length: int) -> Numbers:
-    """Return more than any swap can gain, by request: what a slot is worth that a rule lacks."""
+    """Return, by request, more than any swap can gain: the value of a slot that a rule lacks."""
     most = 4 * np.abs(np.where(block.valid, block.utility, 0.0)).max(axis=1) + 1.0
     return most if block.penalty is None else most + 2 * block.penalty.strength * length
 
 
 def _allowed(block: Block, inside: _Picked, outside: _Picked) -> Table:
-    """Mark the swaps that keep every cap, [requests, outside, inside]."""
+    """Mark the swaps that meet every cap, shape [requests, outside, inside]."""
     allowed = outside.there[:, :, None] & inside.there[:, None, :]
     for cap in block.caps:
         same = _same(outside, inside, cap.values)
@@ -145,7 +145,7 @@ def _allowed(block: Block, inside: _Picked, outside: _Picked) -> Table:
 
 
 def _count_met(block: Block, inside: _Picked, outside: _Picked, got: list[Column]) -> npt.NDArray[np.int8]:
-    """Count the rules of which a swap meets one slot more; -1 where it meets one less of any."""
+    """Count the rules for which a swap adds a slot; -1 if it removes a needed slot of any rule."""
     met = np.zeros((*outside.at.shape, inside.at.shape[1]), dtype=np.int8)
     worse = np.zeros(met.shape, dtype=np.bool_)
     every = [
@@ -163,9 +163,9 @@ def _count_met(block: Block, inside: _Picked, outside: _Picked, got: list[Column
 
 
 def _gains(block: Block, inside: _Picked, outside: _Picked) -> Numbers:
-    """Return what each swap adds to the worth, [requests, outside, inside].
+    """Return the gain of each swap, shape [requests, outside, inside].
 
-    Of two that share a value of decay only their own parts are counted.
+    For two candidates with the same value of decay only their own parts are counted.
     """
     comes, leaves = (one.take(block.utility) for one in (outside, inside))
     if block.fading is None:
@@ -183,7 +183,7 @@ def _gains(block: Block, inside: _Picked, outside: _Picked) -> Numbers:
 def _faded_gains(
     fading: Fading, inside: _Picked, outside: _Picked, comes: Numbers, leaves: Numbers
 ) -> Numbers:
-    """Return what swaps add after decay: one that leaves lifts those behind it, one that comes sinks them."""
+    """Return gains after decay: a leaving item raises later items of its value, a new item lowers them."""
     length = inside.at.shape[1]
     kept = fading.shares(np.arange(length + 1, dtype=np.int16))
     behind = np.tri(length, k=-1, dtype=np.bool_).T

@@ -1,9 +1,9 @@
-"""A shared trunk at serving: one network that predicts several tasks, in numpy.
+"""A shared trunk at serving time: one network that predicts several tasks, in numpy.
 
 ::
 
-    numbers  -> interpolated quantiles, 0 where missing, and whether they are missing  |
-    categories, ids -> a row of their table; row 0 where missing, rare or never seen    > x [rows, inputs]
+    numbers  -> interpolated quantiles, 0 if missing, and a flag for missing           |
+    categories, ids -> a row of their table; row 0 if missing, rare or unseen          > x [rows, inputs]
 
     shared_bottom    relu layers of x                                 -> log odds = h w_t + b_t
     mmoe             experts e_k of x, gates softmax(x G_t)           -> log odds = sum of g_tk e_k w_t + b_t
@@ -11,8 +11,8 @@
 
     + for each interaction of ids: (a * b) u_t          + for training rows: an offset by position
 
-The forward pass takes the array module, so training (JAX) and serving (numpy) run the same lines. A trunk is
-two files: ``trunk.safetensors``, the arrays, and ``trunk.json``, which says what they are.
+The forward pass takes the array module as an argument, so training (JAX) and serving (numpy) run the same
+code. A trunk has two files: ``trunk.safetensors``, the arrays, and ``trunk.json``, their description.
 """
 
 import json
@@ -39,20 +39,20 @@ DESCRIPTION: Final = "trunk.json"
 KNOTS: Final = "knots"
 GRID: Final = "grid"
 POSITION_HEAD: Final = "position"
-"""Names of arrays: the quantiles of each number, what they are mapped to, and what a position adds."""
+"""Names of arrays: the quantiles of each number, their mapped values, and the position effects."""
 _FORMAT: Final = 1
 _KINDS: Final[Mapping[str, np.dtype[Any]]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 _LENGTH: Final = 8
-"""Bytes of the length that a safetensors file begins with."""
+"""Bytes of the length field at the start of a safetensors file."""
 
 
 @dataclass(frozen=True)
 class TrunkShape:
-    """What the arrays of a trunk are, in the order of its tasks.
+    """Description of a trunk's arrays, in the order of its tasks.
 
     Attributes
     ----------
-    objectives : task -> its loss, which says how an output is read.
+    objectives : task -> its loss, which determines the scale of its output.
     layers : widths of the hidden layers.
     interactions : pairs of columns whose embeddings are multiplied.
     """
@@ -87,7 +87,7 @@ def forward(
     Parameters
     ----------
     xp : ``numpy`` or ``jax.numpy``.
-    numbers : float32 [rows, 2 x numeric], of `scale_numbers`.
+    numbers : float32 [rows, 2 x numeric], from `scale_numbers`.
     vectors : column -> float32 [rows, size], its embeddings, in the order of the encoder.
 
     Examples
@@ -111,7 +111,7 @@ def forward(
 
 
 def _experts(xp: Any, shape: TrunkShape, weights: Weights, x: Any) -> Any:
-    """Return the last layer of every expert, shape [experts, rows, width]; one product a layer."""
+    """Return the last layer of every expert, shape [experts, rows, width]; one matrix product per layer."""
     first = weights["expert.0.weight"]
     wide = x @ first.reshape(first.shape[0], -1)
     h = wide.reshape(len(x), *first.shape[1:]).transpose(1, 0, 2)
@@ -126,7 +126,7 @@ def _shared_bottom(xp: Any, shape: TrunkShape, weights: Weights, x: Any) -> Any:
 
 
 def _mixture(xp: Any, shape: TrunkShape, weights: Weights, x: Any) -> Any:
-    """Mix what each expert gives each task: a head is linear, so it may come before the gates."""
+    """Mix the experts' outputs for each task: a head is linear, so it can be applied before the gates."""
     heads = _experts(xp, shape, weights, x) @ weights["head.weight"]
     return (_gates(xp, weights["gate.weight"], x) * heads.transpose(1, 2, 0)).sum(axis=2)
 
@@ -139,7 +139,7 @@ def _gates(xp: Any, gate: Any, x: Any) -> Any:
 
 
 def _extraction(xp: Any, shape: TrunkShape, weights: Weights, x: Any) -> Any:
-    """Mix, layer by layer, the shared experts with each task's own (progressive layered extraction)."""
+    """Mix the shared experts with each task's own, layer by layer (progressive layered extraction)."""
     shared, own = x, [x] * len(shape.objectives)
     for layer in range(len(shape.layers)):
         name = f"level.{layer}"
@@ -165,7 +165,7 @@ def _blend(experts: list[Any], gates: Any) -> Any:
 
 
 def scale_numbers(matrix: Floats, weights: Weights) -> npt.NDArray[np.float32]:
-    """Return numbers as a network reads them, shape [rows, 2 x numeric]: scaled, then 1 where missing.
+    """Return scaled numbers as network inputs, shape [rows, 2 x numeric]: values, then 1 where missing.
 
     Examples
     --------
@@ -185,7 +185,7 @@ def scale_numbers(matrix: Floats, weights: Weights) -> npt.NDArray[np.float32]:
 
 
 def rows_of_tables(codes: Floats) -> npt.NDArray[np.int32]:
-    """Return the row of its table that each code of a `FeatureEncoder` means: 0 where it is NaN.
+    """Return the table row of each code of a `FeatureEncoder`: 0 for NaN.
 
     Examples
     --------
@@ -201,8 +201,8 @@ class TrunkModel:
 
     Attributes
     ----------
-    shape : what the arrays are.
-    encoder : the columns; ids stand among its categories.
+    shape : description of the arrays.
+    encoder : the columns; ids are among its categories.
     weights : the arrays, by name.
     """
 
@@ -217,22 +217,22 @@ class TrunkModel:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of the candidates that it needs."""
+        """The candidate columns that the trunk needs."""
         return self.encoder.names
 
     def log_odds(self, frame: pd.DataFrame, *, positions: Floats | None = None) -> dict[str, Floats]:
-        """Return what the trunk predicts of candidates, before any calibration.
+        """Return the trunk's predictions of candidates, before calibration.
 
         Parameters
         ----------
-        positions : [rows] from 1, where predictions for the items' own positions are wanted; NaN and None
-            mean the reference position.
+        positions : [rows] from 1, for predictions at the items' own positions; NaN and None mean the
+            reference position.
 
         Returns
         -------
         dict
-            By task, shape [rows]: the log odds of a binary task (given the parent where the task has one), on
-            the scale of all rows; the value itself of a value task.
+            By task, shape [rows]: the log odds of a binary task (given the parent if the task has one), on
+            the scale of all rows; for a value task, the value itself.
 
         Raises
         ------
@@ -288,7 +288,7 @@ class TrunkModel:
             raise StoreError(f"The files of a trunk cannot be read: {error!r}") from error
 
     def description(self) -> dict[str, object]:
-        """Return what ``trunk.json`` says of the arrays, as plain JSON."""
+        """Return the content of ``trunk.json`` as plain JSON."""
         return {
             "format": _FORMAT,
             "architecture": self.shape.architecture,
@@ -300,7 +300,7 @@ class TrunkModel:
 
 
 def position_rows(positions: Floats, known: int) -> npt.NDArray[np.int32]:
-    """Return the row of the position head that each position means: 0 where it is NaN, the last beyond it.
+    """Return the row of the position head for each position: 0 for NaN, the last row beyond it.
 
     Examples
     --------
@@ -316,7 +316,7 @@ def read_arrays(data: bytes) -> dict[str, npt.NDArray[Any]]:
     Raises
     ------
     ValueError, KeyError
-        The file is damaged, or holds other numbers than floats of 32 or 64 bits.
+        The file is damaged, or has numbers other than floats of 32 or 64 bits.
 
     Examples
     --------

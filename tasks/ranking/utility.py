@@ -1,20 +1,20 @@
-"""The utility of a candidate: a sum that can be taken apart, and what it is ranked by.
+"""The utility of a candidate: a sum of contributions, by which candidates are ranked.
 
 ::
 
     contribution   weight [x factor of the user] x prediction [x value column]
-    prediction     of the term's task, or the greatest of its tasks; 1 where a column alone counts
+    prediction     of the term's task, or the greatest of its tasks; 1 for a column term
     total S        sum of the contributions, by term's name
-    utility        S; with an offset a positive number in the order of totals, x the multipliers that hold:
+    utility        S; with an offset a positive number in the order of totals, x the multipliers that apply:
                    scale x (S + N) / T for S < 0, scale + S otherwise, where N and T are the sums of
                    |weight| (x cap) of the costs and of all terms
 
-The first context whose conditions hold chooses the weights of a row. A null in a context's column meets no
-condition. A value column that is null where its term has a weight leaves the utility unknown (NaN): such a
-candidate is dropped as ``unknown_value:<column>``. Below a term's threshold of another prediction its weight
-is 0. With a negative value column a total may lie below -N; it
-counts as -N. The offset is that of a published ranker (xAI, x-algorithm, 2026): a factor below 1 lowers
-whatever it meets, where a negative total would rise by it.
+The first context whose conditions are met determines the weights of a row. A null in a context's column meets
+no condition. If a value column is null where its term has a weight, the utility is unknown (NaN), and the
+candidate is dropped as ``unknown_value:<column>``. Below a term's threshold on another prediction its weight
+is 0. With a negative value column a total may be below -N; it is then replaced by -N. The offset follows a
+published ranker (xAI, x-algorithm, 2026): with it a factor below 1 always lowers the utility, while without
+it a negative total would rise.
 
 A perturbed policy multiplies each weight by 1 + size or 1 - size, by a salted hash of user and task. The
 signs of two weights, and of two users, are independent and equally likely, so the difference between users
@@ -42,16 +42,16 @@ _Kind = TypeVar("_Kind", bound=np.generic)
 
 @dataclass(frozen=True)
 class Utilities:
-    """What each candidate is worth and why.
+    """The utility of each candidate and its components.
 
     Attributes
     ----------
-    utility : what candidates are ranked by, NaN where a value column is unknown, shape [rows].
-    total : sum of the contributions, shape [rows]; the utility itself where the policy has no offset.
+    utility : ranks candidates, NaN if a value column is unknown, shape [rows].
+    total : sum of the contributions, shape [rows]; the utility itself if the policy has no offset.
     contributions : term -> its part of the total, shape [rows].
     context : index of the row's context in the policy, -1 for none, shape [rows].
-    unknown_values : value column -> rows whose utility it leaves unknown.
-    factors : term -> by what its weight was multiplied, shape [rows]; empty without a perturbation.
+    unknown_values : value column -> rows with an unknown utility because of it.
+    factors : term -> factor of its weight, shape [rows]; empty without a perturbation.
     weights : term -> its weight in the row's context, times its factor, shape [rows].
     """
 
@@ -70,9 +70,9 @@ class TermSignal:
 
     Attributes
     ----------
-    sources : the tasks that may count, in declared order; None is a column that counts alone.
+    sources : the tasks that may be used, in declared order; None is a column term.
     counts : index of the row's source, shape [rows].
-    prediction : of that task, 1 where a column alone counts, shape [rows].
+    prediction : prediction of that task, 1 for a column term, shape [rows].
     holds : whether every threshold is reached, shape [rows].
     """
 
@@ -95,10 +95,10 @@ class TermSignal:
 
         Parameters
         ----------
-        variants : the term without a context, then in each.
+        variants : the term without a context, then in each context.
         context : index of each row's context, -1 for none, shape [rows].
-        certain : take the outcome to be certain: a prediction is then read only where it decides which task
-            counts, or whether one does.
+        certain : treat the outcome as certain: a prediction is then read only if it determines which task
+            is used, or whether one is.
 
         Examples
         --------
@@ -129,7 +129,7 @@ class TermSignal:
 
     @property
     def is_column(self) -> Mask:
-        """Where a column counts by itself, shape [rows]."""
+        """Rows whose source is a column term, shape [rows]."""
         return np.array([source is None for source in self.sources])[self.counts]
 
 
@@ -175,11 +175,11 @@ def compute_utilities(
 def worth_of_outcomes(
     candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], policy: UtilitySpec
 ) -> dict[str, Floats]:
-    """Return what one outcome of each task adds to the total of a candidate, shape [rows].
+    """Return the value that one outcome of each task adds to a candidate's total, shape [rows].
 
-    It is the sum of weight x value over the terms in which the task counts: below a threshold it does not,
-    and of a greater one the task with the greatest prediction does. A term that is a column needs no outcome
-    and is returned by its own name. Predictions are read for these alone; what is unknown counts 0.
+    It is the sum of weight x value over the terms in which the task is used: not below a threshold, and in a
+    ``greater_of`` term only for the greatest prediction. A column term needs no outcome and is returned by
+    its own name. Predictions are read only for these choices; unknown values count 0.
 
     Examples
     --------
@@ -207,7 +207,7 @@ def worth_of_outcomes(
 
 
 def served_predictions(logged: pd.DataFrame, names: Sequence[str]) -> dict[str, Floats]:
-    """Return what the serving release predicted, of the predictions that the log holds.
+    """Return the logged predictions of the serving release, as far as the log has them.
 
     Examples
     --------
@@ -250,7 +250,7 @@ def _weigh(variants: Sequence[Term], signal: TermSignal, context: Codes) -> Floa
 def _iterate_values(
     candidates: pd.DataFrame, term: str, variants: Sequence[Term], context: Codes
 ) -> Iterator[tuple[str, Mask, Floats]]:
-    """Yield each value column of a term with the rows where it counts, and its values up to the cap."""
+    """Yield each value column of a term with the rows where it is used, and its values up to the cap."""
     for name in sorted({v.value_column for v in variants if v.value_column is not None}):
         counts = np.array([v.value_column == name and v.weight != 0 for v in variants])
         caps = np.array([np.inf if v.value_cap is None else v.value_cap for v in variants])
@@ -266,7 +266,7 @@ def _find_weight_factors(candidates: pd.DataFrame, policy: UtilitySpec) -> dict[
 
 
 def _rank_by(candidates: pd.DataFrame, total: Floats, context: Codes, policy: UtilitySpec) -> Floats:
-    """Return what totals are ranked by."""
+    """Return the utility by which totals are ranked."""
     if policy.offset is None:
         return total
     by_term = [*policy.variants.values()]
@@ -283,7 +283,7 @@ def _rank_by(candidates: pd.DataFrame, total: Floats, context: Codes, policy: Ut
 
 
 def choose_contexts(candidates: pd.DataFrame, declared: tuple[PolicyContext, ...]) -> Codes:
-    """Return the index of the first context that holds, -1 where none does, shape [rows].
+    """Return the index of the first context that applies, -1 for none, shape [rows].
 
     Examples
     --------
@@ -298,7 +298,7 @@ def choose_contexts(candidates: pd.DataFrame, declared: tuple[PolicyContext, ...
 
 
 def _pick_by_context(variants: npt.NDArray[_Kind], context: Codes) -> npt.NDArray[_Kind]:
-    """Pick each row's variant, the first one where there is no context; one value where all agree."""
+    """Return each row's variant, the first without a context; a single value if all variants are equal."""
     return variants[:1] if (variants == variants[0]).all() else variants[context + 1]
 
 
@@ -313,7 +313,7 @@ def _refuse_overflow(candidates: pd.DataFrame, total: Floats, unknown_values: Ma
 
 
 def weight_factors(candidates: pd.DataFrame, term: str, rule: Perturbation) -> Floats:
-    """Return the factor of a term's weight, [rows]; 1 where the user is not known.
+    """Return the factor of a term's weight, [rows]; 1 if the user is unknown.
 
     Examples
     --------
@@ -328,13 +328,13 @@ def weight_factors(candidates: pd.DataFrame, term: str, rule: Perturbation) -> F
 
 
 def offset_totals(totals: Floats, *, scale: float, costs: _Shares, whole: _Shares) -> Floats:
-    """Return positive numbers in the order of totals, shape [rows]; NaN where a total is.
+    """Return positive numbers in the order of totals, shape [rows]; NaN where a total is NaN.
 
     Parameters
     ----------
     totals : [rows].
-    scale : what a total of 0 becomes, above 0.
-    costs, whole : N and T, of each row or of all.
+    scale : the value for a total of 0, above 0.
+    costs, whole : N and T, by row or for all rows.
 
     Examples
     --------
@@ -346,13 +346,13 @@ def offset_totals(totals: Floats, *, scale: float, costs: _Shares, whole: _Share
 
 
 def find_factors(candidates: pd.DataFrame, policy: UtilitySpec, context: Codes) -> Floats:
-    """Return the product of the factors that apply to each row, 1 where none does, shape [rows].
+    """Return the product of the multipliers that apply to each row, 1 without any, shape [rows].
 
     A null in a multiplier's column meets no condition.
 
     Parameters
     ----------
-    context : [rows] index of each row's context, -1 for none: it may have multipliers of its own.
+    context : [rows] index of each row's context, -1 for none: a context may have its own multipliers.
 
     Examples
     --------
@@ -373,12 +373,12 @@ def find_factors(candidates: pd.DataFrame, policy: UtilitySpec, context: Codes) 
 
 
 def _where_applies(candidates: pd.DataFrame, multiplier: Multiplier) -> Mask:
-    """Return where every condition of a multiplier holds, shape [rows]."""
+    """Return where every condition of a multiplier is met, shape [rows]."""
     return meets_all(candidates, multiplier.when, f"multiplier '{multiplier.name}'")
 
 
 def name_multipliers(candidates: pd.DataFrame, policy: UtilitySpec, context: Codes) -> list[str | None]:
-    """Name the multipliers that apply to each row, joined by commas; None where none does.
+    """List the multipliers that apply to each row, joined by commas; None without any.
 
     Examples
     --------
