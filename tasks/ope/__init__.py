@@ -1,18 +1,18 @@
-"""Off-policy evaluation: what another policy would have earned, from a log with propensities.
+"""Off-policy evaluation: the reward that another policy would have earned, from a log with propensities.
 
 In reading order::
 
-    log_rows, target_rows     the two tables, checked: a row a shown item, a row an item that may be shown
-      reward_model            what a reward is expected to be: means by item and position, cross-fitted
-        slates                SIPS, IIPS, RIPS, cascade-DR, adaptive IPS: it may depend on others; weights of
-                              a policy that always shows one ranking, for the simulation
-        estimators            IPS, SNIPS, DM, DR, Switch-DR, DRos of a slot, and those of slates, as sums
-          balance, overlap    whether the log supports the target at all
-            estimate          all of it as one report with a verdict
-    gradient                  the gradient of a mean reward by the weights of a policy, from perturbed weights
-    off_policy                the two tables read from Parquet, for the commands
+    log_rows, target_rows     the two tables, checked: a row per shown item, a row per item that may be shown
+      reward_model            expected rewards: means by item and position, cross-fitted
+        slates                SIPS, IIPS, RIPS, cascade-DR, adaptive IPS: rewards may depend on other slots;
+                              weights of a policy that always shows one ranking, for the simulation
+        estimators            IPS, SNIPS, DM, DR, Switch-DR, DRos of a slot, and estimators of slates, as sums
+          balance, overlap    whether the log supports the target
+            estimate          one report with a verdict
+    gradient                  the gradient of a mean reward by policy weights, from perturbed weights
+    off_policy                reads the two tables from Parquet, for the commands
 
-The estimators take arrays and give each row's or slate's term, whose mean is the estimate.
+The estimators take arrays and return a term for each row or slate; the mean of the terms is the estimate.
 
 Steps: off_policy.
 """

@@ -1,19 +1,19 @@
-"""Balance: whether the logged propensities are those of a ranker that looked at a column of the log.
+"""Balance: tests whether the ranker used a column of the log that the logged propensities ignore.
 
-Propensities that leave out what the ranker looked at can add up to 1 on average and be wrong wherever that
-matters. With right ones, whatever was known before the item a was drawn,
+Propensities that ignore an input of the ranker can average to the right sum and still be wrong where it
+matters. With correct propensities, for any information known before the item a was drawn,
 
     E[w 1{item = a} | request, position, items above] = pi(a | request, position, items above)
 
-where pi is the target's probability at the row's own place: of its request where the target depends on it.
+where pi is the target's probability at the row's own place, within its request if the target depends on it.
 So for an item a and a value v of a column, summed over the rows of a user,
 
     x = sum over rows with v of  w 1{item = a} - pi(a)        has a mean of 0
     z = sum of x / sqrt(sum of x^2)
 
-Only an excess (z > 0) refuses. Wrong propensities give one item too much where they give another too little,
-so there is always one. A shortfall is seen in honest logs too: while a rare draw of a large weight has not
-happened, both the sum of x and the sum of x^2 are too small.
+Only an excess (z > 0) rejects the propensities. Wrong propensities give one item too much weight and another
+too little, so an excess always exists. A shortfall also occurs with correct propensities: before a rare draw
+with a large weight has happened, both the sum of x and the sum of x^2 are too small.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,20 +30,20 @@ from tasks.arrays import Floats, Indices
 from tasks.evaluation.resampling import LEAST_CLUSTERS
 
 MOST_ITEMS: Final = 20
-"""Items that are compared: those that the target shows most."""
+"""Number of compared items: those that the target shows most."""
 MOST_VALUES: Final = 20
-"""Values of a column that are compared, the most frequent; a numeric column with more is cut into bins."""
+"""Number of compared values of a column, the most frequent; a numeric column with more is binned."""
 BINS: Final = 5
 LEAST_Z: Final = 3.5
-"""Smallest z that refuses."""
+"""Smallest z that rejects the propensities."""
 FALSE_ALARMS: Final = 0.01
-"""Share of honest logs that may be refused: z must be larger where many cells are compared."""
+"""Largest share of correct logs that are rejected: the limit of z grows with the number of compared cells."""
 _OTHER: Final = -1
 
 
 @dataclass(frozen=True)
 class ContextColumn:
-    """A column of n rows by value: codes [n] of ``labels``, -1 where the value is not compared."""
+    """A column of n rows by value: codes [n] of ``labels``, -1 if the value is not compared."""
 
     name: str
     codes: Indices
@@ -51,7 +51,7 @@ class ContextColumn:
 
     @classmethod
     def of(cls, column: "pd.Series[Any]") -> "ContextColumn":
-        """Cut a column: its most frequent values, or bins where it is numeric and has more than 20.
+        """Encode a column: its most frequent values, or bins if it is numeric and has more than 20 values.
 
         Examples
         --------
@@ -79,14 +79,14 @@ def _bins(column: "pd.Series[Any]") -> "pd.Series[Any]":
 
 @dataclass(frozen=True)
 class Imbalance:
-    """The cell whose weights exceed most what the target shows, and by how much.
+    """The cell with the largest excess of weights over the target's probability.
 
     Attributes
     ----------
-    column, value, item : of the cell.
-    z : its sum of x over the root of its sum of squares.
-    ratio : sum of weights over what the target shows there; 1 is expected.
-    limit : the z from which propensities do not hold, by the number of cells that were compared.
+    column, value, item : identify the cell.
+    z : its sum of x divided by the root of its sum of squares.
+    ratio : sum of weights over the target's probability there; 1 is expected.
+    limit : the z above which propensities are rejected, by the number of compared cells.
     """
 
     column: str
@@ -98,13 +98,13 @@ class Imbalance:
 
     @property
     def refuses(self) -> bool:
-        """Whether propensities do not hold."""
+        """Whether the propensities are rejected."""
         return self.z > self.limit
 
 
 @dataclass(frozen=True)
 class WeightedItem:
-    """An item: the log's weights where it was shown, and the target's probability in every row, [n] each."""
+    """An item: the log's weights in rows that show it, and the target's probability in all rows, [n]."""
 
     name: str
     weight: Floats
@@ -114,14 +114,14 @@ class WeightedItem:
 def choose_columns(
     frame: pd.DataFrame, known: Sequence[str], *, declared: Sequence[str] | None
 ) -> tuple[list[ContextColumn], list[str]]:
-    """Return the columns by which balance is checked, and the names of others that cannot be.
+    """Return the columns by which balance is checked, and the names of columns that cannot be used.
 
     Parameters
     ----------
     frame : the log.
-    known : its columns that have another meaning.
-    declared : names; None takes every other column that does not depend on the item: one that differs between
-        the items of a request, and one that has a single value for each item, describe the item.
+    known : its columns with another meaning.
+    declared : names; None uses every other column that does not describe the item: one that differs between
+        the items of a request, or has a single value for each item, describes the item.
     """
     if declared is not None:
         return [ContextColumn.of(frame[name]) for name in declared], []
@@ -132,7 +132,7 @@ def choose_columns(
 
 
 def _of_label(name: str, frame: pd.DataFrame) -> bool:
-    """Whether a column is a task's label, what belongs to one, or a factor of perturbed weights."""
+    """Whether a column is a task's label, belongs to a label, or is a factor of perturbed weights."""
     return "__" in name or c.status(name) in frame or name.startswith(c.weight_factor(""))
 
 
@@ -149,7 +149,7 @@ def _describes_item(frame: pd.DataFrame, name: str) -> bool:
 def find_imbalance(
     columns: Sequence[ContextColumn], items: Sequence[WeightedItem], users: Indices
 ) -> Imbalance | None:
-    """Return the cell with the largest z; None where no cell can be compared.
+    """Return the cell with the largest z; None if no cell can be compared.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def find_imbalance(
 def _cells(
     column: ContextColumn, items: Sequence[WeightedItem], users: Indices
 ) -> Iterator[tuple[str, str, str, float, float]]:
-    """Yield column, value, item, z and ratio of each cell that can be compared."""
+    """Yield column, value, item, z and ratio of each comparable cell."""
     rows = np.flatnonzero(column.codes >= 0)
     size = len(column.labels)
     groups, pairs = pd.factorize(users[rows] * np.intp(size) + column.codes[rows])
@@ -202,7 +202,7 @@ def weighted_items(
 
     Parameters
     ----------
-    items, probability, places : [m] of the target.
+    items, probability, places : [m] columns of the target.
     logged : [n] items, places and weights of the log's rows.
     """
     logged_items, logged_places, weight = logged

@@ -1,11 +1,11 @@
-"""An off-policy estimate of a log and a target policy as one report with a verdict.
+"""An off-policy estimate of a target policy from a log, as one report with a verdict.
 
-The lower bound decides: a policy is worth at least so much when the interval lies above it. Where support is
-too little the verdict is inconclusive, whatever the interval.
+The lower bound decides: a policy passes if its whole interval is above the bound. With too little support the
+verdict is inconclusive, independent of the interval.
 
-Beside the interval by user the report has an empirical Bernstein bound, which holds for any law of bounded
-values, however skewed. With probability 1 - delta the mean of n independent values in a range of width R
-exceeds their average by at most ::
+In addition to the interval clustered by user, the report has an empirical Bernstein bound, which is valid for
+any distribution of bounded values, however skewed. With probability 1 - delta the mean of n independent
+values in a range of width R exceeds their average by at most ::
 
     sqrt(2 V log(2 / delta) / n) + 7 R log(2 / delta) / (3 (n - 1))        V: sample variance
 
@@ -44,21 +44,21 @@ from tasks.ope.target_rows import TargetRows, read_target
 REPLICATES: Final = 1_000
 _SEED: Final = 0
 DELTA: Final = 0.025
-"""Chance of an error at each end of a 95 % interval."""
+"""Probability of an error at each end of a 95 % interval."""
 
 
 @dataclass(frozen=True)
 class OffPolicyEstimate:
-    """What one estimator says.
+    """Result of one estimator.
 
     Attributes
     ----------
-    value, low, high : the figure and its 95 % interval, the wider of that by a bootstrap of users and that by
-        day; NaN where it has none.
-    bernstein_low, bernstein_high : the empirical Bernstein interval, of means alone.
-    per : what the value is a mean over: a slot, or a request with all its slots.
-    ess, max_weight : effective number of rows behind its weights, and the largest of these; NaN for DM.
-    limit : tau of Switch-DR or lambda of DRos; None for the others and where no limit is best.
+    value, low, high : the figure and its 95 % interval, the wider of the bootstrap by user and the interval
+        by day; NaN without an interval.
+    bernstein_low, bernstein_high : the empirical Bernstein interval, for means only.
+    per : unit of the mean: a slot, or a request with all its slots.
+    ess, max_weight : effective sample size of its weights, and the largest weight; NaN for DM.
+    limit : tau of Switch-DR or lambda of DRos; None for other estimators and if no limit is best.
     """
 
     value: float
@@ -74,20 +74,20 @@ class OffPolicyEstimate:
 
 @dataclass(frozen=True)
 class OffPolicyReport:
-    """Every estimator's figure, what they rest on, and the verdict of the one that decides.
+    """The figures of all estimators, their support, and the verdict by the deciding estimator.
 
     Attributes
     ----------
     n, requests : rows and requests of the log.
-    resampled : whom the bootstrap draws.
-    days : of the log, by which intervals are made too; None where no time is logged.
+    resampled : the units that the bootstrap draws.
+    days : days of the log, also used for intervals; None if no time is logged.
     balanced_by : columns by which propensities were checked.
     not_balanced_by : further columns, which describe the item.
-    ess, max_weight : those of the estimator that decides.
+    ess, max_weight : effective sample size and largest weight of the deciding estimator.
     unsupported_share : share of the target's probability on items that were never logged at that position.
-    reward_model : where expected rewards come from.
-    estimator, at_least : which estimator decides, and the bound that was asked for.
-    reasons : why the verdict is what it is.
+    reward_model : source of expected rewards.
+    estimator, at_least : the deciding estimator, and the requested bound.
+    reasons : reasons of the verdict.
     """
 
     n: int
@@ -108,7 +108,7 @@ class OffPolicyReport:
 
     @property
     def passed(self) -> bool:
-        """Whether the bound holds, or none was asked for and the figure can be measured."""
+        """Whether the bound is met, or no bound was requested and the figure can be measured."""
         return self.verdict in {Outcome.PASS, Outcome.NO_RULE}
 
     def to_json(self) -> dict[str, Any]:
@@ -129,17 +129,17 @@ def estimate_off_policy(
     estimator: str | None = None,
     balance: Sequence[str] | None = None,
 ) -> OffPolicyReport:
-    """Estimate what a target policy would have earned.
+    """Estimate the reward that a target policy would have earned.
 
-    Weights too large to be added up leave a figure unknown, and its verdict inconclusive.
+    Weights that overflow in a sum make a figure unknown, and its verdict inconclusive.
 
     Parameters
     ----------
-    log, target : tables as `log_rows` and `target_rows` describe them.
+    log, target : tables as described in `log_rows` and `target_rows`.
     reward : the log's column of rewards.
-    at_least : the bound that the target's mean reward must reach, in the unit of the deciding estimator.
-    estimator : which decides; by default ``dr``, and ``cascade_dr`` where requests have several slots.
-    balance : columns by which propensities are checked; None takes all others that do not describe the item.
+    at_least : the bound on the target's mean reward, in the unit of the deciding estimator.
+    estimator : the deciding estimator; by default ``dr``, and ``cascade_dr`` if requests have several slots.
+    balance : columns by which propensities are checked; None uses all others that do not describe the item.
 
     Examples
     --------
@@ -163,7 +163,7 @@ def estimate_off_policy(
 def _report(
     rows: LogRows, policy: TargetRows, *, at_least: float | None, estimator: str | None
 ) -> OffPolicyReport:
-    """Estimate by every estimator that the rows allow, and judge by the deciding one."""
+    """Compute every estimator that the rows allow, and evaluate the deciding one."""
     rewards = expect_rewards(rows, policy)
     every, notes = _all_terms(rows, policy, rewards)
     deciding = _choose(every, estimator)
@@ -193,7 +193,7 @@ def _report(
 def _all_terms(
     log: LogRows, target: TargetRows, rewards: ExpectedRewards
 ) -> tuple[dict[str, EstimatorSums], list[str]]:
-    """Return every estimator's terms, and notes on rows and estimators that are missing."""
+    """Return every estimator's terms, and notes on omitted rows and estimators."""
     weight = target.of_logged(target.probability) / log.propensity
     every = list(slot_terms(log, weight, rewards))
     notes = []
@@ -224,7 +224,7 @@ def _choose(every: dict[str, EstimatorSums], estimator: str | None) -> str:
 
 
 def _intervals(log: LogRows, every: dict[str, EstimatorSums]) -> dict[str, Estimate]:
-    """Return each estimator's interval; none for DM, whose error lies in its model and not in the rows."""
+    """Return each estimator's interval; none for DM, whose error is in its model and not in the rows."""
     resampler = Resampler(log.clusters.count, _SEED, REPLICATES)
     columns = [side for terms in every.values() for side in (terms.with_noise, terms.below)]
     ratios: dict[str, Statistic] = {name: _ratio(2 * place) for place, name in enumerate(every)}
@@ -248,7 +248,7 @@ def _withhold(log: LogRows, terms: EstimatorSums, estimate: Estimate) -> Estimat
 
 
 def _widen_by_day(log: LogRows, terms: EstimatorSums, by_user: Estimate) -> Estimate:
-    """Return the wider of the interval by user and that by day, with Student's t of the days less one."""
+    """Return the wider of the intervals by user and by day, with Student's t for the number of days."""
     if log.days is None or not by_user.known:
         return by_user
     half = half_width(Ratio(terms.with_noise, terms.below).statistic, log.days)
@@ -258,7 +258,7 @@ def _widen_by_day(log: LogRows, terms: EstimatorSums, by_user: Estimate) -> Esti
 
 
 def _move(interval: Estimate, value: float) -> Estimate:
-    """Lay an interval around a value: rows that moved the reward model widen it and do not shift it."""
+    """Center an interval on a value: the rows' effect on the reward model widens it without shifting it."""
     by = value - interval.value
     return Estimate(value, interval.low + by, interval.high + by, interval.n)
 
@@ -316,12 +316,12 @@ def _three_digits(value: float) -> str:
 
 
 def empirical_bernstein(values: Floats, width: float) -> Estimate:
-    """Return the mean of independent values with its 95 % interval; NaN bounds with fewer than two.
+    """Return the mean of independent values with its 95 % interval; NaN bounds for fewer than two values.
 
     Parameters
     ----------
-    values : [n] each in one range.
-    width : of that range.
+    values : [n] in one range.
+    width : width of the range.
 
     Examples
     --------
@@ -330,7 +330,7 @@ def empirical_bernstein(values: Floats, width: float) -> Estimate:
     (0.5, 0.4429, 1000)
     """
     n = len(values)
-    if n < 2:  # a variance needs two
+    if n < 2:  # a variance needs two values
         return Estimate(float(values.mean()) if n else math.nan, math.nan, math.nan, n)
     mean, variance, log = float(values.mean()), float(values.var(ddof=1)), math.log(2 / DELTA)
     half = math.sqrt(2 * variance * log / n) + 7 * width * log / (3 * (n - 1))
@@ -338,14 +338,14 @@ def empirical_bernstein(values: Floats, width: float) -> Estimate:
 
 
 def bernstein_by_cluster(terms: Floats, sizes: Floats, clusters: Indices) -> Estimate:
-    """Bound the mean of terms of which those of one user move together.
+    """Bound the mean of terms that are correlated within users.
 
     The independent values are the users' sums, scaled so that their mean is sum of terms / sum of sizes. The
-    width is that of the sums that were seen: larger ones can occur, so the bound is one of the data at hand.
+    width is the range of the observed sums: larger sums can occur, so the bound is conditional on the data.
 
     Parameters
     ----------
-    terms, sizes : [n] what each row adds above and below the line.
+    terms, sizes : [n] contribution of each row to the numerator and the denominator.
     clusters : [n] codes of the rows' users.
 
     Examples

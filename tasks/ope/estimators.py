@@ -1,9 +1,9 @@
-"""Every estimator that a log allows, as sums over its rows.
+"""All estimators that a log allows, as sums over its rows.
 
-An estimate is a sum over rows divided by another: rows for a mean reward of a slot, requests for one of a
-slate, weights for SNIPS. What a slate adds stands at its first row (`tasks.ope.slates`).
+An estimate is a sum over rows divided by another: rows for the mean reward of a slot, requests for that of a
+slate, weights for SNIPS. A slate's term is stored in its first row (`tasks.ope.slates`).
 
-In one slot a reward depends on the item in the slot, and on nothing above or below it. With w = target
+For a single slot a reward depends on the item in the slot, and not on items above or below. With w = target
 probability / propensity of the logged item, q its expected reward and e the sum over items of target
 probability x expected reward, the mean over rows of
 
@@ -16,12 +16,12 @@ Switch-DR  DR with w = 0 where w > tau        Wang, Agarwal and Dudik (2017)
 DRos       DR with lambda w / (w^2 + lambda)  Su, Dimakopoulou, Krishnamurthy and Dudik (2020)
 ========== ================================== =========================================================
 
-IPS is unbiased where propensities are right and nothing that the target shows is impossible in the log; DR
-is so too, or where q is right. Switch-DR and DRos take some bias for less variance: tau and lambda are
-chosen where estimated bias^2 + variance is least (Su et al. 2020, section 5). The bias of weights w' in
-place of w is the mean of (w' - w)(r - q); a square of a noisy mean is too large by its variance, which is
-subtracted. Candidates are no limit, which is DR itself, and limits at quantiles of the weights; of equal
-ones the loosest is taken.
+IPS is unbiased if propensities are correct and every item of the target can occur in the log; DR is unbiased
+under the same conditions, or if q is correct. Switch-DR and DRos trade bias for variance: tau and lambda
+minimise the estimated bias^2 + variance (Su et al. 2020, section 5). The bias of weights w' in place of w is
+the mean of (w' - w)(r - q); the square of a noisy mean is too large by its variance, which is subtracted.
+Candidates are no limit, which is DR itself, and limits at quantiles of the weights; the loosest is chosen in
+case of a tie.
 """
 
 import math
@@ -61,10 +61,10 @@ class LoggedSlots:
 
     Attributes
     ----------
-    reward : what came of it.
+    reward : observed reward.
     weight : target probability over propensity, 0 or more.
-    predicted : reward that a model expects of the logged item.
-    expected : of an item drawn by the target policy for this slot.
+    predicted : expected reward of the logged item by a model.
+    expected : expected reward of an item drawn by the target policy for this slot.
     """
 
     reward: Floats
@@ -90,7 +90,7 @@ def dr_terms(slots: LoggedSlots, weight: Floats | None = None) -> Floats:
 
     Parameters
     ----------
-    weight : [n] in place of the rows' own, as of `switched_weights` or `shrunk_weights`.
+    weight : [n] replaces the rows' own weights, such as `switched_weights` or `shrunk_weights`.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def switched_weights(weight: Floats, threshold: float) -> Floats:
 
 
 def shrunk_weights(weight: Floats, strength: float) -> Floats:
-    """Return the weights of DRos, lambda w / (w^2 + lambda): nearly w far below sqrt(lambda), falling above.
+    """Return the weights of DRos, lambda w / (w^2 + lambda): near w far below sqrt(lambda), falling above.
 
     Examples
     --------
@@ -122,7 +122,7 @@ def shrunk_weights(weight: Floats, strength: float) -> Floats:
 
 @dataclass(frozen=True)
 class LimitedWeights:
-    """Weights [n] with the limit that made them; infinite where they are the rows' own."""
+    """Weights [n] with the limit that was applied; infinite for the rows' own weights."""
 
     weight: Floats
     limit: float
@@ -170,18 +170,18 @@ def _squared_error(slots: LoggedSlots, weight: Floats) -> float:
 
 @dataclass(frozen=True)
 class EstimatorSums:
-    """One estimator's sums, each of shape [n] over the log's rows.
+    """Sums of one estimator, each of shape [n] over the log's rows.
 
     Attributes
     ----------
-    name, per : the estimator's name, and the unit that its value is a mean over.
-    above, below : what each row adds; the estimate is sum of above / sum of below.
-    weight : how much each row's reward counts, for SIPS a request's in its first row.
-    outcome : weighted rewards, 0 where nothing came of a row.
-    importance : weights before they were limited, whose mean over rows of ``counted`` is 1.
+    name, per : the estimator's name, and the unit of its mean.
+    above, below : contributions of each row; the estimate is sum of above / sum of below.
+    weight : weight of each row's reward; for SIPS a request's weight in its first row.
+    outcome : weighted rewards, 0 for rows without a reward.
+    importance : weights before limits, whose mean over rows of ``counted`` is 1.
     counted : rows that have such a weight.
-    limit : tau of Switch-DR, lambda of DRos; infinite where no limit is best, None for the others.
-    noise : what each row adds by having moved a fitted reward model, about 0 in sum: part of intervals alone.
+    limit : tau of Switch-DR, lambda of DRos; infinite if no limit is best, None for other estimators.
+    noise : each row's contribution through the fitted reward model, about 0 in sum; used in intervals only.
     """
 
     name: str
@@ -197,7 +197,7 @@ class EstimatorSums:
 
     @property
     def with_noise(self) -> Floats:
-        """What each row adds with the part by which it moved the reward model, [n]."""
+        """The contribution of each row, including its effect on the reward model, [n]."""
         return self.above if self.noise is None else self.above + self.noise
 
 
@@ -206,7 +206,7 @@ def slot_terms(log: LogRows, weight: Floats, rewards: ExpectedRewards) -> Iterat
 
     Parameters
     ----------
-    weight : [n] of each row's item.
+    weight : [n] weight of each row's item.
     """
     rows = LoggedSlots(log.reward, weight, rewards.predicted, rewards.expected)
     once = np.ones(len(rows.reward))
@@ -226,11 +226,11 @@ def slot_terms(log: LogRows, weight: Floats, rewards: ExpectedRewards) -> Iterat
 
 
 def slate_terms(log: LogRows, weight: Floats, rewards: ExpectedRewards) -> Iterator[EstimatorSums]:
-    """Yield the estimators of slates; adaptive IPS where the log says what rewards depend on.
+    """Yield the estimators of slates; adaptive IPS if the log contains user behaviors.
 
     Parameters
     ----------
-    weight : [n] of each row's item given those above it.
+    weight : [n] weight of each row's item given the items above it.
     """
     slates = LoggedSlates(log.as_slates(log.reward, missing=0.0), log.as_slates(weight, missing=1.0))
     first, once = (log.positions == 1).astype(np.float64), np.ones(len(weight))
@@ -254,10 +254,10 @@ def slate_terms(log: LogRows, weight: Floats, rewards: ExpectedRewards) -> Itera
 
 
 def _cascade_dr(log: LogRows, slates: LoggedSlates, rewards: ExpectedRewards) -> Floats:
-    """Add to each slot's expected reward what the target earns in the slots below it, on average.
+    """Add to each slot's expected reward the target's mean reward in the slots below.
 
-    What it would earn there after another item is not known of a target that depends on those above, so the
-    mean over the log's slates stands for it: any number is right that the slot's own item has no part in.
+    The reward after another item is unknown for a target that depends on the items above, so the mean over
+    the log's slates is used: any number that is independent of the slot's own item is valid.
     """
     predicted, expected = (log.as_slates(x, missing=0.0) for x in (rewards.predicted, rewards.expected))
     there = log.as_slates(np.ones(len(log.reward)), missing=0.0)

@@ -1,13 +1,13 @@
-"""Which way each weight of a utility should move, from a log whose users had theirs perturbed.
+"""Estimates the gradient of the mean reward by each utility weight, from a log with perturbed weights.
 
 With s the sign of a user's factor 1 + size x s of one weight and r the reward of a request ::
 
     gradient = mean of (r - mean of r) x s / size        d (mean reward) / d log(weight)
 
 The signs are independent of each other and of everything else, so the other weights' perturbations are noise
-with a mean of 0, and half of the terms of second order cancel (Spall 1992, simultaneous perturbation).
-Users are resampled: all requests of a user have one sign. A gradient of .01 says that ten per cent more of
-the weight earn about .001 more a request.
+with a mean of 0, and half of the second-order terms cancel (Spall 1992, simultaneous perturbation).
+Users are resampled, because all requests of a user have the same sign. A gradient of .01 means that raising
+the weight by ten per cent adds about .001 per request.
 """
 
 from dataclasses import asdict, dataclass
@@ -36,9 +36,9 @@ _TOLERANCE: Final = 1e-9
 
 @dataclass(frozen=True)
 class WeightGradient:
-    """The gradient by one weight's logarithm with its 95 % interval, unknown with too few users, and a word.
+    """The gradient by one weight's logarithm with its 95 % interval, NaN for too few users, and a direction.
 
-    ``direction`` is ``raise`` or ``lower`` where the interval excludes 0, else ``inconclusive``.
+    ``direction`` is ``raise`` or ``lower`` if the interval excludes 0, else ``inconclusive``.
     """
 
     value: float
@@ -50,9 +50,9 @@ class WeightGradient:
 
 @dataclass(frozen=True)
 class GradientReport:
-    """The gradient of the mean reward of a request by each weight that was perturbed.
+    """The gradient of the mean reward of a request by each perturbed weight.
 
-    ``left_out`` counts rows whose label is not observed.
+    ``left_out``: number of rows whose label is not observed.
     """
 
     requests: int
@@ -103,7 +103,7 @@ def estimate_gradient(log: pd.DataFrame, *, reward: str) -> GradientReport:
 
 
 def _refuse_mixed(log: pd.DataFrame, name: str) -> None:
-    """Refuse a weight that no user has perturbed, or of which a user or the log has several sizes."""
+    """Raise an error for a weight that is not perturbed, or with several sizes in the log or for a user."""
     moved = np.abs(read_numbers(log, name, table=TABLE) - 1.0)
     size = float(moved.max())
     if size == 0:

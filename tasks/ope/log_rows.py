@@ -1,18 +1,18 @@
-"""The log of an off-policy estimate, checked: one row an item that was shown.
+"""The log of an off-policy estimate, checked: one row per shown item.
 
 ========== ==================================================================================
 request_id, item_id   strings or whole numbers, no null; no item twice in a request
 position   from 1, no position twice in a request
 propensity above 0 to 1: the log's probability of this item at this position, given those above it
 reward     any column of numbers or booleans, known in every row
-user_id    optional: rows of one user move together; where it is null, rows of one request do
-shown_at   optional: a time or a date; rows of one day (UTC) move together too
-behavior   optional: independent, cascade or standard, what rewards of this request depend on
-<reward>__status   optional: rows whose label is not observed are left out, and counted
-others     what the ranker may have looked at: propensities are checked by them (`balance`)
+user_id    optional: rows of one user are clustered; if it is null, rows of one request
+shown_at   optional: a time or a date; rows of one day (UTC) are clustered too
+behavior   optional: independent, cascade or standard: which items the rewards of the request depend on
+<reward>__status   optional: rows whose label is not observed are left out and counted
+others     possible inputs of the ranker: propensities are checked by them (`balance`)
 ========== ==================================================================================
 
-What breaks a rule of a table is one message: column, rule, count, examples.
+A broken rule of a table is reported in one message: column, rule, count, examples.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,11 +34,11 @@ from tasks.ope.slates import BEHAVIORS
 
 _EXAMPLES: Final = 3
 _NEAREST: Final = 12
-"""Columns that a message lists of a table that lacks one: a log may have hundreds."""
+"""Number of existing columns listed in an error about a missing one: a log may have hundreds."""
 
 
 def refuse_missing(names: Iterable[str], known: Iterable[str], *, table: str) -> None:
-    """Refuse a table that lacks some columns.
+    """Raise an error if a table lacks columns.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def refuse_missing(names: Iterable[str], known: Iterable[str], *, table: str) ->
 
 
 def require_columns(frame: pd.DataFrame, names: Iterable[str], *, table: str) -> None:
-    """Refuse a table without rows or without one of some columns."""
+    """Raise an error if a table has no rows or lacks columns."""
     refuse_missing(names, map(str, frame.columns), table=table)
     if frame.columns.has_duplicates:
         twice = frame.columns[frame.columns.duplicated()][0]
@@ -65,7 +65,7 @@ def require_columns(frame: pd.DataFrame, names: Iterable[str], *, table: str) ->
 
 
 def require_keys(frame: pd.DataFrame, names: Sequence[str], *, table: str) -> None:
-    """Refuse null ids, and ids that are neither strings nor whole numbers, alike in the whole column."""
+    """Raise an error for null ids, and for ids that are not all strings or all whole numbers."""
     for name in names:
         refuse_rows(frame, frame[name].isna().to_numpy(), (name, "not null"), table=table)
         kind = pd.api.types.infer_dtype(frame[name], skipna=False)
@@ -104,7 +104,7 @@ def read_days(frame: pd.DataFrame, name: str, *, table: str) -> npt.NDArray[np.d
 
 
 def refuse_repeats(frame: pd.DataFrame, names: Sequence[str], *, table: str) -> None:
-    """Refuse rows of which an earlier one has the same values in some columns."""
+    """Raise an error if rows repeat the values of some columns."""
     repeated = frame.duplicated(list(names)).to_numpy()
     refuse_rows(frame, repeated, (", ".join(names), "no two rows alike"), table=table, shown=names)
 
@@ -117,13 +117,13 @@ def refuse_rows(
     table: str,
     shown: Sequence[str] = (),
 ) -> None:
-    """Refuse a table of which some rows break a rule.
+    """Raise an error if some rows of a table break a rule.
 
     Parameters
     ----------
-    broken : [n] whether a row does.
-    column_rule : the column and what it should be, in words.
-    shown : columns that the examples show; the column itself by default.
+    broken : [n] whether a row breaks the rule.
+    column_rule : the column and the rule in words.
+    shown : columns to show in the examples; the column itself by default.
 
     Examples
     --------
@@ -163,14 +163,14 @@ class LogRows:
     Attributes
     ----------
     requests : codes from 0 in order of appearance.
-    request_ids, items : as logged.
+    request_ids, items : ids as logged.
     positions : from 1.
     propensity, reward : numbers.
-    clusters : which rows move together.
-    behaviors : [requests] places in `BEHAVIORS`; None where it is not logged.
-    left_out : rows that are not among the n, as their label is not observed.
-    torn : requests of which some rows are left out and others are not.
-    days : [n] codes; None where no time is logged.
+    clusters : clusters of rows, by user or request.
+    behaviors : [requests] index in `BEHAVIORS`; None if it is not logged.
+    left_out : number of rows left out because their label is not observed.
+    torn : number of requests with some, but not all rows left out.
+    days : [n] codes; None if no time is logged.
     context : columns by which propensities are checked.
     of_item : further columns, which describe the item and are not checked.
     """
@@ -196,18 +196,18 @@ class LogRows:
 
     @cached_property
     def lengths(self) -> Indices:
-        """Slots of each request, [requests]."""
+        """Number of slots of each request, [requests]."""
         return np.bincount(self.requests)
 
     @cached_property
     def with_gaps(self) -> int:
-        """Requests whose positions are not 1, 2, ... without a gap."""
+        """Number of requests whose positions are not 1, 2, ... without a gap."""
         last = np.zeros(self.request_count, dtype=np.int64)
         np.maximum.at(last, self.requests, self.positions)
         return int(np.count_nonzero(last != self.lengths))
 
     def as_slates(self, values: Floats, *, missing: float) -> Floats:
-        """Lay a value of each row out as [requests, longest slate]; ``missing`` where there is no slot."""
+        """Arrange row values as [requests, longest slate]; ``missing`` for slots that do not exist."""
         laid = np.full((self.request_count, int(self.positions.max())), missing)
         laid[self.requests, self.positions - 1] = values
         return laid
@@ -221,7 +221,7 @@ def _read_propensities(frame: pd.DataFrame) -> Floats:
 
 
 def read_log(frame: pd.DataFrame, *, reward: str, balance: Sequence[str] | None = None) -> LogRows:
-    """Check a log and return its rows, by request and position: no figure depends on how they were written.
+    """Check a log and return its rows sorted by request and position, so that their order has no effect.
 
     Examples
     --------
@@ -236,7 +236,7 @@ def read_log(frame: pd.DataFrame, *, reward: str, balance: Sequence[str] | None 
     frame, left_out = select_observed(frame, c.status(reward))
     require_keys(frame, (c.REQUEST_ID, c.ITEM_ID), table=TABLE)
     read_positions(frame, c.POSITION, table=TABLE)
-    # folds and draws go by the order of the rows, which says nothing
+    # folds and draws depend on the order of the rows, which is arbitrary
     frame = frame.sort_values([c.REQUEST_ID, c.POSITION], kind="stable")
     positions = frame[c.POSITION].to_numpy(dtype=np.int64)
     propensity = _read_propensities(frame)
@@ -264,13 +264,13 @@ def read_log(frame: pd.DataFrame, *, reward: str, balance: Sequence[str] | None 
 
 
 def _count_torn(every: "pd.Series[Any]", kept: "pd.Series[Any]") -> int:
-    """Count the requests of which some rows are kept and others are not."""
+    """Count the requests with some, but not all rows kept."""
     before, after = every.value_counts(), kept.value_counts()
     return int((before.reindex(after.index) > after).sum())
 
 
 def select_observed(frame: pd.DataFrame, status: str) -> tuple[pd.DataFrame, int]:
-    """Return the rows whose label is observed, all where no status is logged, and the number of others."""
+    """Return the rows whose label is observed, all if no status is logged, and the number of other rows."""
     if status not in frame:
         return frame, 0
     observed = frame[status] == c.Status.OBSERVED.value
@@ -280,7 +280,7 @@ def select_observed(frame: pd.DataFrame, status: str) -> tuple[pd.DataFrame, int
 
 
 def _cluster(frame: pd.DataFrame, requests: Indices) -> Clusters:
-    """Cluster rows by user, and by request where there is none."""
+    """Cluster rows by user, or by request if there are no users."""
     if c.USER_ID in frame and not frame[c.USER_ID].isna().all():
         return cluster_rows(frame[c.USER_ID].to_numpy(dtype=object), requests)
     return Clusters(requests, int(requests.max()) + 1, "requests")

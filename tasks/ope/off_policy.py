@@ -1,6 +1,6 @@
-"""The off-policy step: a log and a target policy, each a Parquet file or a folder of them, into a report.
+"""The off-policy step: estimates a target policy from a log, both Parquet files or folders of them.
 
-The estimators are `tasks.ope`; what the two tables hold is said there.
+The estimators and the formats of the two tables are in `tasks.ope`.
 """
 
 from collections.abc import Sequence
@@ -33,14 +33,14 @@ def run(
     estimator: str | None = None,
     balance: Sequence[str] | None = None,
 ) -> OffPolicyReport:
-    """Estimate what a target policy would have earned; see `estimate_off_policy`.
+    """Estimate the reward that a target policy would have earned; see `estimate_off_policy`.
 
     Raises
     ------
     DataError
-        A file is missing or no Parquet, or its table is not what it should be.
+        A file is missing or is not Parquet, or its table is invalid.
     ContractError
-        The estimator is not known or the log does not allow it.
+        The estimator is unknown, or the log does not allow it.
     """
     needed, others = (*REQUIRED, reward, *(balance or ())), "\0" if balance is not None else ""
     return estimate_off_policy(
@@ -59,7 +59,7 @@ def read_gradient(*, log: Path, reward: str) -> GradientReport:
     Raises
     ------
     DataError
-        The file is missing or no Parquet, or its table is not what it should be.
+        The file is missing or is not Parquet, or its table is invalid.
     """
     needed, optional = (c.REQUEST_ID, c.USER_ID, reward), (c.status(reward),)
     frame = read_table(log, needed, optional, table=LOG, prefix=c.weight_factor(""))
@@ -69,13 +69,13 @@ def read_gradient(*, log: Path, reward: str) -> GradientReport:
 def read_table(
     source: Path, needed: Sequence[str], optional: Sequence[str], *, table: str, prefix: str = "\0"
 ) -> pd.DataFrame:
-    """Read the columns that are needed, and of the optional ones and those with a prefix what is there.
+    """Read the needed columns, and existing optional columns and columns with a prefix.
 
-    Columns with a prefix are read where they are not nested.
+    Columns with a prefix are read only if they are not nested.
     """
     files = _files(source, table)
     try:
-        footers = parquet_footer.read(table, files)  # pyarrow ends the whole process at some spoilt footers
+        footers = parquet_footer.read(table, files)  # pyarrow aborts the process on some corrupt footers
         names = [[column.name for column in footer.columns] for footer in footers]
         flat = [{one.name for one in footer.columns if not one.nested} for footer in footers]
     except Exception as error:
@@ -92,9 +92,9 @@ def read_table(
             pq.ParquetFile(file).read(columns=of_file) for file, of_file in zip(files, wanted, strict=True)
         ]
         rows = pa.concat_tables(read, promote_options="permissive")
-        rows.validate(full=True)  # strings that are not UTF-8 would fail wherever they are looked at
+        rows.validate(full=True)  # strings that are not UTF-8 would fail on later access
         frame = rows.to_pandas(ignore_metadata=True)
-    except Exception as error:  # a footer holds pandas' own JSON too, in which any byte may be another
+    except Exception as error:  # a footer also holds JSON of pandas, which may be corrupt
         raise DataError(f"The {table}: {source} is not readable Parquet: {error}") from error
     coded = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.CategoricalDtype)]
     return frame.astype({name: frame[name].cat.categories.dtype for name in coded})

@@ -1,14 +1,14 @@
-"""Whether a log speaks of a target policy: what makes an estimate thin, in words.
+"""Tests whether a log supports a target policy, with reasons in words.
 
 ===================== ===========================================================================
 outside the support   over 5 % of the target's probability lies on items that were never logged there
-overflow              weights are too large to be added up
-few users             weights count like fewer than 20 equal users
+overflow              weights are too large to be summed
+few users             weights are equivalent to fewer than 20 equal users
 few outcomes          fewer than 10 rows with a reward and a weight
-one user              over a tenth of all weight is one user's
-weights do not add up their mean is not 1, less what lies outside the support, within three standard
-                      errors: propensities or probabilities are not those of the policies
-out of balance        given a column of the log, an item has more weight than the target shows of it
+one user              over a tenth of all weight belongs to one user
+weights do not add up their mean differs from 1, minus the share outside the support, by more than three
+                      standard errors: propensities or probabilities are not those of the policies
+out of balance        for a value of a column, an item has more weight than the target's probability of it
 ===================== ===========================================================================
 """
 
@@ -27,16 +27,16 @@ from tasks.ope.log_rows import LogRows
 from tasks.ope.target_rows import TargetRows
 
 MOST_UNSUPPORTED: Final = 0.05
-"""Share of the target's probability that may lie where the log has no row."""
+"""Largest share of the target's probability where the log has no row."""
 MOST_OF_ONE: Final = 0.1
-"""Share of all weight that one user may have."""
+"""Largest share of all weight of one user."""
 _STANDARD_ERRORS: Final = 3.0
 _EXAMPLES: Final = 3
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Effective sample size and largest of the weights, and the share of one user in them."""
+    """Effective sample size, largest weight, and largest share of one user."""
 
     ess: float
     max_weight: float
@@ -44,7 +44,7 @@ class Overlap:
 
 
 def measure_overlap(weight: Floats, clusters: Indices) -> Overlap:
-    """Measure weights [n] of rows whose users have codes [n].
+    """Measure weights [n] of rows with user codes [n].
 
     Examples
     --------
@@ -52,7 +52,7 @@ def measure_overlap(weight: Floats, clusters: Indices) -> Overlap:
     Overlap(ess=2.6666666666666665, max_weight=2.0, largest_share=0.5)
     """
     total = float(weight.sum())
-    # a power of two changes no digit, and keeps the squares of huge weights finite
+    # scaling by a power of two is exact, and keeps the squares of huge weights finite
     scaled = np.ldexp(weight, -np.frexp(weight.max())[1])
     ess = float(effective_number(scaled.sum(), (scaled**2).sum()))
     largest = float(np.bincount(clusters, weight).max())
@@ -65,12 +65,12 @@ def unsupported_share(target: TargetRows) -> float:
 
 
 def _never_logged(target: TargetRows) -> Flags:
-    """Whether no row logged an item of the target at its position, [m]."""
+    """Mark the items of the target that no row logged at their position, [m]."""
     return ~np.isin(target.pairs, target.logged_pairs)
 
 
 def _name_unsupported(target: TargetRows) -> str:
-    """Name up to three items that were never logged, those that the target shows most."""
+    """List up to three items that were never logged, those that the target shows most."""
     shown = np.where(_never_logged(target), target.probability, 0.0)
     largest = np.argsort(-shown, kind="stable")
     names = dict.fromkeys(f"{target.items[n]} at {target.positions[n]}" for n in largest if shown[n] > 0)
@@ -78,7 +78,7 @@ def _name_unsupported(target: TargetRows) -> str:
 
 
 def find_sparse_support(log: LogRows, target: TargetRows, terms: EstimatorSums) -> Iterator[str]:
-    """Yield the reasons for which an estimator's figure cannot be estimated from these rows."""
+    """Yield the reasons why an estimator's figure cannot be estimated from these rows."""
     share = unsupported_share(target)
     if share > MOST_UNSUPPORTED:
         yield (
@@ -99,7 +99,7 @@ def find_sparse_support(log: LogRows, target: TargetRows, terms: EstimatorSums) 
 
 
 def find_out_of_balance(log: LogRows, target: TargetRows) -> Iterator[str]:
-    """Yield why the propensities are not those of a ranker that looked at a column of the log."""
+    """Yield a reason if the propensities ignore a column of the log that the ranker used."""
     if not log.context:
         return
     logged = (log.items, target.logged_places, target.of_logged(target.probability) / log.propensity)

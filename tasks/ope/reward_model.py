@@ -1,12 +1,12 @@
-"""What a reward is expected to be: means by item and position, each row's from the users of other folds.
+"""Expected rewards: means by item and position, each row's mean fitted on users of other folds.
 
 ::
 
     q of item and position = (sum of rewards + PRIOR x mean at the position) / (rows + PRIOR)
 
-A model that has seen a row's own reward explains it away, and DR then reads its own noise: so users are dealt
-into folds, and a row's means are of the others. Where a better model is at hand, the target brings it as a
-column ``q``, learned from rows other than these.
+A model fitted on a row's own reward would explain it, and DR would underestimate its noise. Users are
+therefore split into folds, and a row's means come from the other folds. A target may supply a better model in
+a column ``q``, trained on rows other than these.
 """
 
 from dataclasses import dataclass
@@ -21,20 +21,20 @@ from tasks.ope.target_rows import TargetRows
 
 FOLDS: Final = 5
 PRIOR: Final = 10.0
-"""Rows at the position's mean that each item is given: with few of its own it is taken for an average one."""
+"""Rows at the position's mean added to each item: an item with few rows is shrunk towards the average."""
 MEANS: Final = "means by item and position, cross-fitted"
 BROUGHT: Final = "the target's column q"
 
 
 @dataclass(frozen=True)
 class ExpectedRewards:
-    """What each logged row's reward is expected to be, and by what.
+    """Expected reward of each logged row, and its source.
 
     Attributes
     ----------
-    predicted, expected : [n] of the logged item, and of one that the target draws for its place.
-    model : what they come from, in words.
-    fitted : how the means depend on the rows; None where the target brought its own.
+    predicted, expected : [n] for the logged item, and for an item drawn by the target for its place.
+    model : source of the rewards, in words.
+    fitted : dependence of the means on the rows; None if the target supplied a model.
     """
 
     predicted: Floats
@@ -43,7 +43,7 @@ class ExpectedRewards:
     fitted: "FittedMeans | None" = None
 
     def fit_noise(self, reward: Floats, weight: Floats) -> Floats:
-        """Return what each row adds to a DR estimate by having moved the means, [n]; about 0 in sum.
+        """Return each row's contribution to a DR estimate through the means, [n]; about 0 in sum.
 
         Parameters
         ----------
@@ -56,22 +56,22 @@ class ExpectedRewards:
 
 @dataclass(frozen=True)
 class FittedMeans:
-    """Of each logged row: its item and position, how often the target shows that pair, and its rows, [n]."""
+    """For each logged row: its item and position, how often the target shows the pair, and its rows, [n]."""
 
     pairs: Indices
     shown: Floats
     rows: Floats
 
     def leverage(self, weight: Floats) -> Floats:
-        """Return by how much the sum of DR's terms grows with a row's residual through its pair's mean, [n].
+        """Return the derivative of the sum of DR's terms by a row's residual through its pair's mean, [n].
 
-        It is about 0 for weights that are not limited: they count a pair as often as the target shows it.
+        It is about 0 for weights without limits, which count a pair as often as the target shows it.
         """
         return (self.shown - np.bincount(self.pairs, weight)[self.pairs]) / (self.rows + PRIOR)
 
 
 def expect_rewards(log: LogRows, target: TargetRows) -> ExpectedRewards:
-    """Take the target's own model, or fit means by item and position."""
+    """Use the target's own model, or fit means by item and position."""
     if target.predicted is not None:
         predicted = target.of_logged(target.predicted)
         return ExpectedRewards(predicted, target.expect(target.predicted), BROUGHT)
@@ -92,7 +92,7 @@ def _fitted(target: TargetRows) -> FittedMeans:
 
 
 def fold_means(log: LogRows, target: TargetRows, folds: Indices) -> Floats:
-    """Return the means [folds, pairs] of the rows of other folds, drawn towards their position's."""
+    """Return the means [folds, pairs] over rows of other folds, shrunk towards the position's mean."""
     count = target.pair_count
     positions = np.unique(log.positions, return_inverse=True)[1]
     at = _position_of_pairs(target, positions, count)
@@ -114,7 +114,7 @@ def _of_other_folds(codes: Indices, values: Floats, folds: Indices, count: int) 
 def _position_of_pairs(target: TargetRows, positions: Indices, count: int) -> Indices:
     """Return the log's code of each pair's position, [pairs].
 
-    A pair that was never logged has the position of its place, where another item was.
+    A pair that was never logged has the position of its place, where another item was logged.
     """
     of_place = np.zeros(int(max(target.places.max(), target.logged_places.max())) + 1, dtype=np.intp)
     of_place[target.logged_places] = positions

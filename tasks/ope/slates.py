@@ -1,4 +1,4 @@
-"""Estimators of slates: what each slot's reward may depend on decides which weights it gets.
+"""Estimators of slates: the weights of a slot's reward follow from the items that it may depend on.
 
 With w_l the weight of the item in slot l given those above it, the mean over slates of
 
@@ -10,27 +10,27 @@ cascade-DR   sum of (w_1 ... w_l) (r_l - Q_l) + (w_1 ... w_l-1) E_l    as RIPS
 adaptive IPS sum of (product of w_m over m in c_l) r_l         on the slots c_l, which may differ by slate
 ============ ================================================= ===========================================
 
-Q_l is the reward that a model expects of slot l and all below it when the target goes on from the logged
-items, E_l the same before the item in slot l is drawn. Where a policy draws an item in view of those above
-it, IIPS is unbiased for the target only if the target does not.
+Q_l is the expected reward of slot l and all slots below if the target continues after the logged items, E_l
+the same before the item in slot l is drawn. If the logging policy draws an item depending on the items above,
+IIPS is unbiased only for a target that does not.
 
-A policy that always shows one ranking puts its item there with a probability of 1::
+A policy that always shows one ranking has probability 1 for its items::
 
-    log        a (1/2)   b (1/3)   c (1)         in brackets: propensity given the items above
+    log        a (1/2)   b (1/3)   c (1)         in parentheses: propensity given the items above
     ranking    a         c         b
     prefix     2         0         0             product of 1 / propensity while the log agrees from the top
     place      2         1         0             1 / propensity at the ranking's own place; 1 above it
 
 ========  ========================================================  ===============================
-weights   of an item that the ranking puts into slot l              an outcome may depend on
+weights   of an item that the ranking places in slot l              an outcome may depend on
 ========  ========================================================  ===============================
-prefix    1 / (p_1 ... p_l) where slots 1 to l were logged so       its item and those above (RIPS)
-place     1 / p_l where it was logged at l, 1 where above l         its item and place (IIPS)
+prefix    1 / (p_1 ... p_l) if slots 1 to l were logged so          its item and those above (RIPS)
+place     1 / p_l if it was logged at l, 1 if above l               its item and place (IIPS)
 ========  ========================================================  ===============================
 
-Each has a mean of 1 over the log's draws. A propensity is given the items above, so an item that already
-stood above could not be drawn at l: 1 / p_l alone leaves that chance out. There the outcome above counts
-once, taken to slot l by the examination of both places.
+Each weight has a mean of 1 over the log's draws. A propensity is conditional on the items above, so an item
+that was already placed above could not be drawn at l, and 1 / p_l alone ignores this. In that case the
+outcome above has weight 1, converted to slot l by the examination of both places.
 
 References
 ----------
@@ -51,16 +51,16 @@ INDEPENDENT: Final = "independent"
 CASCADE: Final = "cascade"
 STANDARD: Final = "standard"
 BEHAVIORS: Final = (INDEPENDENT, CASCADE, STANDARD)
-"""What a reward depends on: its own item, also those above it, or the whole slate."""
+"""Items that a reward depends on: its own, also those above it, or the whole slate."""
 
 
 @dataclass(frozen=True)
 class LoggedSlates:
-    """Slates of at most L slots, each array of shape [n, L]; a slot that is not there has reward 0, weight 1.
+    """Slates of at most L slots, each array of shape [n, L]; a missing slot has reward 0 and weight 1.
 
     Attributes
     ----------
-    reward : what came of each slot.
+    reward : observed reward of each slot.
     weight : target probability over propensity of the item given those above it.
     """
 
@@ -106,7 +106,7 @@ def cascade_dr_terms(slates: LoggedSlates, predicted: Floats, expected: Floats) 
 
     Parameters
     ----------
-    predicted, expected : [n, L] the Q and E above; 0 where there is no slot.
+    predicted, expected : [n, L] the Q and E above; 0 for missing slots.
 
     Examples
     --------
@@ -142,11 +142,11 @@ def adaptive_weights(weight: Floats, depends: Flags) -> Floats:
 
 
 def behavior_matrices(behaviors: Indices, length: int) -> Flags:
-    """Return what each slot's reward depends on, [n, length, length].
+    """Return the slots that each slot's reward depends on, [n, length, length].
 
     Parameters
     ----------
-    behaviors : [n] places in `BEHAVIORS`.
+    behaviors : [n] indices in `BEHAVIORS`.
 
     Examples
     --------
@@ -160,13 +160,13 @@ def behavior_matrices(behaviors: Indices, length: int) -> Flags:
 
 @dataclass(frozen=True)
 class LoggedPlaces:
-    """n candidates and where they were shown.
+    """n candidates and their logged positions.
 
     Attributes
     ----------
     requests : [n] codes.
     positions : [n] from 1; NaN where the item was not shown.
-    propensity : [n] above 0 to 1, of the item at its position given those above it; any number elsewhere.
+    propensity : [n] above 0 to 1, of the item at its position given those above it; ignored elsewhere.
     """
 
     requests: Indices
@@ -176,11 +176,11 @@ class LoggedPlaces:
 
 @np.errstate(over="ignore")
 def prefix_weights(log: LoggedPlaces, slot: Integers) -> Floats:
-    """Return the weight of each candidate's outcome where the log agrees with a ranking from the top, [n].
+    """Return the weight of each candidate's outcome if the log agrees with a ranking from the top, [n].
 
     Parameters
     ----------
-    slot : [n] place in the ranking from 1, 0 where the candidate has none.
+    slot : [n] position in the ranking from 1, 0 if the candidate has none.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def prefix_weights(log: LoggedPlaces, slot: Integers) -> Floats:
     rows = shown[np.lexsort((log.positions[shown], log.requests[shown]))]
     rank = _rank_in_runs(log.requests[rows])
     position = log.positions[rows]
-    fits = (slot[rows] == position) & (position == rank)  # a place that is missing above ends what is known
+    fits = (slot[rows] == position) & (position == rank)  # a missing place above ends the prefix
     product = np.divide(1.0, log.propensity[rows], out=np.zeros(len(rows)), where=fits)
     for place in range(2, int(rank.max(initial=0)) + 1):
         at = np.flatnonzero(rank == place)
@@ -203,7 +203,7 @@ def prefix_weights(log: LoggedPlaces, slot: Integers) -> Floats:
 
 
 def place_weights(log: LoggedPlaces, slot: Integers) -> Floats:
-    """Return the weight of each candidate's outcome by its own place in a ranking and in the log, [n].
+    """Return the weight of each candidate's outcome by its own position in a ranking and in the log, [n].
 
     Examples
     --------

@@ -1,13 +1,13 @@
-"""The policy that is asked about, checked: one row an item that it may show at a position.
+"""The target policy, checked: one row per item that it may show at a position.
 
 =========== =================================================================================
 item_id, position     as in the log
-request_id  optional: where the probabilities depend on the request
+request_id  optional: if the probabilities depend on the request
 probability 0 to 1, of this item at this position, given the logged items above it; they add up to 1
-q           optional: the expected reward of this item here, by a model that did not learn from these rows
+q           optional: the expected reward of this item here, by a model not trained on these rows
 =========== =================================================================================
 
-An item that is not named has probability 0.
+An item without a row has probability 0.
 """
 
 from dataclasses import dataclass
@@ -36,24 +36,24 @@ PREDICTED: Final = "q"
 REQUIRED: Final = (c.ITEM_ID, c.POSITION, PROBABILITY)
 OPTIONAL: Final = (c.REQUEST_ID, PREDICTED)
 TOLERANCE: Final = 1e-6
-"""By how much the probabilities of a position may miss 1: they were rounded when they were written."""
+"""Tolerance of the sum of probabilities at a position, for rounding errors."""
 
 
 @dataclass(frozen=True)
 class TargetRows:
-    """Items that the target may show, [m] each, and where the log's rows [n] find them.
+    """Items that the target may show, [m] each, matched with the log's rows [n].
 
-    A *place* is a position, or a position of a request where the target depends on the request.
+    A *place* is a position, or a position of a request if the target depends on the request.
 
     Attributes
     ----------
-    items, positions : [m] as the target names them.
+    items, positions : [m] as in the target table.
     places : [m] codes from 0.
     pairs : [m] codes of item and position, shared with ``logged_pairs``.
     probability : [m].
-    predicted : [m] expected rewards; None where none were brought.
-    logged_places, logged_pairs : [n] of the log's rows.
-    logged_rows : [n] each row's place among the m; -1 where the target does not show the item.
+    predicted : [m] expected rewards; None if the target has none.
+    logged_places, logged_pairs : [n] codes of the log's rows.
+    logged_rows : [n] each row's index among the m; -1 if the target does not show the item.
     """
 
     items: npt.NDArray[np.object_]
@@ -72,16 +72,16 @@ class TargetRows:
         return int(max(self.pairs.max(), self.logged_pairs.max())) + 1
 
     def of_logged(self, values: Floats) -> Floats:
-        """Return [n] a value [m] of each logged item, 0 where the target does not show it."""
+        """Return [n] values of the logged items from values [m], 0 if the target does not show the item."""
         return np.where(self.logged_rows >= 0, values[self.logged_rows], 0.0)
 
     def expect(self, values: Floats) -> Floats:
-        """Return [n] the mean of a value [m] over what the target shows at each logged row's place."""
+        """Return [n] the mean of values [m] over the target's items at each logged row's place."""
         return np.bincount(self.places, self.probability * values)[self.logged_places].astype(np.float64)
 
 
 def read_target(frame: pd.DataFrame, log: LogRows) -> TargetRows:
-    """Check a target policy against the log that it is judged by."""
+    """Check a target policy together with the log."""
     keys = [*([c.REQUEST_ID] if c.REQUEST_ID in frame else []), c.POSITION]
     require_columns(frame, REQUIRED, table=TABLE)
     require_keys(frame, [name for name in (c.REQUEST_ID, c.ITEM_ID) if name in frame], table=TABLE)
@@ -124,7 +124,7 @@ def _refuse_other_kinds(frame: pd.DataFrame, log: LogRows) -> None:
 def _code_places(
     positions: Integers, requests: npt.NDArray[np.object_] | None, log: LogRows
 ) -> tuple[Indices, Indices]:
-    """Code positions, or pairs of request and position, of both tables alike."""
+    """Code positions, or pairs of request and position, consistently in both tables."""
     both = np.concatenate([positions, log.positions])
     codes, count = _factorize(both)
     if requests is not None:
