@@ -1,1 +1,1 @@
-"""Metrics of predictions and of exposure, their user-clustered intervals, and verdicts on bounds."""
+"""Metrics of predictions and of exposure, with intervals clustered by user, and verdicts on bounds."""

@@ -1,8 +1,8 @@
-"""Metrics of predicted probabilities: ranking, calibration, and both at once.
+"""Metrics of predicted probabilities: ranking, calibration, and both combined.
 
 ::
 
-    ranking              request_pairs, ties count half; all rows together: rank_sums.py
+    ranking              request_pairs, ties count half; over all rows: rank_sums.py
     calibration          calibration_ratio = sum observed / sum predicted      1.8: far too low
     both                 log_loss, normalized_entropy = log loss / entropy of the base rate
 
@@ -22,7 +22,7 @@ from tasks.errors import DataError
 def check_binary(
     outcomes: npt.ArrayLike, predictions: npt.ArrayLike, weights: npt.ArrayLike | None = None
 ) -> tuple[Floats, Floats, Floats]:
-    """Return outcomes, predictions and weights as float arrays of one length.
+    """Return outcomes, predictions and weights as float arrays of equal length.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def check_binary(
 def check_rows(
     outcomes: npt.ArrayLike, predictions: npt.ArrayLike, weights: npt.ArrayLike | None = None
 ) -> tuple[Floats, Floats, Floats]:
-    """Return the three as finite float arrays of one length; see `check_binary`.
+    """Return all three as finite float arrays of equal length; see `check_binary`.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def check_rows(
 
 
 def divide(above: npt.ArrayLike, below: npt.ArrayLike) -> Floats:
-    """Divide, NaN where there is nothing to divide by.
+    """Divide, with NaN where the divisor is zero.
 
     Examples
     --------
@@ -77,13 +77,13 @@ def divide(above: npt.ArrayLike, below: npt.ArrayLike) -> Floats:
 def pairs_by_group(
     outcomes: Floats, predictions: Floats, weights: Floats, groups: Indices, count: int
 ) -> tuple[Floats, Floats]:
-    """Count the pairs of a positive and a negative inside each group, those won and all, each [count].
+    """Count the pairs of a positive and a negative inside each group, won pairs and all pairs, each [count].
 
-    A pair is won where the positive is predicted higher, and half won where both are predicted alike.
+    A pair is won if the positive has the higher prediction, and half won if both predictions are equal.
 
     Parameters
     ----------
-    outcomes, predictions, weights : [n], as `check_binary` returns them; a pair weighs the product of both.
+    outcomes, predictions, weights : [n], from `check_binary`; a pair has the product of both weights.
     groups : [n] group of each row, 0 to count - 1.
 
     Examples
@@ -122,7 +122,7 @@ class RequestPairs:
 
     @property
     def auc(self) -> float:
-        """AUC by request: the share of all pairs that is won; NaN without a pair."""
+        """AUC by request: the share of won pairs; NaN without a pair."""
         return float(divide(self.won.sum(), self.pairs.sum()))
 
 
@@ -135,9 +135,9 @@ def request_pairs(
 ) -> RequestPairs:
     """Compare positives with the negatives of their own request.
 
-    The AUC by request is the share of these pairs that is won: what an order of a request's candidates can
-    gain or lose. The mean of the requests' own AUCs would count a request of one pair as much as one of a
-    hundred, and carry its noise.
+    The AUC by request is the share of these pairs that is won, which is what an order of a request's
+    candidates can affect. The mean of the requests' own AUCs would give a request with one pair the same
+    weight as one with a hundred, and include its noise.
 
     Examples
     --------
@@ -157,7 +157,7 @@ def request_pairs(
 
 
 def _renumber(codes: Indices) -> tuple[Indices, Indices]:
-    """Number codes 0, 1, ... by first appearance; also return where each first appears."""
+    """Number codes 0, 1, ... by first appearance; also return the index of each first appearance."""
     groups, known = pd.factorize(codes)
     first = np.full(len(known), codes.size, dtype=np.intp)
     np.minimum.at(first, groups, np.arange(codes.size))
@@ -165,7 +165,7 @@ def _renumber(codes: Indices) -> tuple[Indices, Indices]:
 
 
 def row_losses(outcomes: Floats, predictions: Floats) -> Floats:
-    """Log loss of each row in nats; predictions of exactly 0 and 1 are moved inside by one float's step.
+    """Log loss of each row in nats; predictions of exactly 0 and 1 are clipped by one float step.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def log_loss(
 
 
 def entropy(rate: npt.ArrayLike) -> Floats:
-    """Entropy in nats of a coin with this rate; 0 at 0 and 1.
+    """Entropy in nats of a Bernoulli variable with this rate; 0 at 0 and 1.
 
     Examples
     --------
@@ -208,7 +208,7 @@ def entropy(rate: npt.ArrayLike) -> Floats:
 def normalized_entropy(
     outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
 ) -> float:
-    """Log loss over the entropy of the base rate (He et al. 2014, section 3); the base rate itself has 1.
+    """Log loss over the entropy of the base rate (He et al. 2014, section 3); 1 for the base rate itself.
 
     Examples
     --------

@@ -1,14 +1,14 @@
-"""How far probabilities are from what happens, as one number that is never negative.
+"""Errors of calibration as a single non-negative number.
 
 ::
 
     smooth ECE     integral over t of | mean of (outcome - prediction) x kernel(prediction, t) |
-                   its bandwidth is the error itself: coarse where much is wrong, fine where little is
+                   its bandwidth is the error itself: coarse for large errors, fine for small ones
     debiased ECE   root of the mean over bins of (rate - mean prediction)^2 - rate (1 - rate) / (rows - 1)
-                   the second term is what the sample's own noise adds on average
+                   the second term is the expected contribution of sampling noise
 
-Errors that cancel in the calibration ratio (too low here, too high there) do not cancel in these. Neither has
-an interval: a resample adds its own noise to an error that cannot be negative, so it would lie too high.
+Errors that cancel in the calibration ratio (too low in one range, too high in another) do not cancel here.
+Neither has an interval: a resample adds its own noise to a non-negative error, so it would be too high.
 
 References
 ----------
@@ -26,8 +26,9 @@ from tasks.arrays import Floats, Indices
 from tasks.evaluation.binary import check_binary, divide
 
 CELLS: Final = 1 << 15
-"""Cells in which residuals are gathered, from 0 to twice the greatest prediction; the error of the integral
-is about one cell, far below any error that matters."""
+"""Cells in which residuals are summed, from 0 to twice the greatest prediction; the error of the integral
+is about one cell, far below any relevant error.
+"""
 
 BINS: Final = 15
 """Bins of equally many rows; 15 as in Guo et al. 2017 (arXiv 1706.04599), table 1."""
@@ -62,7 +63,7 @@ def smooth_ece(
 
 
 def _gather_residuals(places: Floats, residuals: Floats) -> Floats:
-    """Sum residuals in cells, each shared by the two cells whose middles it lies between."""
+    """Sum residuals in cells, each split between the two cells with the nearest centres."""
     position = np.clip(places * CELLS - 0.5, 0, CELLS - 1)
     left = np.minimum(position.astype(np.intp), CELLS - 2)
     share = position - left
@@ -72,13 +73,13 @@ def _gather_residuals(places: Floats, residuals: Floats) -> Floats:
 
 
 def _smooth_error(waves: Floats, bandwidth: float) -> float:
-    """Smooth error of a Gaussian that is reflected at both ends: it damps each cosine by itself."""
+    """Smooth error of a Gaussian that is reflected at both ends, which damps each cosine independently."""
     damping = np.exp(-0.5 * (np.pi * np.arange(CELLS) * bandwidth) ** 2)
     return float(np.abs(idct(waves * damping, norm="ortho")).sum())
 
 
 def _find_fixed_point(waves: Floats, top: float) -> float:
-    """Halve, in logarithms, towards the bandwidth where the falling error meets it."""
+    """Bisect, in logarithms, for the bandwidth that equals the decreasing error."""
     low, high = np.log(1.0 / CELLS), 0.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
@@ -96,15 +97,15 @@ def debiased_ece(
     weights: npt.ArrayLike | None = None,
     bins: int = BINS,
 ) -> float:
-    """Root mean square calibration error over bins, without the noise of the sample.
+    """Root mean square calibration error over bins, without sampling noise.
 
-    A bin's rows count as (sum of weights)^2 / sum of squared weights. The noise of a bin of
-    one row cannot be estimated; the bin counts as 0; NaN where no bin has more.
+    A bin has (sum of weights)^2 / sum of squared weights effective rows. The noise of a bin with one row
+    cannot be estimated, so the bin counts as 0; NaN if no bin has more.
 
     Parameters
     ----------
     outcomes, predictions, weights : [n] as in `smooth_ece`.
-    bins : of equally many rows; equal predictions share one.
+    bins : number of bins with equally many rows; equal predictions share a bin.
 
     Examples
     --------
@@ -125,7 +126,7 @@ def debiased_ece(
 
 
 def assign_equal_bins(predictions: Floats, bins: int) -> Indices:
-    """Number the bin of each row [n], in bins of equally many rows; a cut lies halfway between two rows.
+    """Return the bin of each row [n], in bins of equally many rows; cuts lie halfway between two rows.
 
     Examples
     --------

@@ -2,29 +2,29 @@
 
 A segment's ratio is observed over predicted; the surface allows a range ``[low, high]`` around 1::
 
-    off          the null is "the ratio lies inside the range". Its p-value is twice the chance of a count as
-                 far out as the one seen where the ratio is at the nearer edge, the worst of the null:
+    off          the null is "the ratio lies inside the range". Its p-value is twice the chance of a count at
+                 least as extreme as observed if the ratio is at the nearer edge, the worst case of the null:
                      below low    p = 2 P(count <= seen | low x predicted)
                      above high   p = 2 P(count >= seen | high x predicted)
                      inside       p = 1
-                 The p-values of all segments are adjusted by Benjamini and Hochberg (1995): off where the
-                 adjusted one is at most .05: of what is called off, at most 5 % in expectation are not.
-    harm         a cost (a negative or safety task) on the whole is besides judged alone, on the side of its
-                 harm: off where P(count >= seen | high x predicted) is at most .025, however many segments
-                 are judged with it. In the family it has the other side only: predicting too much is no
-                 harm by itself, it distorts the utility as every ratio does. A cost's segments are in the
-                 family as all others are: they are many, and the whole holds what harms most people.
-    calibrated   the null is "the ratio lies outside the range", refused where all of the segment's 95 %
-                 interval is inside. A release passes where every segment does, so more segments never make
-                 it easier: there is nothing to correct for (an intersection-union test, Berger 1982).
-    inconclusive  neither: too few outcomes, or outside as far as chance takes one of so many segments.
+                 The p-values of all segments are adjusted by Benjamini and Hochberg (1995): off if the
+                 adjusted one is at most .05: at most 5 % of the segments called off are not, in expectation.
+    harm         a cost (a negative or safety task) on the whole is also tested alone in the harmful
+                 direction: off if P(count >= seen | high x predicted) is at most .025, independent of the
+                 number of other segments. In the family it has the other direction only: predicting too much
+                 is not harmful by itself, but distorts the utility like any ratio. A cost's segments are in
+                 the family like all others: they are many, and the whole covers what harms most people.
+    calibrated   the null is "the ratio lies outside the range", rejected if the segment's whole 95 %
+                 interval is inside. A release passes if every segment does, so more segments never make
+                 it easier: no correction is needed (an intersection-union test, Berger 1982).
+    inconclusive  neither: too few outcomes, or outside by no more than multiple testing explains.
 
-Counts are those of a Poisson law whose variance is inflated by how outcomes cluster in users: ``inflation``,
-the variance of the resampled count over the count, at least that of the task's whole. A count is judged where
-its ratio has an interval (`tasks.evaluation.support`), and where it has none for want of positives from
-`LEAST_PREDICTED` predicted ones on. So an equal head is off in at most 5 % of worlds in which users differ
-(tests/evaluation/test_calibration_verdicts.py). Segments overlap, so their p-values depend on one another
-positively, which the adjustment allows (Benjamini and Yekutieli 2001).
+Counts follow a Poisson distribution whose variance is inflated by the clustering of outcomes in users:
+``inflation``, the variance of the resampled count over the count, at least that of the task's whole. A count
+is tested if its ratio has an interval (`tasks.evaluation.support`), or, if it lacks one for too few
+positives, from `LEAST_PREDICTED` predicted positives on. So an equal head is off in at most 5 % of worlds in
+which users differ (tests/evaluation/test_calibration_verdicts.py). Segments overlap, so their p-values are
+positively dependent, which the adjustment allows (Benjamini and Yekutieli 2001).
 """
 
 from collections.abc import Sequence
@@ -40,22 +40,25 @@ from tasks.arrays import Floats
 from tasks.evaluation.verdicts import Estimate
 
 FALSE_DISCOVERIES: Final = 0.05
-"""Share of the segments called off that may not be, in expectation (Benjamini and Hochberg 1995)."""
+"""Expected share of the segments called off that are not (Benjamini and Hochberg 1995)."""
 HARM_LEVEL: Final = 0.025
-"""Chance that a cost on the edge of the range is called off: that of one end of the 95 % interval printed
-beside it, so that a cost is off where all of its interval is beyond the range, as with every bound."""
+"""Probability that a cost at the edge of the range is called off: that of one end of the 95 % interval, so
+that a cost is off if its whole interval is beyond the range, as with every bound.
+"""
 LEAST_PREDICTED: Final = 20.0
-"""Predicted positives from which a count without an interval is judged: as many events as a cost needs to be
-measured offline."""
+"""Predicted positives from which a count without an interval is tested: the number that a cost needs to be
+measured offline.
+"""
 _UNKNOWN_INFLATION: Final = 2.0
-"""Inflation of a count where not even the whole shows one: 20 outcomes of 80 users who differ as a gamma law
-of shape .3 have 1.8 (1 + outcomes a user / shape)."""
+"""Inflation of a count if not even the whole has one: 20 outcomes of 80 users with a gamma distribution of
+shape .3 have 1.8 (1 + outcomes per user / shape).
+"""
 _LEAST: Final = 1e-12
-"""Least inflation, as a share of the count: so that an interval of one point divides by more than 0."""
+"""Smallest inflation, as a share of the count, to avoid a division by 0 for an interval of one point."""
 
 
 class CalibrationStatus(StrEnum):
-    """What a segment's calibration is known to be."""
+    """Calibration status of a segment."""
 
     CALIBRATED = "calibrated"
     OFF = "off"
@@ -64,12 +67,12 @@ class CalibrationStatus(StrEnum):
 
 @dataclass(frozen=True)
 class SegmentRatio:
-    """A segment's ratio with its interval, and what it was made from.
+    """A segment's ratio with its interval, and the counts behind it.
 
     ``observed``: positives; None for a mean of values, whose count follows from the interval alone.
-    ``predicted``: sum of predictions; None where there are too few clusters to judge a count.
-    ``inflation``: least variance of the count over the count. ``cost``: of a negative or safety task on the
-    whole, which is judged alone where it exceeds the range.
+    ``predicted``: sum of predictions; None if there are too few clusters to test a count.
+    ``inflation``: least variance of the count over the count. ``cost``: whether it is a negative or safety
+    task on the whole, which is tested alone above the range.
     """
 
     ratio: Estimate
@@ -81,9 +84,9 @@ class SegmentRatio:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A segment's standing, its p-value against "inside the range", and the one adjusted for the family.
+    """A segment's status, its p-value of "inside the range", and the p-value adjusted for the family.
 
-    A cost that is off alone is a family of one.
+    A cost that is off by the separate test is a family of one.
     """
 
     status: CalibrationStatus
@@ -93,7 +96,7 @@ class Calibration:
 
 
 def evaluate_calibration(segments: Sequence[SegmentRatio], *, low: float, high: float) -> list[Calibration]:
-    """Judge a family of segments: every task and segment of one release.
+    """Evaluate a family of segments: every task and segment of one release.
 
     Examples
     --------
@@ -116,7 +119,7 @@ def evaluate_calibration(segments: Sequence[SegmentRatio], *, low: float, high: 
 
 
 def off_p_value(segment: SegmentRatio, *, low: float, high: float) -> float:
-    """Return the p-value in the family of "the ratio lies inside the range"; 1 where the ratio is unknown.
+    """Return the p-value in the family of "the ratio lies inside the range"; 1 if the ratio is unknown.
 
     Examples
     --------
@@ -133,19 +136,19 @@ def off_p_value(segment: SegmentRatio, *, low: float, high: float) -> float:
 
 
 def _evaluate_cost(segment: SegmentRatio, high: float) -> Calibration | None:
-    """Judge a cost on the whole alone; None where it is none, or not off."""
+    """Evaluate a cost on the whole by the separate test; None if it is not a cost, or not off."""
     count, predicted = _effective_counts(segment)
     p = _chance_of_more(count, high * predicted)
     return Calibration(CalibrationStatus.OFF, p, p, 1) if segment.cost and p <= HARM_LEVEL else None
 
 
 def _chance_of_more(count: float, expected: float) -> float:
-    """Return P(a Poisson count >= ``count``); of a count of 0, 1."""
+    """Return P(a Poisson count >= ``count``); 1 for a count of 0."""
     return float(gammainc(count, expected)) if count > 0 else 1.0
 
 
 def inflation(ratio: Estimate, observed: float) -> float:
-    """Return the variance of a resampled count over the count; 0 where the ratio is unknown.
+    """Return the variance of a resampled count over the count; 0 if the ratio is unknown.
 
     Examples
     --------
@@ -159,7 +162,7 @@ def inflation(ratio: Estimate, observed: float) -> float:
 
 
 def benjamini_hochberg(p_values: npt.ArrayLike) -> Floats:
-    """Adjust p-values [m] so that those at most q are a family of at most a share q of false discoveries.
+    """Adjust p-values [m] so that those at most q have an expected false discovery rate of at most q.
 
     Examples
     --------
@@ -175,7 +178,7 @@ def benjamini_hochberg(p_values: npt.ArrayLike) -> Floats:
 
 
 def _effective_counts(segment: SegmentRatio) -> tuple[float, float]:
-    """Return count and predicted count of independent outcomes that would vary as much; zeros if unknown."""
+    """Return observed and predicted counts of independent outcomes with equal variance; zeros if unknown."""
     ratio, observed = segment.ratio, segment.observed
     if not ratio.known or ratio.value <= 0:
         if observed is None or segment.predicted is None or segment.predicted < LEAST_PREDICTED:

@@ -1,4 +1,4 @@
-"""Intervals of statistics that are sums over rows, where rows of one user, item or day move together.
+"""Intervals of statistics that are sums over rows, with rows clustered by user, item or day.
 
 ::
 
@@ -8,12 +8,12 @@
     by chance  variance = sum over rows of noise^2          noise of row i, as its influence: a_i / B, ...
     interval   value +- the largest of t x sqrt(variance), by user, by item, by day and by chance
 
-``t`` is the quantile of Student's distribution with the effective number of clusters less one: with seven
-days 2.45 instead of 1.96. The noise of a row is how much its outcome is expected to vary: of few rows with
-large weights none may have been positive by chance, and what was seen then varies too little. How often the
-largest of the one-way intervals holds the truth where days and items move outcomes is counted by
-``python -m benchmarks.operating_worlds.shocks``. Linearisation and the factor G / (G - 1): Cameron and
-Miller (2015), "A Practitioner's Guide to Cluster-Robust Inference".
+``t`` is the quantile of Student's distribution with the effective number of clusters minus one degrees of
+freedom: with seven days 2.45 instead of 1.96. The noise of a row is the expected variation of its outcome:
+among few rows with large weights none may be positive by chance, and the observed variance is then too small.
+``python -m benchmarks.operating_worlds.shocks`` measures the coverage of the largest one-way interval if days
+and items affect outcomes. Linearisation and the factor G / (G - 1): Cameron and Miller (2015), "A
+Practitioner's Guide to Cluster-Robust Inference".
 """
 
 import math
@@ -35,16 +35,16 @@ _LEAST_DAYS: Final = 2
 
 @dataclass(frozen=True)
 class Statistic:
-    """A figure, what each row adds to its deviation, and what it rests on.
+    """A figure, the influence of each row, and its number of events.
 
     Attributes
     ----------
     value : the figure; NaN where it is not defined.
     influence : [n], sums to 0.
-    weight : [n] of 0 or more, how much each row counts.
-    events : positive outcomes behind it; None where it counts none.
-    noise : [n] expected standard deviation of each row's influence, signed as its outcome enters; None where
-        it is not known.
+    weight : [n], at least 0, the weight of each row.
+    events : number of positive outcomes; None if none are counted.
+    noise : [n] expected standard deviation of each row's influence, with the sign of its outcome; None if
+        unknown.
     """
 
     value: float
@@ -58,7 +58,7 @@ class Statistic:
 class Ratio:
     """A sum over rows divided by another, each of shape [n].
 
-    ``positives``: positive outcomes of each row [n], which ``events`` counts on the whole.
+    ``positives``: positive outcomes of each row [n]; ``events``: their total.
     ``noise``: expected standard deviation of each row's numerator [n].
 
     Examples
@@ -88,7 +88,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class RowClusters:
-    """Which rows move together: codes [n] from 0 of each row's user, item and day."""
+    """Clusters of correlated rows: codes [n] from 0 of each row's user, item and day."""
 
     users: Indices
     items: Indices
@@ -96,7 +96,7 @@ class RowClusters:
 
 
 def divide_statistics(above: Statistic, below: Statistic) -> Statistic:
-    """Divide one statistic by another of the same rows.
+    """Divide one statistic by another on the same rows.
 
     Examples
     --------
@@ -115,11 +115,11 @@ def divide_statistics(above: Statistic, below: Statistic) -> Statistic:
 def noise_of_quotient(
     above: Floats | None, below: Floats | None, quotient: Floats | float, base: Floats | float
 ) -> Floats | None:
-    """Return the noise [n] of a quotient of two statistics; None where that of one is not known.
+    """Return the noise [n] of a quotient of two statistics; None if the noise of one is unknown.
 
     Parameters
     ----------
-    quotient, base : the quotient and its divisor, of all rows or of each row's group [n]; 0 where NaN.
+    quotient, base : the quotient and its divisor, for all rows or for each row's group [n]; NaN counts as 0.
 
     Examples
     --------
@@ -132,7 +132,7 @@ def noise_of_quotient(
 
 
 def relative_change(policy: Statistic, baseline: Statistic) -> Statistic:
-    """Return policy / baseline - 1, paired; NaN where the baseline is not above 0.
+    """Return policy / baseline - 1, paired; NaN if the baseline is not positive.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def clustered_interval(statistic: Statistic, clusters: RowClusters) -> Estimate:
     """Return the 95 % interval of a statistic; its ``n`` is the number of users.
 
     The bounds are NaN with fewer than `LEAST_CLUSTERS` effective users or fewer than `LEAST_POSITIVES`
-    events: such an interval does not cover what it says.
+    events, because such an interval has too low a coverage.
 
     Examples
     --------
@@ -171,7 +171,7 @@ def clustered_interval(statistic: Statistic, clusters: RowClusters) -> Estimate:
 
 
 def _effective(weights: Floats) -> float:
-    """Count clusters of the given weights that would vary as much if all had one."""
+    """Return the effective number of clusters with the given weights."""
     return float(effective_number(weights.sum(), (weights**2).sum()))
 
 

@@ -1,12 +1,12 @@
-"""Two models on the same rows: what one loses against the other on the whole and in every declared segment.
+"""Compares two models on the same rows: losses on the whole and in every declared segment.
 
 ::
 
     scores, joint probabilities    order          AUC by request
     probabilities                  probability    normalized entropy
-    means, quantiles               amount         squared error, pinball loss, over that of a constant
+    means, quantiles               amount         squared error, pinball loss, relative to a constant
 
-Both comparisons are made by it: with the champion on the shared test slice (`tasks.replay`), and with the
+It is used by both comparisons: with the champion on the shared test slice (`tasks.replay`), and with the
 champion's recipe trained as of the same day (`tasks.training`).
 """
 
@@ -50,7 +50,7 @@ class ComparedRows:
         return cls(rows, tuple(group_by_segment(segments, len(np.asarray(rows.outcomes)))))
 
     def by_segment(self, loss: Callable[[PairedRows, Grouping], list[Estimate]]) -> dict[Segment, Estimate]:
-        """Return a loss by segment, of all rows too."""
+        """Return a loss by segment, including all rows."""
         return {
             name: estimate
             for group in self.groups
@@ -66,8 +66,8 @@ def compare_rows(
     Parameters
     ----------
     pooled : the rows of the AUC over all pairs.
-    ranked : the rows whose order inside requests is compared; None of a request-level task.
-    calibrated : the rows with probabilities, for the normalized entropy; None where a side has none.
+    ranked : the rows whose order inside requests is compared; None for a request-level task.
+    calibrated : the rows with probabilities, for the normalized entropy; None if a model has none.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def compare_rows(
 
 
 def compare_order(task: str, ranked: ComparedRows) -> ChampionComparison:
-    """Compare two models that order a request's candidates and claim nothing else; see `compare_rows`.
+    """Compare two models that only order a request's candidates; see `compare_rows`.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def compare_order(task: str, ranked: ComparedRows) -> ChampionComparison:
 def compare_amounts(
     task: str, rows: ComparedRows, *, base: float, quantile: float | None
 ) -> ChampionComparison:
-    """Compare two models of an amount: of its mean, or of a quantile where one is given.
+    """Compare two models of an amount: of its mean, or of a quantile if one is given.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def _compare(
     pooled: Estimate | None = None,
     lacking: Mapping[str, Estimate] = MappingProxyType({}),
 ) -> ChampionComparison:
-    """Gather losses by name and segment; ``lacking`` are those that a segment without one has."""
+    """Collect losses by name and segment; ``lacking``: values for segments without them."""
 
     def at(segment: Segment) -> dict[str, Any]:
         found = {name: of[segment] for name, of in losses.items() if segment in of}

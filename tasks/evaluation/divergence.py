@@ -1,4 +1,4 @@
-"""Jensen-Shannon divergence of counted values, and what chance alone gives of it."""
+"""Jensen-Shannon divergence of counted values, and its level by chance."""
 
 import numpy as np
 from scipy.stats import chi2
@@ -7,7 +7,7 @@ from tasks.arrays import Floats
 
 
 def divergence(left: Floats, right: Floats) -> Floats:
-    """Return the Jensen-Shannon divergence in bits: 0 between equals, 1 where nothing is shared.
+    """Return the Jensen-Shannon divergence in bits: 0 for equal counts, 1 for disjoint ones.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def _relative_entropy(p: Floats, q: Floats) -> Floats:
 
 
 def chance_divergence(left: Floats, right: Floats, *, false_alarm_rate: float) -> Floats:
-    """Return the divergence that chance alone exceeds with a probability, the false alarm rate.
+    """Return the divergence that chance alone exceeds with the given false alarm rate.
 
     For samples of n and m rows of one distribution over k values, 8 ln 2 x divergence / (1/n + 1/m) is about
     chi-squared with k - 1 degrees of freedom.

@@ -1,11 +1,11 @@
-"""Documents: what one step writes as JSON and another reads, each a closed model with a name and a version.
+"""Documents: JSON that one step writes and another reads, each a closed model with a name and a version.
 
 ::
 
     {"document": "training", "version": 1, ...}
 
-A figure that is not finite is null in JSON and NaN in Python. An unknown key is refused: a reader that leaves
-out what it does not know would judge by less than was found.
+A figure that is not finite is null in JSON and NaN in Python. An unknown key is an error, because a reader
+that ignores unknown keys would evaluate only part of the evidence.
 """
 
 import json
@@ -17,14 +17,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Va
 from tasks.errors import ContractError, StoreError
 
 CLOSED: Final = ConfigDict(extra="forbid")
-"""``__pydantic_config__`` of a dataclass that stands in documents."""
+"""``__pydantic_config__`` of a dataclass used in documents."""
 
 MaybeFloat = Annotated[
     float,
     BeforeValidator(lambda value: math.nan if value is None else value),
     PlainSerializer(lambda value: value if math.isfinite(value) else None, return_type=float | None),
 ]
-"""A float that may be unknown: NaN, in JSON null."""
+"""A float that may be unknown: NaN in Python, null in JSON."""
 
 
 class Section(BaseModel):
@@ -38,7 +38,7 @@ class Section(BaseModel):
 
 
 class Document(Section):
-    """A whole document; a subclass says its name and version as literals with a default."""
+    """A whole document; a subclass defines its name and version as literals with a default."""
 
     document: str
     version: int
@@ -77,7 +77,7 @@ class Document(Section):
 
 
 def _problem(error: Exception) -> str:
-    """Say the first problem, with its place."""
+    """Return the first problem, with its location."""
     if not isinstance(error, ValidationError):
         return repr(error)
     first = error.errors(include_url=False)[0]

@@ -1,4 +1,4 @@
-"""Parts of the documents that several steps write or read; each step's document stands in its own room.
+"""Sections of documents that several steps write or read; each step's document is in its own room.
 
 ::
 
@@ -35,18 +35,18 @@ Days = tuple[date, date]
 
 
 class InputChange(Section):
-    """A figure of a feature that lies beyond its bound on later days than those of training.
+    """A figure of a feature that exceeds its bound on days after training.
 
     ::
 
         scale          medians of the values other than 0 differ by a factor   more than 5 times past weeks'
-        constant       one value holds all rows, as in no past week
+        constant       one value in all rows, as in no past week
         nulls          the share of nulls differs                              20 points above past weeks'
         unseen         share of rows with a category new since training        20 points above past weeks'
         distribution   Jensen-Shannon divergence                               .05 bits above past weeks'
 
-    The release step compares the days that a head learned from with those that it is calibrated and tested on
-    and with the newest ones; the shadow compares them with what was served (`tasks.release.inputs`).
+    The release step compares the training days of a head with its calibration, test and newest days; the
+    shadow compares them with the served features (`tasks.release.inputs`).
     """
 
     feature: str
@@ -59,7 +59,7 @@ class InputChange(Section):
 class HeadInputs(Section):
     """The features of a head.
 
-    ``gains``: by feature its share of the gain of all splits, 0 where no split uses it. ``changes``: what is
+    ``gains``: by feature, its share of the gain of all splits, 0 if no split uses it. ``changes``: figures
     beyond a bound; ``reason``: why nothing was compared.
     """
 
@@ -83,10 +83,10 @@ def gain_shares(names: Sequence[str], gains: Sequence[float]) -> dict[str, float
 
 
 class TaskDays(Section):
-    """A task's labels, a number for each day of the calendar.
+    """A task's labels, with one number per day of the calendar.
 
     ``observed``: with a value, of which ``positive`` are above 0; ``immature``: not known yet; ``left_out``:
-    excluded or not applicable. ``failed``: the days that a check of the labels names.
+    excluded or not applicable. ``failed``: the days listed by a failed check of the labels.
     """
 
     task: str
@@ -114,7 +114,7 @@ class LabelCalendar(Section):
 
 @dataclass(frozen=True)
 class Finding:
-    """What one expectation said."""
+    """The result of one expectation."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
@@ -128,7 +128,7 @@ class Finding:
 
 
 class ValidationEvidence(Document):
-    """What the suites say of a label snapshot; ``severity`` is the worst that failed.
+    """Results of the validation suites on a label snapshot; ``severity`` is the worst failed one.
 
     ``calendar``: the labels by day.
     """
@@ -144,13 +144,13 @@ class ValidationEvidence(Document):
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """What failed, in words."""
+        """The failed expectations, in words."""
         failed = [finding for finding in self.expectations if not finding.success]
         return tuple(f"{one.suite}: {one.expectation} ({one.observed})" for one in failed)
 
 
 class TaskEvidence(Document):
-    """What a part of a task was made from; a refit ``repeats`` the model of this version and sha256."""
+    """Inputs of a component of a task; a refit ``repeats`` the model of this version and sha256."""
 
     surface: str
     task: str
@@ -171,13 +171,13 @@ class PinnedModel(Section):
 
 
 HeadModel = Literal["trees", "trunk", "blend"]
-"""What a head predicts with."""
+"""The kind of model that a head predicts with."""
 
 
 class HeadChoice(Section):
-    """Which model held-out users favour and why.
+    """The model that held-out users favour, with the reason.
 
-    ``held_out``: error of each relative to a constant. ``rises``: paired differences in it, negative where
+    ``held_out``: error of each model relative to a constant. ``rises``: paired differences in it, negative if
     the model is better: of ``trunk`` and ``blend`` against the trees, and of ``trunk over blend``.
     """
 
@@ -190,9 +190,9 @@ class HeadChoice(Section):
 class HeadModels(Section):
     """The models of a task of a shared trunk, and the one that its map was fitted to.
 
-    ``asked``: what surface.yaml asks for. ``choice``: what held-out users favour, None of a refit, which
-    takes the tested model's. ``figures``: normalized entropy (of a value the relative squared error) of each
-    model on the test days, each with a line of its own, and the paired rise against the trees; the subject's
+    ``asked``: the choice in surface.yaml. ``choice``: the choice by held-out users, None for a refit, which
+    uses the tested model's. ``figures``: normalized entropy (for a value, the relative squared error) of each
+    model on the test days, one row each, and the paired rise against the trees; the subject's
     ``feature`` names the model.
     """
 
@@ -203,7 +203,7 @@ class HeadModels(Section):
     figures: tuple[Figure, ...] = ()
 
     def estimate(self, model: HeadModel, *, rise: bool = False, segment: Segment = ALL) -> Estimate | None:
-        """Return the error of a model on the test days, or its rise against the trees; None without."""
+        """Return the error of a model on the test days, or its rise against the trees; None if missing."""
         found = (
             row.estimate
             for row in self.figures
@@ -224,15 +224,15 @@ class DayChange:
 
 @dataclass(frozen=True)
 class Measured:
-    """A metric of the policy and its baseline in one segment, as one judge sees it.
+    """A metric of the policy and its baseline in one segment, by one reference model.
 
-    ``relative`` is policy / baseline - 1. ``reason`` says why a figure is missing, or may not be judged;
-    ``reference_model`` names the model whose predictions are used (the same for metrics of outcomes).
-    ``events``: the fewer of the positive outcomes in the slots of both; None for what counts none.
-    ``pooled``: the values that the segment holds where each of them alone is too thin. ``labelled_share``: of
-    a task's outcomes, the share of the policy's looks that fall on items whose outcome is known; on the whole
-    only. ``growth``: how the variance of the change falls with test days, by user and by item; of the release
-    under test on the whole only. ``heads``: the releases whose heads the judge joins.
+    ``relative`` is policy / baseline - 1. ``reason``: why a figure is missing or cannot be compared;
+    ``reference_model``: the model whose predictions are used (the same for metrics of outcomes).
+    ``events``: the smaller number of positive outcomes in the slots of both policies; None if none are
+    counted. ``pooled``: the sparse values that the segment pools. ``labelled_share``: the share of the
+    policy's exposure on items with a known outcome of the task; on the whole only. ``growth``: how the
+    variance of the change falls with test days, by user and by item; for the release under test on the whole
+    only. ``heads``: number of releases whose heads the reference model joins.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
@@ -253,7 +253,7 @@ class Measured:
 
 
 class SegmentComparison(Section):
-    """What a task loses against the champion in one segment; see `ChampionComparison`."""
+    """Losses of a task against the champion in one segment; see `ChampionComparison`."""
 
     segment: Annotated[Segment, STATED]
     auc_by_request_drop: Estimate | None
@@ -263,11 +263,11 @@ class SegmentComparison(Section):
 
 
 class ChampionComparison(Section):
-    """What a task loses against the champion on the same rows.
+    """Losses of a task against the champion on the same rows.
 
-    ``auc_drop`` is that of the pooled AUC. ``auc_by_request_drop`` is None of a request-level task, whose
-    rows are one a request.
-    A value or a quantile has an error of its own and no order of outcomes, a ranking head the order alone.
+    ``auc_drop`` is the drop of the pooled AUC. ``auc_by_request_drop`` is None for a request-level task,
+    which has one row per request.
+    A value or a quantile has its own error and no order of outcomes; a ranking head has only the order.
     """
 
     task: str
@@ -280,9 +280,9 @@ class ChampionComparison(Section):
 
 
 class TermShare(Section):
-    """A term of the utility in the slots: what it adds to one, and how far it moves candidates apart.
+    """A term of the utility in the slots: its contribution, and its spread among candidates.
 
-    ``heads`` are the tasks whose predictions it multiplies; none where a column counts by itself.
+    ``heads``: the tasks whose predictions it multiplies; empty for a column term.
     """
 
     task: str
@@ -295,7 +295,7 @@ class TermShare(Section):
 
 
 class UtilityComposition(Section):
-    """Mean utility of a slot, its spread within requests, and the terms that make it."""
+    """Mean utility of a slot, its spread within requests, and its terms."""
 
     utility: MaybeFloat
     spread: MaybeFloat
@@ -305,9 +305,9 @@ class UtilityComposition(Section):
 class SlateRule(Section):
     """How often a slate rule was met.
 
-    ``slates`` it was asked of; ``unmet``: those that fall short of it, by ``slots_short`` slots in all. Of
-    them ``too_few`` had too few candidates left by constraints and floors; in the others a rule that claims
-    slots before it, or the length, kept candidates out.
+    ``slates``: number of slates with the rule; ``unmet``: slates that fall short of it, by ``slots_short``
+    slots in all. Of these, ``too_few`` had too few candidates after constraints and floors; in the others a
+    rule that claims slots before it, or the length, excluded candidates.
     """
 
     rule: str

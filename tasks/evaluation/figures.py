@@ -1,6 +1,6 @@
-"""How well a release's calibrated joint predictions hold on its test days: one task's figures.
+"""Figures of one task: the quality of a release's calibrated joint predictions on its test days.
 
-The figures are written into the release step's evidence, shown by ``release show`` and read by the gates.
+The figures are stored in the release step's evidence, shown by ``release show`` and read by the gates.
 """
 
 import math
@@ -27,7 +27,7 @@ _CALIBRATION_OF_A_VALUE: Final = "mean_ratio"
 
 @dataclass(frozen=True)
 class MeasuredHead:
-    """A task, what its head predicts, and what that is measured by.
+    """A task with the kind of its head, which determines its metrics.
 
     Attributes
     ----------
@@ -66,8 +66,8 @@ class CurvePoint(Section):
 class TaskFigures(Section):
     """A task's metrics on its test days, for the whole and every segment; gates and pages read them.
 
-    ``references``: the references of its head; None where it was not measured.
-    ``curve``: its reliability by rising prediction; empty for heads that predict no mean.
+    ``references``: the references of its head; None if they were not measured.
+    ``curve``: its reliability by increasing prediction; empty for heads that do not predict a mean.
     """
 
     task: str
@@ -81,18 +81,18 @@ class TaskFigures(Section):
     curve: tuple[CurvePoint, ...] = ()
 
     def figure(self, metric: str, segment: Segment = ALL) -> Figure | None:
-        """Return the figure of a metric in a segment; None where it was not measured."""
+        """Return the figure of a metric in a segment; None if it was not measured."""
         found = (row for row in self.figures if row.subject.metric == metric and row.segment == segment)
         return next(found, None)
 
     def estimate(self, metric: str, segment: Segment = ALL) -> Estimate | None:
-        """Return a figure's number and interval alone."""
+        """Return only the number and interval of a figure."""
         found = self.figure(metric, segment)
         return None if found is None else found.estimate
 
     @property
     def headline(self) -> dict[str, float | int | None]:
-        """The figures of all rows by name, as MLflow logs them; what is inconclusive is None."""
+        """The figures of all rows by name, as logged to MLflow; inconclusive values are None."""
         headline: dict[str, float | int | None] = {}
         for metric, estimate in self.whole().items():
             headline[metric] = _finite_or_none(estimate.value)
@@ -106,12 +106,12 @@ class TaskFigures(Section):
         return {row.subject.metric: row.estimate for row in self.figures if row.segment == ALL}
 
     def table(self) -> list[dict[str, object]]:
-        """Return the figures as flat rows, for tables that people read."""
+        """Return the figures as flat rows, for tables."""
         plain = zip(self.to_json()["figures"], self.figures, strict=True)
         return [{**row.pop("subject"), **row, "segment": str(figure.segment)} for row, figure in plain]
 
     def without_estimates(self) -> "TaskFigures":
-        """Return the counts alone, for predictions that know something of these days."""
+        """Return only the counts, for predictions with information about these days."""
         unknown = asdict(UNKNOWN_ESTIMATE)
         figures = tuple(replace(row, **unknown) for row in self.figures)
         return self.model_copy(update={"figures": figures})
@@ -124,13 +124,13 @@ def measure(
     days: tuple[date, date],
     newest_training_row: date,
 ) -> TaskFigures:
-    """Measure a task where its outcome is known.
+    """Measure a task on rows with a known outcome.
 
     Parameters
     ----------
     observations : of the test days, with the calibrated joint probability (or value, quantile, score).
-    days : first and last of them.
-    newest_training_row : day of the newest row that the head learned from.
+    days : the first and the last test day.
+    newest_training_row : day of the newest row that the head was trained on.
 
     Examples
     --------

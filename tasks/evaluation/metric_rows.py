@@ -1,4 +1,4 @@
-"""The rows of a table of metrics: one figure of the whole or of a segment value, with its interval."""
+"""Rows of a table of metrics: a figure of the whole or of a segment value, with its interval."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,18 +23,19 @@ _SUPPORT: Final = {
     "pinball_loss": Support.of_any,
     "coverage": Support.of_any,
 }
-"""What the intervals rest on that are not those of rare outcomes: an order needs negatives too, a mean
-prediction no outcome; a quantile is as well seen in outcomes of 0."""
+"""Support requirements other than those for rare outcomes: an order also needs negatives, a mean prediction
+needs no outcome, and a quantile uses outcomes of 0 as well.
+"""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number: what it is of, where, its 95 % interval, and the data behind it.
+    """One figure: its subject, segment, 95 % interval, and numbers of rows and events.
 
     Attributes
     ----------
-    value, low, high : the number and the ends of its interval; NaN where they are unknown.
-    n : clusters that were resampled; ``resampled`` names them.
+    value, low, high : the number and the ends of its interval; NaN if unknown.
+    n : number of resampled clusters; ``resampled`` names their kind.
     rows, events : rows of the segment, and those with an outcome other than 0.
     """
 
@@ -52,7 +53,7 @@ class Figure:
 
     @property
     def estimate(self) -> Estimate:
-        """The number with its interval alone."""
+        """Only the number and its interval."""
         return Estimate(self.value, self.low, self.high, self.n)
 
 
@@ -76,14 +77,14 @@ def group_by_segment(segments: Mapping[str, npt.ArrayLike], size: int) -> Iterat
 
 
 def _spell(value: object) -> str:
-    """Spell a segment's value as YAML would."""
+    """Format a segment's value as in YAML."""
     return str(value).lower() if isinstance(value, bool | np.bool_) else str(value)
 
 
 def metric_rows(
     estimates: Mapping[str, list[Estimate]], group: Grouping, support: Support, *, resampled: str
 ) -> list[Figure]:
-    """Name the estimates, without intervals that rest on too little; a ratio without a positive is unknown.
+    """Build figures, without intervals that lack support; a ratio without a positive is unknown.
 
     Examples
     --------

@@ -1,17 +1,17 @@
-"""Multicalibration error: the largest sign of miscalibration in any segment, as a probability.
+"""Multicalibration error: the most significant miscalibration in any segment, as a probability.
 
 ::
 
-    walk of a segment      by rising prediction p, the running sum of w (outcome - p) / sum of w
+    walk of a segment      by increasing prediction p, the running sum of w (outcome - p) / sum of w
     cumulative error       highest - lowest point of the walk, which starts at 0
     deviation              sqrt(sum of w^2 p (1 - p)) / sum of w
     sigma                  cumulative error / deviation
     multicalibration error the largest sigma of all segments x the deviation of the whole
-    minimum detectable     5 x the deviation of the whole: a smaller error unknown from noise
+    minimum detectable     5 x the deviation of the whole: a smaller error cannot be distinguished from noise
 
 Segments are the whole, each value of each segment column, and each pair of values of two columns, with at
-least `LEAST_ROWS` rows. The walk is read where a prediction ends, so the order of tied rows does not matter.
-Deviations take rows as independent. Where users come back sigma reads too high: verdicts resample users.
+least `LEAST_ROWS` rows. The walk is read at the end of tied predictions, so the order of tied rows does not
+matter. Deviations assume independent rows. If users return, sigma is too high; verdicts resample users.
 
 References
 ----------
@@ -34,17 +34,17 @@ from tasks.evaluation.binary import check_binary, divide
 from tasks.evaluation.observations import Grouping
 
 LEAST_ROWS: Final = 10
-"""Fewest rows of a segment that is measured, as in MCGrad, with whose figures the tests compare these."""
+"""Fewest rows of a measured segment, as in MCGrad, with whose figures the tests compare these."""
 DEPTH: Final = 2
-"""Columns whose values are crossed at most."""
+"""Maximum number of columns whose values are crossed."""
 
 _DETECTABLE: Final = 5.0
-"""Deviations that are told from noise in any of thousands of segments (Guy et al. 2025)."""
+"""Deviations that are distinguishable from noise in any of thousands of segments (Guy et al. 2025)."""
 
 
 @dataclass(frozen=True)
 class CumulativeErrors:
-    """Of segments with enough rows [m]: code, cumulative error, its deviation where all is well, each [m]."""
+    """Segments with enough rows: code, cumulative error, and its deviation under calibration, each [m]."""
 
     codes: Indices
     errors: Floats
@@ -52,14 +52,14 @@ class CumulativeErrors:
 
     @property
     def sigmas(self) -> Floats:
-        """Errors in deviations; 0 where nothing deviates, infinite where nothing should."""
+        """Errors in deviations; 0 for a zero error, infinite for a nonzero error with zero deviation."""
         certain = np.where(self.errors > 0, np.inf, 0.0)
         return np.divide(self.errors, self.deviations, out=certain, where=self.deviations > 0)
 
 
 @dataclass(frozen=True)
 class Multicalibration:
-    """The worst segment's error as a probability, its sigma, and the least detectable error."""
+    """The worst segment's error as a probability, its sigma, and the smallest detectable error."""
 
     error: float
     sigma: float
@@ -82,7 +82,7 @@ def multicalibration(
     predictions : [n] probabilities.
     segments : each with codes [n].
     weights : [n] of each row, 0 or more.
-    depth : columns that are crossed at most.
+    depth : maximum number of crossed columns.
 
     Examples
     --------
@@ -97,9 +97,9 @@ def multicalibration(
 
 @dataclass(frozen=True)
 class SortedRows:
-    """Rows by rising prediction [n]: what each adds to a walk and its variance, and where ties end.
+    """Rows by increasing prediction [n]: contributions to the walk and its variance, and ends of ties.
 
-    Sorted once, they serve every segment column.
+    They are sorted once for all segment columns.
     """
 
     order: Indices
@@ -117,7 +117,7 @@ class SortedRows:
         return cls(order, w * (y - p), w * w * p * (1 - p), w, ends)
 
     def errors(self, codes: Indices, count: int) -> CumulativeErrors:
-        """Return the cumulative errors of ``count`` segments, by code [n], that have enough rows."""
+        """Return the cumulative errors of segments, by code [n] below ``count``, with enough rows."""
         codes = codes[self.order]
         sizes = np.bincount(codes, minlength=count)
         total = np.bincount(codes, self.weights, count)
@@ -148,7 +148,7 @@ def _cross_segments(rows: SortedRows, segments: Sequence[Grouping], depth: int) 
 
 
 def _ranges(rows: SortedRows, codes: Indices, sizes: Indices) -> Floats:
-    """Highest less lowest point of each group's walk [count], from 0 on, at the ends of ties."""
+    """Highest minus lowest point of each group's walk [count], including 0, at the ends of ties."""
     count = sizes.size
     present = np.flatnonzero(sizes)
     if not present.size:

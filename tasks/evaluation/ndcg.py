@@ -2,16 +2,16 @@
 
 ::
 
-    gained = sum of gain / log2(1 + rank)   over the first k of a request; ties share their places' discounts
+    gained = sum of gain / log2(1 + rank)   over the first k of a request; ties share their mean discount
     ideal  = the same with the gains sorted
 
     naive NDCG                  mean over requests of gained / ideal,           gain = outcome
     examination-weighted NDCG   sum of gained / sum of ideal over all requests, gain = outcome / examination
 
-The outcomes of a log favour the ranker that wrote it, since what stood on top was seen. Dividing each by the
-examination of its logged position makes ``gained`` unbiased (Joachims, Swaminathan and Schnabel 2017), but a
-quotient per request undoes that: with one positive its weight cancels. So the sums are divided, not averaged.
-Rows are those with a known label; a candidate without one is left out before, and the others close ranks.
+The outcomes of a log favour the logging policy, because top positions were examined. Dividing each outcome by
+the examination of its logged position makes ``gained`` unbiased (Joachims, Swaminathan and Schnabel 2017),
+but a quotient per request reverts that: with one positive its weight cancels. So the sums are divided, not
+averaged. Rows have a known label; other candidates are removed first, and the ranks close up.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class RequestGains:
 
     @property
     def by_request(self) -> Floats:
-        """NDCG of each request; NaN where nothing could be gained."""
+        """NDCG of each request; NaN if no gain was possible."""
         return divide(self.gained, self.ideal)
 
 
@@ -51,16 +51,16 @@ def request_gains(
     k: int,
     examination: npt.ArrayLike | None = None,
 ) -> RequestGains:
-    """Discounted gains of an order.
+    """Return the discounted gains of an order.
 
     Parameters
     ----------
     outcomes : [n] known outcomes, 0 or more.
     scores : [n] the order's scores, higher first (pass -rank for ranks).
     requests : [n] ids.
-    k : slots that count.
-    examination : [n] probability that the position where the row was logged is examined, above 0;
-        None takes outcomes as they are.
+    k : number of slots that count.
+    examination : [n] probability that the row's logged position is examined, above 0;
+        None uses outcomes unweighted.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def request_gains(
 
 
 def _factorize_runs(requests: npt.NDArray[Any]) -> tuple[Indices, int]:
-    """Return a code for each request and their number; of rows side by side only the first is looked up."""
+    """Return a code for each request and their number; only the first of consecutive equal rows is hashed."""
     if not requests.size:
         return np.zeros(0, dtype=np.intp), 0
     try:
@@ -99,7 +99,7 @@ def _factorize_runs(requests: npt.NDArray[Any]) -> tuple[Indices, int]:
 
 
 def _tabulate(codes: Indices, count: int) -> Indices | None:
-    """Return each request's rows [count, longest], -1 beyond its last; None where most would be empty."""
+    """Return each request's rows [count, longest], -1 beyond its last; None if most cells would be empty."""
     sizes = np.bincount(codes, minlength=count)
     longest = int(sizes.max(initial=0))
     if not longest or longest * count > 2 * len(codes):
@@ -111,7 +111,7 @@ def _tabulate(codes: Indices, count: int) -> Indices | None:
 
 
 def _discount_untied(gains: Floats, keys: Floats, k: int) -> Floats | None:
-    """Sum of gain times discount in the order of the keys [count]; None where finite keys are tied."""
+    """Sum of gain times discount in the order of the keys [count]; None if finite keys are tied."""
     order = np.argsort(keys, axis=1)
     order += (np.arange(len(keys)) * keys.shape[1])[:, None]
     sorted_keys = keys.ravel()[order]
@@ -122,12 +122,12 @@ def _discount_untied(gains: Floats, keys: Floats, k: int) -> Floats | None:
 
 
 def _discounts(longest: int, k: int) -> Floats:
-    """Return the discounts of the first k places, as far as there are places."""
+    """Return the discounts of the first k positions, at most ``longest``."""
     return 1.0 / np.log2(np.arange(2, min(k, longest) + 2))
 
 
 def _discount_gains(gains: Floats, scores: Floats, codes: Indices, count: int, k: int) -> Floats:
-    """Sum of gain times mean discount of the tied places, per request [count]."""
+    """Sum of gain times mean discount of the tied positions, per request [count]."""
     if not gains.size:
         return np.zeros(count)
     order = np.lexsort((-scores, codes))
@@ -143,6 +143,6 @@ def _discount_gains(gains: Floats, scores: Floats, codes: Indices, count: int, k
 
 
 def _cumulative_discounts(longest: int, k: int) -> Floats:
-    """Sum of the first 0, 1, ..., longest discounts, which are 0 beyond k."""
+    """Cumulative sums of the first 0, 1, ..., longest discounts, which are 0 beyond k."""
     ranks = np.arange(1, longest + 1)
     return np.r_[0.0, np.cumsum(np.where(ranks <= k, 1 / np.log2(1 + ranks), 0.0))]

@@ -1,10 +1,10 @@
-"""Rows with what happened, what was predicted, and all that they are measured by.
+"""Rows of outcomes and predictions, with the columns used to measure them.
 
 ::
 
     outcomes, predictions     [n]                    compared by every metric
-    users, requests           [n]                    resampled for the intervals; ranked together
-    segments                  name -> values [n]     each value is measured by itself
+    users, requests           [n]                    resampled for the intervals; ranked within
+    segments                  name -> values [n]     each value is measured separately
     weights, examination      [n] or None            of the rows; of their logged positions
 
 Rows are measured in groups: by segment, or by tenths of a figure.
@@ -22,7 +22,7 @@ from tasks.arrays import Flags, Floats, Indices
 from tasks.evaluation.subjects import ALL, Segment
 
 TENTHS = 10
-"""Groups of equally many rows: deciles."""
+"""Number of groups with equally many rows: deciles."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Grouping:
     ----------
     names : the segments, [count].
     codes : the segment of each row, [n] from 0 to count - 1.
-    pooled : by segment, the values that a pool holds.
+    pooled : by segment, the values that it pools.
     """
 
     names: tuple[Segment, ...]
@@ -52,7 +52,7 @@ class Grouping:
 
 
 def assign_tenths(figures: Floats) -> Indices:
-    """Return each row's tenth, 0 the lowest, shape [n]; equal figures are in one, so there may be fewer.
+    """Return each row's decile, 0 the lowest, shape [n]; equal figures share one, so there may be fewer.
 
     Examples
     --------
@@ -73,13 +73,13 @@ class Observations:
     Attributes
     ----------
     outcomes : [n] 0 or 1, or values; NaN where the outcome is unknown.
-    predictions : [n] probabilities, values, quantiles or scores, as the head predicts.
-    users : [n] ids; the clusters that are resampled. A row without a user is resampled by its request.
+    predictions : [n] probabilities, values, quantiles or scores, by the kind of head.
+    users : [n] ids; the resampled clusters. A row without a user is resampled by its request.
     requests : [n] ids of the candidate sets.
     segments : values [n] by column name; a missing value is the segment ``column=unknown``.
     weights : [n] of 0 or more; None counts each row once.
-    examination : [n] probability, up to a factor, that the row's logged position is examined; NaN where it
-        is not known. None: no position was logged.
+    examination : [n] probability, up to a factor, that the row's logged position is examined; NaN if
+        unknown. None if no position was logged.
     """
 
     outcomes: npt.ArrayLike
@@ -116,7 +116,7 @@ class Observations:
         )
 
     def select_known(self) -> "Observations":
-        """Return the rows whose outcome is known.
+        """Return the rows with a known outcome.
 
         Examples
         --------

@@ -1,17 +1,16 @@
-"""What a challenger loses against the champion on the same rows, with paired intervals that resample users.
+"""Losses of a challenger against the champion on the same rows, with paired intervals by resampled users.
 
 ::
 
     auc_drop                      pooled: pairs of any two rows; also rewards distinguishing users and pages
-    auc_by_request_drop           pairs inside one request, the only ones that an order decides
-    normalized_entropy_rise       entropy of the outcomes, challenger less champion / that of the base rate
-    relative_squared_error_rise   squared error of the challenger less the champion's / that of the mean
-    relative_pinball_loss_rise    the same of the pinball loss, over that of the constant quantile
+    auc_by_request_drop           pairs inside one request, the only ones that an order determines
+    normalized_entropy_rise       entropy of the outcomes, challenger - champion / that of the base rate
+    relative_squared_error_rise   squared error, challenger - champion / that of the mean
+    relative_pinball_loss_rise    pinball loss, challenger - champion / that of the constant quantile
 
-Each is positive where the challenger is worse. Errors of an amount are divided by what a head without
-features would lose, as normalized entropy is, so that a rise means the same whatever the unit. A figure has
-NaN bounds where the data are too few (`tasks.evaluation.support`); in pairs the weight of a request, and so
-of its user, is that of its pairs.
+Each is positive if the challenger is worse. Errors of an amount are divided by the loss of a head without
+features, like normalized entropy, so that a rise is comparable across units. A figure has NaN bounds if the
+data are too few (`tasks.evaluation.support`); a request, and so its user, is weighted by its number of pairs.
 """
 
 from dataclasses import dataclass, replace
@@ -42,9 +41,9 @@ from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 REPLICATES_OF_RANKS = 200
-"""Replicates of pooled AUC, each of which cumulates all bins anew (`tasks.evaluation.rank_sums`)."""
+"""Replicates of pooled AUC, each of which cumulates all bins again (`tasks.evaluation.rank_sums`)."""
 REPLICATES_OF_SUMS = 500
-"""Replicates of what is made of sums."""
+"""Replicates of statistics of sums."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class PairedRows:
     ----------
     outcomes : [n] 0 or 1.
     champion, challenger : [n] probabilities; for the AUCs any scores, higher first.
-    users : [n] ids; the clusters that are resampled.
+    users : [n] ids; the resampled clusters.
     requests : [n] ids of the candidate sets.
     """
 
@@ -66,7 +65,7 @@ class PairedRows:
     requests: npt.ArrayLike
 
     def checked(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """Return outcomes, both predictions, and a weight of 1 for each row, as `check_binary` does."""
+        """Return outcomes, both predictions, and a weight of 1 for each row, checked by `check_binary`."""
         y, old, once = check_binary(self.outcomes, self.champion)
         _, new, _ = check_binary(self.outcomes, self.challenger)
         return y, old, new, once
@@ -93,7 +92,7 @@ def auc_drop(rows: PairedRows) -> Estimate:
 
 
 def auc_by_request_drop(rows: PairedRows, group: Grouping | None = None) -> list[Estimate]:
-    """Paired intervals of the drop in AUC by request, one a group; pairs are of one request and one group.
+    """Paired intervals of the drop in AUC by request, one per group; pairs share request and group.
 
     Examples
     --------
@@ -123,9 +122,9 @@ def auc_by_request_drop(rows: PairedRows, group: Grouping | None = None) -> list
 
 
 def normalized_entropy_rise(rows: PairedRows, group: Grouping | None = None) -> list[Estimate]:
-    """Paired intervals of NE(challenger) - NE(champion), one a group; see `auc_by_request_drop`.
+    """Paired intervals of NE(challenger) - NE(champion), one per group; see `auc_by_request_drop`.
 
-    An estimate's ``n`` counts the users with a positive outcome, by whom nearly all of it varies.
+    An estimate's ``n`` counts the users with a positive outcome, who cause nearly all of its variance.
 
     Examples
     --------
@@ -166,7 +165,7 @@ def pinball_losses(outcomes: Floats, predictions: Floats, quantile: float) -> Fl
 def relative_squared_error_rise(
     rows: PairedRows, group: Grouping | None = None, *, base: float
 ) -> list[Estimate]:
-    """Paired intervals of the rise in relative squared error, one a group.
+    """Paired intervals of the rise in relative squared error, one per group.
 
     Examples
     --------
@@ -182,7 +181,7 @@ def relative_squared_error_rise(
 def relative_pinball_loss_rise(
     rows: PairedRows, group: Grouping | None = None, *, quantile: float, base: float
 ) -> list[Estimate]:
-    """Paired intervals of the rise in relative pinball loss, one a group; ``base`` is the constant quantile.
+    """Paired intervals of the rise in relative pinball loss, one per group; ``base``: constant quantile.
 
     Examples
     --------
@@ -203,7 +202,7 @@ def _check(rows: PairedRows) -> tuple[Floats, Floats, Floats]:
 
 
 def _rises(rows: PairedRows, columns: list[Floats], group: Grouping | None) -> tuple[list[Estimate], Support]:
-    """Divide the sums of two columns [n] in each group, and count what the quotients rest on."""
+    """Divide the sums of two columns [n] in each group, and return the support of the quotients."""
     y, size = np.asarray(rows.outcomes, dtype=np.float64), columns[0].size
     of, who = group or Grouping.whole(size), cluster_rows(rows.users)
     support = Support.of(y, np.ones(size), who.codes, of)

@@ -8,8 +8,8 @@ Only the ranks of positives matter, so each run of negatives between two of them
 
     negatives [bins, users] @ draws [users, replicates]  ->  cumulative sums  ->  both metrics
 
-Where positives are so common that this saves nothing, replicates are made from coarser bins of equally many
-positives and moved to the exact value: the spread is the same to a part in thousands.
+If positives are so common that this saves nothing, replicates use coarser bins with equally many positives
+and are shifted to the exact value: their spread is the same to a part in thousands.
 """
 
 from dataclasses import dataclass
@@ -24,16 +24,17 @@ from tasks.evaluation.resampling import Resampler, count_users, percentile_inter
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 MOST_BINS = 8192
-"""Bins that are resampled; with 512 of them the bounds move by less than 3e-4
-(tests/evaluation/test_rank_sums.py)."""
+"""Maximum number of resampled bins; with 512 of them the bounds differ by less than 3e-4
+(tests/evaluation/test_rank_sums.py).
+"""
 
 
 @dataclass(frozen=True)
 class RankSums:
-    """One sorted scoring: exact values, and what resampling needs; bins by group, then by falling score.
+    """One sorted scoring: exact values, and inputs of resampling; bins by group, then by decreasing score.
 
-    ``groups`` [m] are the groups that have rows, ``starts`` [m] their first bins, ``aucs`` and ``precisions``
-    [m] their values; ``positives`` and ``negatives`` [bins, users] hold row weights.
+    ``groups`` [m]: groups with rows, ``starts`` [m]: their first bins, ``aucs`` and ``precisions`` [m]: their
+    values; ``positives`` and ``negatives`` [bins, users]: row weights.
     """
 
     groups: Indices
@@ -58,7 +59,7 @@ class RankSums:
 
 @dataclass(frozen=True)
 class FallingRows:
-    """Outcomes, predictions and weights [n], and their rows by falling prediction, sorted once."""
+    """Outcomes, predictions and weights [n], and their rows by decreasing prediction, sorted once."""
 
     outcomes: Floats
     predictions: Floats
@@ -67,12 +68,12 @@ class FallingRows:
 
     @classmethod
     def of(cls, y: Floats, p: Floats, w: Floats) -> "FallingRows":
-        """Sort outcomes, predictions and weights [n], as `check_binary` returns them."""
+        """Sort outcomes, predictions and weights [n], from `check_binary`."""
         return cls(y, p, w, np.argsort(-p, kind="stable"))
 
     def order_within(self, groups: Indices) -> Indices:
-        """Return the rows by group, each by falling prediction, shape [n]."""
-        small = groups.astype(np.min_scalar_type(int(groups.max())))  # codes of two bytes are sorted by radix
+        """Return the rows by group, each by decreasing prediction, shape [n]."""
+        small = groups.astype(np.min_scalar_type(int(groups.max())))  # two-byte codes use radix sort
         return self.order[np.argsort(small[self.order], kind="stable")]
 
 
@@ -81,9 +82,9 @@ def sum_ranks(rows: FallingRows, users: Indices, count: int, *, groups: Indices 
 
     Parameters
     ----------
-    rows : at least one.
+    rows : at least one row.
     users : [n] the resampler's units, 0 to count - 1.
-    groups : [n] codes; None is one group.
+    groups : [n] codes; None for one group.
 
     Examples
     --------
@@ -120,7 +121,7 @@ def ranked_intervals(
     Parameters
     ----------
     users : [n] codes of the clusters.
-    group : of each row; None is one group of all rows.
+    group : group of each row; None for one group of all rows.
 
     Examples
     --------
@@ -148,13 +149,13 @@ def _rows_to_bins(opens: Flags, ties: Indices, rows: int) -> Indices:
 
 
 def _open_coarse_bins(positives: Indices) -> Flags:
-    """Open a bin whenever another part in `MOST_BINS` of the positives has passed."""
+    """Open a bin after every 1 / `MOST_BINS` of the positives."""
     passed = np.cumsum(positives) * MOST_BINS // max(1, int(positives.sum()))
     return np.r_[True, np.diff(passed) > 0]
 
 
 def _build_matrix(bins: Indices, users: Indices, weights: Floats, shape: tuple[int, int]) -> sparse.csr_array:
-    """Build a sparse [bins, users] of rows that are sorted by bin."""
+    """Build a sparse [bins, users] matrix of rows sorted by bin."""
     pointers = np.searchsorted(bins, np.arange(shape[0] + 1))
     return sparse.csr_array((weights, users, pointers), shape=shape)
 

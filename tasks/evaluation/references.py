@@ -2,22 +2,22 @@
 
 ::
 
-    base                      mean outcome of the calibrate days: what a head without a feature would predict
-    relative_squared_error    squared error / that of the base, of a value head: 1 is no better than the mean
+    base                      mean outcome of the calibrate days: the prediction of a head without features
+    relative_squared_error    squared error / that of the base, for a value head: 1 is no better than the mean
     auc, auc_by_request       head, best single feature, and the head's gain, on the same rows
 
-A probability is held against the base rate by its normalized entropy, which stands among the figures. The
-base and the feature are learned on the calibrate days, the newest ones that the head's own maps know: a head
-that always predicts their mean has a relative squared error of exactly 1. Where the outcome is a value, what
-lies above the base counts as positive for the AUCs.
+A probability is compared with the base rate by its normalized entropy, which is among the figures. The base
+and the feature are fitted on the calibrate days, the newest days that the head's own maps use: a head that
+always predicts their mean has a relative squared error of exactly 1. If the outcome is a value, values above
+the base are positive for the AUCs.
 
-A single feature is scored so; the best one is what a head has to beat, and names a leak::
+A single feature is scored as follows; the best one is the level that a head has to beat, and shows a leak::
 
-    numeric       its value, rising or falling; missing values lie at one end, whichever ranks better
+    numeric       its value, rising or falling; missing values are at one end, whichever ranks better
     categorical   the mean outcome of the category
 
-Directions, means and the best feature are learned on rows of their own, so its AUC elsewhere is fair: the
-best of a hundred features would always look good on the rows that chose it.
+Directions, means and the best feature are fitted on separate rows, so its AUC elsewhere is unbiased: the best
+of a hundred features would always look good on the rows that chose it.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -39,13 +39,15 @@ from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import Estimate
 
 PRIOR_ROWS: Final = 20.0
-"""Rows at the overall mean that are added to each category: a category of one row is no evidence.
-The m-estimate of Micci-Barreca (2001), with the weight that the surfaces' own rates use."""
+"""Rows at the overall mean that are added to each category, because a category with one row is no evidence.
+The m-estimate of Micci-Barreca (2001), with the weight that the surfaces' own rates use.
+"""
 
 
 MOST_ROWS: Final = 200_000
-"""Rows, of requests with a positive and of the others each, on which the best feature is chosen: the standard
-error of an AUC is then at most .001 where a hundredth of them is positive (Hanley and McNeil 1982)."""
+"""Maximum number of rows, of requests with and without a positive each, for choosing the best feature: the
+standard error of an AUC is then at most .001 if a hundredth of them is positive (Hanley and McNeil 1982).
+"""
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,9 @@ class FeatureRows:
 
     Attributes
     ----------
-    names : of the columns.
-    categorical : those that hold codes from 0 and not quantities.
-    matrix : [n, features], NaN where a value is missing.
+    names : names of the columns.
+    categorical : columns with codes from 0 instead of quantities.
+    matrix : [n, features], NaN for a missing value.
     outcomes, requests : [n].
     """
 
@@ -69,11 +71,11 @@ class FeatureRows:
 
 @dataclass(frozen=True)
 class SingleFeature:
-    """A score made of one feature.
+    """A score computed from one feature.
 
     Attributes
     ----------
-    means : [categories + 1] mean outcome by code, of missing and unknown ones at the end; None: numeric.
+    means : [categories + 1] mean outcome by code, missing and unknown ones last; None: numeric.
     """
 
     name: str
@@ -129,9 +131,9 @@ def best_features(rows: FeatureRows) -> BestFeatures | None:
 
 
 def subsample_requests(outcomes: Floats, requests: npt.ArrayLike, *, most: int = MOST_ROWS) -> Flags:
-    """Mark the rows of about every k-th request, with and without a positive apart, shape [n].
+    """Mark the rows of about every k-th request, with and without a positive separately, shape [n].
 
-    AUC does not depend on how many negatives there are, so what is seldom is not thinned out.
+    AUC does not depend on the share of negatives, so rare positives are not thinned out.
 
     Examples
     --------
@@ -165,7 +167,7 @@ def pooled_auc(outcomes: Floats, scores: Floats) -> float:
 
 @dataclass(frozen=True)
 class _ScoredFeature:
-    """A score of one feature with its AUCs on the rows that choose it."""
+    """A score of one feature with its AUCs on the rows used to choose it."""
 
     feature: SingleFeature
     auc: float
@@ -173,7 +175,7 @@ class _ScoredFeature:
 
 
 def _score_feature(rows: FeatureRows, column: int, requests: Indices) -> Iterator[_ScoredFeature]:
-    """Measure every score of a feature; one that falls ranks as the rising one turned round."""
+    """Measure every score of a feature; a falling score has the reversed ranks of the rising one."""
     name, values = rows.names[column], rows.matrix[:, column]
     if name in rows.categorical:
         means = _mean_outcomes(values, rows.outcomes)
@@ -194,7 +196,7 @@ def _score_feature(rows: FeatureRows, column: int, requests: Indices) -> Iterato
 
 
 def _cross_fitted(codes: Floats, outcomes: Floats, requests: Indices) -> Floats:
-    """Score each half of the requests by the mean outcomes of the other: means know their own rows."""
+    """Score each half of the requests by the mean outcomes of the other, to avoid overfitting."""
     odd = requests % 2 == 1
     scores = np.empty(outcomes.size)
     for half in (odd, ~odd):
@@ -206,7 +208,7 @@ def _cross_fitted(codes: Floats, outcomes: Floats, requests: Indices) -> Floats:
 
 
 def _mean_outcomes(codes: Floats, outcomes: Floats) -> Floats:
-    """Return the mean outcome of each code and, at the end, of missing ones, drawn to the mean of all."""
+    """Return the mean outcome of each code, missing ones last, shrunk towards the overall mean."""
     known = np.isfinite(codes)
     count = int(codes[known].max(initial=-1)) + 1
     place = np.where(known, codes, count).astype(np.intp)
@@ -215,7 +217,7 @@ def _mean_outcomes(codes: Floats, outcomes: Floats) -> Floats:
 
 
 def _dense_ranks(values: Floats, *, missing_first: bool) -> Floats:
-    """Rank values from 1, equal ones alike; missing ones are 0, or above all."""
+    """Rank values from 1, with equal ranks for ties; missing values are 0, or above all."""
     missing = np.isnan(values)
     codes, known = pd.factorize(values[~missing], sort=True)
     ranks = np.full(values.size, 0.0 if missing_first else known.size + 1.0)
@@ -224,7 +226,7 @@ def _dense_ranks(values: Floats, *, missing_first: bool) -> Floats:
 
 
 class RankReference(Section):
-    """AUC of a head and of the best single feature on the same rows, and the first less the second."""
+    """AUC of a head and of the best single feature on the same rows, and their difference."""
 
     feature: str
     head: Estimate
@@ -233,7 +235,7 @@ class RankReference(Section):
 
 
 class HeadReferences(Section):
-    """The references of a head; an AUC is None where there is no feature or no pair."""
+    """The references of a head; an AUC is None if there is no feature or no pair."""
 
     base: MaybeFloat
     relative_squared_error: Estimate | None
@@ -243,14 +245,14 @@ class HeadReferences(Section):
 
 @dataclass(frozen=True)
 class HeadRows:
-    """A head on rows with a known outcome.
+    """A head's predictions on rows with a known outcome.
 
     Attributes
     ----------
     observations : outcomes, predictions, users and requests of n rows.
     feature : returns the encoded values [n] of a feature by its name.
-    value : the head predicts a value and no probability.
-    by_request : rows of one request have outcomes of their own, so an order inside it has a meaning.
+    value : whether the head predicts a value instead of a probability.
+    by_request : whether rows of one request have separate outcomes, so that their order has a meaning.
     """
 
     observations: Observations
@@ -260,7 +262,7 @@ class HeadRows:
 
 
 def head_references(head: HeadRows, learned: FeatureRows, *, base: float) -> HeadReferences:
-    """Hold a head against a constant and against the best single feature.
+    """Compare a head with a constant and with the best single feature.
 
     Examples
     --------
@@ -300,7 +302,7 @@ def _relative_squared_error(head: HeadRows, y: Floats, p: Floats, base: float) -
 
 @dataclass(frozen=True)
 class _Ranked:
-    """A head's order of rows with outcomes of 0 or 1, to be held against that of a feature."""
+    """A head's order of rows with outcomes of 0 or 1, to compare with the order of a feature."""
 
     head: HeadRows
     outcomes: Floats

@@ -1,4 +1,4 @@
-"""What the release step and the gate found, as documents: a release's figures, and the verdict on it."""
+"""Documents of the release step and the gate: a release's figures, and the verdict on it."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Literal
@@ -13,14 +13,14 @@ from tasks.evaluation.task_pairs import ConflictEvidence, Tenth
 from tasks.evaluation.verdicts import Estimate, Verdict
 
 AMPLIFIED: Final = 0.1
-"""Share of the utility's spread from which a term is named."""
+"""Smallest share of the utility's spread from which a term is reported."""
 
 
 class ProxyEvidence(Section):
-    """A slow outcome along the tenths of a fast task's prediction.
+    """A slow outcome along the deciles of a fast task's prediction.
 
-    ``cost``: people suffer from the slow outcome. ``learned``: the fast task's model learned from some of
-    these days, so it knows their fast outcomes.
+    ``cost``: whether the slow outcome is harmful to people. ``learned``: whether the fast task's model was
+    trained on some of these days, so that it knows their fast outcomes.
     """
 
     fast: str
@@ -35,7 +35,7 @@ class ProxyEvidence(Section):
 
 
 class FactorModelEvidence(Section):
-    """The factor of a parent that a task's joint was fitted and measured with, and the days it is made of."""
+    """The factor model of a parent that a task's joint was fitted and measured with, and its days."""
 
     task: str
     parent: str
@@ -45,7 +45,7 @@ class FactorModelEvidence(Section):
 
 
 class RefitShift(Section):
-    """How far a refit's predictions lie from those of the tested model, and how far they may."""
+    """Difference between a refit's predictions and the tested model's, and its bound."""
 
     task: str
     segment: Annotated[Segment, STATED]
@@ -54,20 +54,20 @@ class RefitShift(Section):
 
 
 class RefitEvidence(Section):
-    """What is served beside the release that was tested."""
+    """The tested release of a refit, and the shifts of the refit's predictions."""
 
     tested: int
     shifts: tuple[RefitShift, ...]
 
 
 class ReleaseEvidence(Document):
-    """What a release is and how its tasks do on its test days.
+    """The components of a release, and the figures of its tasks on its test days.
 
     ``kept``: by task, why it could not be trained; ``unrepeated``: why its recipe could not be repeated;
-    ``unmeasured``: why its joint could not be measured. ``factor_models`` replace factors that have learned
-    from the days on which a joint is measured. ``inputs``: what each head reads. ``models``: of each task in
-    a shared trunk, which model it predicts with and how all of them do. ``rules`` are the gates, base
-    rates and reviewers of when it was made.
+    ``unmeasured``: why its joint could not be measured. ``factor_models`` replace factors trained on the days
+    on which a joint is measured. ``inputs``: the inputs of each head. ``models``: for each task in a shared
+    trunk, the model that it predicts with and the figures of all its models. ``rules``: the gates, base rates
+    and reviewers at the time of the release.
     """
 
     document: Literal["release"] = "release"
@@ -90,17 +90,17 @@ class ReleaseEvidence(Document):
     rules: dict[str, Any] = Field(repr=False)
 
     def metrics(self) -> dict[str, dict[str, Any]]:
-        """Return the headline of each task, as people are shown it."""
+        """Return the headline of each task, as shown on pages."""
         return {figures.task: {"test": dict(figures.headline)} for figures in self.tasks}
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """A term of the utility: its weight, mean prediction in the slots, and what its calibration leaves open.
+    """A term of the utility: its weight, mean prediction in the slots, and uncertainty of its calibration.
 
     ``weight`` is the one without a context. ``slots`` and ``whole`` are calibration ratios of the items in
-    the slots and of all shown ones. ``contribution`` and ``error`` are utility a slot; ``share`` of the
-    utility's spread is NaN where no ratio can be measured.
+    the slots and of all shown ones. ``contribution`` and ``error`` are in utility per slot; ``share`` of the
+    utility's spread is NaN if no ratio can be measured.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
@@ -117,23 +117,23 @@ class Sensitivity:
 
     @property
     def ratio(self) -> Estimate:
-        """The calibration ratio that counts: of the items in the slots if measurable, else of all."""
+        """The calibration ratio used: of the items in the slots if measurable, else of all."""
         return self.slots if self.slots.known else self.whole
 
     @property
     def amplified(self) -> bool:
-        """Whether a small error of the head moves the order much, or its size is unknown."""
+        """Whether a small error of the head changes the order much, or its size is unknown."""
         return self.contribution != 0 and not self.share < AMPLIFIED
 
     @property
     def largest(self) -> float:
-        """Largest error of a slot's utility that the interval allows."""
+        """Largest error of a slot's utility within the interval."""
         return max(abs(self.error.low), abs(self.error.high))
 
 
 @dataclass(frozen=True)
 class EvidenceRuns:
-    """The MLflow runs that hold the evidence of a release, by the step that wrote it."""
+    """The MLflow runs with the evidence of a release, by the step that wrote it."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
@@ -145,15 +145,15 @@ class EvidenceRuns:
 
 
 class GateEvidence(Document):
-    """The dossier of a release without its pictures; ``manifest`` has a format of its own.
+    """The dossier of a release without its charts; ``manifest`` has a separate format.
 
-    ``runs`` are those of the steps that the release was judged by; a verdict may name another, as a tuning's.
+    ``runs``: runs of the steps whose evidence was evaluated; a verdict may name another, such as a tuning's.
 
-    ``rules`` are the gates, base rates and reviewers of its day; ``loosened`` says which let more
-    through than when the release was made. ``evaluated_as_of`` is the day of a promotion that came later.
-    ``canary_permitted``: it is held and may serve as the canary all the same.
-    ``timings`` are the verdicts on what the clock said: they hold or warn as the others do, and stand apart
-    because the same inputs do not give them again, so no approval rests on their figures.
+    ``rules``: the gates, base rates and reviewers of its day; ``loosened``: rules that allow more than when
+    the release was built. ``evaluated_as_of``: the day of a later promotion.
+    ``canary_permitted``: whether it is held but may serve as the canary.
+    ``timings``: the verdicts on measured times. They hold or warn like others, but are separate because they
+    are not reproducible from the same inputs, so no approval depends on their figures.
     """
 
     document: Literal["gate"] = "gate"
@@ -178,5 +178,5 @@ class GateEvidence(Document):
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """Every verdict that decided, those on what the clock said too."""
+        """Every verdict that decided, including those on measured times."""
         return (*self.gates, *self.timings)

@@ -9,9 +9,9 @@ quantile     pinball_loss, coverage
 ranking      auc_by_request, ndcg, naive_ndcg
 ============ ================================================================================
 
-Sums serve most metrics, so all values of a segment column share one set of draws. Calibration errors are
-never negative and carry the sample's noise, so they have no interval: sigma and the detectable error
-are given beside them. Where a group has too few users or positives its figures have none either
+Sums are enough for most metrics, so all values of a segment column share one set of draws. Calibration errors
+are non-negative and include sampling noise, so they have no interval: sigma and the detectable error are
+reported with them. Figures of groups with too few users or positives have no interval either
 (`tasks.evaluation.support`).
 """
 
@@ -52,7 +52,7 @@ from tasks.evaluation.verdicts import Estimate
 
 @dataclass(frozen=True)
 class _MeasuredRows:
-    """Checked observations with the clusters that are resampled."""
+    """Checked observations with the resampled clusters."""
 
     outcomes: Floats
     predictions: Floats
@@ -72,18 +72,18 @@ class _MeasuredRows:
     def sum_metrics(
         self, columns: list[Floats], metrics: Mapping[str, Statistic], group: Grouping
     ) -> dict[str, list[Estimate]]:
-        """Estimate metrics that are made of sums of columns [n], for each group."""
+        """Estimate metrics of sums of columns [n], for each group."""
         codes, count = group.codes, group.count
         return sum_intervals(columns, metrics, self.who.codes, self.resampler, groups=codes, count=count)
 
     def support(self, group: Grouping) -> Support:
-        """Count what the figures of each group rest on."""
+        """Count the support of the figures of each group."""
         return Support.of(self.outcomes, self.weights, self.who.codes, group)
 
     def request_means(self, columns: list[Floats], rows: Indices, group: Grouping) -> list[Estimate]:
-        """Divide two sums over requests [m], each in its user and segment by one of its ``rows`` [m].
+        """Divide two sums over requests [m], each with the user and segment of one of its ``rows`` [m].
 
-        Requests weigh what they add to the second sum: those without an order rest on nothing.
+        Requests are weighted by their part of the second sum, so requests without an order have no weight.
         """
         of, users = Grouping(group.names, group.codes[rows]), self.who.codes[rows]
         ratios = sum_intervals(
@@ -92,7 +92,7 @@ class _MeasuredRows:
         return Support.of(self.outcomes[rows], columns[1], users, of).of_any(ratios)
 
     def request_auc(self, group: Grouping) -> list[Estimate]:
-        """Estimate the AUC by request; pairs are of one request and one segment."""
+        """Estimate the AUC by request; pairs share request and segment."""
         requests = self.requests * np.intp(group.count) + group.codes
         found = request_pairs(self.outcomes, self.predictions, requests, weights=self.weights)
         return self.request_means([found.won, found.pairs], found.first_rows, group)
@@ -149,7 +149,7 @@ def value_report(observations: Observations) -> list[Figure]:
 def quantile_report(observations: Observations, *, quantile: float) -> list[Figure]:
     """Measure a quantile head; parameters as in `binary_report`.
 
-    ``coverage`` is the share of outcomes at or below their prediction, which should be ``quantile``;
+    ``coverage`` is the share of outcomes at or below their prediction, ideally ``quantile``;
     ``pinball_loss`` is the mean of quantile x shortfall + (1 - quantile) x excess of the prediction.
 
     Examples
@@ -170,7 +170,7 @@ def _report_sums(
     metrics: Mapping[str, Statistic],
     segments: Mapping[str, npt.ArrayLike],
 ) -> list[Figure]:
-    """Report metrics that are made of sums, for the whole and every segment."""
+    """Report metrics of sums, for the whole and every segment."""
     return [
         row
         for group in group_by_segment(segments, rows.outcomes.size)
@@ -184,13 +184,13 @@ def _report_sums(
 
 
 def ranking_report(observations: Observations, *, k: int, replicates: int = 200) -> list[Figure]:
-    """Measure a ranking head, whose scores can be compared within their request only.
+    """Measure a ranking head, whose scores are comparable within their request only.
 
     Parameters
     ----------
     observations : with scores, higher first. ``ndcg`` is weighted by the examination of the logged positions
-        and leaves out rows where it is not known; where no position is logged all positions weigh the same.
-    k : slots that count.
+        and leaves out rows with unknown examination; without logged positions all weights are equal.
+    k : number of slots that count.
 
     Examples
     --------
@@ -236,7 +236,7 @@ _QUANTILE_METRICS: Mapping[str, Statistic] = {
 
 
 def _cumulative(rows: SortedRows, group: Grouping, who: Clusters) -> dict[str, list[Estimate]]:
-    """Cumulative error of each value and its sigma; NaN where there are too few rows."""
+    """Cumulative error of each value and its sigma; NaN for too few rows."""
     cumulative = rows.errors(group.codes, group.count)
     sizes = count_users(who.codes, group.codes, group.count)
 

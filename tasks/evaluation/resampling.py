@@ -1,11 +1,11 @@
-"""The bootstrap of users: who is resampled, the draws, and intervals of anything made from sums.
+"""The bootstrap of users: clusters, draws, and intervals of statistics of sums.
 
-Rows of one user depend on each other, so users are drawn, never rows::
+Rows of one user are correlated, so users are drawn instead of rows::
 
     rows --sum by user--> sums [users]     draws [users, replicates]: how often each user was drawn
     statistic(sums @ draws)  ->  one value a replicate  ->  percentiles 2.5 and 97.5
 
-By request, where users come back, intervals that say 95 % cover 62 %.
+If users return, nominal 95 % intervals by request cover 62 %.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,28 +23,32 @@ from tasks.errors import DataError
 from tasks.evaluation.verdicts import Estimate
 
 BLOCK_CELLS = 4_000_000
-"""Cells of the largest matrix of floats held at once (32 MB)."""
+"""Cells of the largest matrix of floats in memory (32 MB)."""
 KEPT_CELLS: Final = 500_000
-"""Cells up to which draws are kept (4 MB): a report asks for those of the same few users many times."""
+"""Cells up to which draws are cached (4 MB): a report reuses those of the same few users many times."""
 _KEPT_DRAWS: Final = 16
 
 MOST_DRAWN = 10_000
-"""More users than this are dealt at random into so many equal packs, and packs are drawn: packs are as
-independent as users are, so the interval is the same, and its cost no longer grows with the users."""
+"""Users beyond this number are split at random into this many equal groups, and groups are drawn. Groups are
+as independent as users, so the interval is the same, and its cost no longer grows with the number of users.
+"""
 
 LEAST_CLUSTERS: Final = 20
-"""Effective clusters below which there is no interval (`tasks.evaluation.support`): of a calibration ratio
-95 % intervals cover 71 % with 3 users and 90 % with 10 (tests/evaluation/test_support.py; Cameron, Gelbach
-and Miller 2008 find cluster intervals too narrow below 20 to 50 clusters)."""
+"""Effective clusters below which there is no interval (`tasks.evaluation.support`): 95 % intervals of a
+calibration ratio cover 71 % with 3 users and 90 % with 10 (tests/evaluation/test_support.py; Cameron, Gelbach
+and Miller 2008 find cluster intervals too narrow below 20 to 50 clusters).
+"""
 
 LEAST_POSITIVES: Final = 10
 """Positives (for an order of rows also negatives) below which there is no interval: at a rate of .01
-95 % intervals of AUC cover 73 % with 5 users (tests/evaluation/test_support.py; 10 is the count from which
-the normal law is used for a binomial one, Brown, Cai and DasGupta 2001)."""
+95 % intervals of AUC cover 73 % with 5 users (tests/evaluation/test_support.py; 10 is the usual minimum for
+the normal approximation of a binomial, Brown, Cai and DasGupta 2001).
+"""
 
 MOST_UNDEFINED = 0.05
-"""Share of replicates without a value from which an interval cannot be given: what a 95 % interval leaves
-out."""
+"""Share of replicates without a value above which there is no interval: the share outside a 95 %
+interval.
+"""
 
 
 def effective_number(total: npt.ArrayLike, squares: npt.ArrayLike) -> Floats:
@@ -68,7 +72,7 @@ Statistic = Callable[..., Floats]
 
 @dataclass(frozen=True)
 class Clusters:
-    """Which rows are drawn together: ``codes`` [n] from 0 to ``count - 1``, and in words ``resampled``."""
+    """Rows drawn together: ``codes`` [n] from 0 to ``count - 1``, and in words ``resampled``."""
 
     codes: Indices
     count: int
@@ -76,7 +80,7 @@ class Clusters:
 
 
 def cluster_rows(users: npt.ArrayLike, requests: npt.ArrayLike | None = None) -> Clusters:
-    """Cluster rows by user; a row without a user by its request, which ``resampled`` then names.
+    """Cluster rows by user, or by request for rows without a user, as ``resampled`` then states.
 
     Examples
     --------
@@ -100,7 +104,7 @@ def cluster_rows(users: npt.ArrayLike, requests: npt.ArrayLike | None = None) ->
 
 @dataclass(frozen=True)
 class Resampler:
-    """Draws ``count`` users with replacement, ``replicates`` times; the same for every metric that asks."""
+    """Draws ``count`` users with replacement, ``replicates`` times; the same draws for every metric."""
 
     count: int
     seed: int
@@ -108,11 +112,11 @@ class Resampler:
 
     @property
     def drawn(self) -> int:
-        """Number of units that are drawn: users, or packs of users."""
+        """Number of drawn units: users, or groups of users."""
         return min(self.count, MOST_DRAWN)
 
     def units(self, users: Indices) -> Indices:
-        """Map user codes [n] to the units that are drawn."""
+        """Map user codes [n] to the drawn units."""
         if self.count <= MOST_DRAWN:
             return users
         return (np.random.default_rng(self.seed).permutation(self.count) % MOST_DRAWN)[users]
@@ -120,7 +124,7 @@ class Resampler:
     def blocks(self, *rows: int) -> Iterator[Floats]:
         """Yield [drawn, width]: how often each unit was drawn.
 
-        The width lets matrices of so many ``rows`` stay small; the draws do not depend on it.
+        The width limits the size of matrices with this many ``rows``; the draws do not depend on it.
         """
         width = max(1, BLOCK_CELLS // max(1, self.drawn, *rows))
         yield from draw_counts(self.drawn, seed=self.seed, replicates=self.replicates, width=width)
@@ -160,9 +164,9 @@ def _draw_blocks(count: int, seed: int, replicates: int, width: int) -> Iterator
 def percentile_interval(value: float, replicated: Floats, n: int) -> Estimate:
     """Turn replicates into a 95 % percentile interval of n clusters.
 
-    Bounds are NaN (inconclusive) for fewer than `LEAST_CLUSTERS` and where more than 5 % of the replicates
-    have no value: then the sample hangs on a handful of users. What else an interval of outcomes rests on
-    is held against its `Support`.
+    Bounds are NaN (inconclusive) for fewer than `LEAST_CLUSTERS`, and if more than 5 % of the replicates
+    have no value, because the sample then depends on a handful of users. Other requirements of an interval
+    are in `Support`.
 
     Examples
     --------
@@ -190,13 +194,13 @@ def sum_intervals(
 
     Parameters
     ----------
-    columns : each [n]; a statistic gets their sums, [count, 1] or [count, replicates], and is elementwise.
+    columns : each [n]; a statistic gets their sums, [count, 1] or [count, replicates], elementwise.
     users : [n] codes from `cluster_rows`, all below ``resampler.count``.
-    groups : [n] group of each row, 0 to count - 1; None is one group.
+    groups : [n] group of each row, 0 to count - 1; None for one group.
 
     Returns
     -------
-    Per statistic one estimate a group; its ``n`` is the number of users with rows in the group.
+    For each statistic, one estimate per group; its ``n`` is the number of users with rows in the group.
 
     Examples
     --------
@@ -233,7 +237,7 @@ def _apply_statistics(statistics: Mapping[str, Statistic], sums: Sequence[Floats
 def _sums_by_unit(
     columns: Sequence[Floats], units: Indices, groups: Indices, shape: tuple[int, int]
 ) -> list[sparse.csr_array]:
-    """Sum each column into a sparse [groups, units]."""
+    """Sum each column into a sparse [groups, units] matrix."""
     pairs, known = pd.factorize(groups * np.intp(shape[1]) + units)
     place = np.divmod(known, max(1, shape[1]))
     return [
@@ -246,7 +250,7 @@ def _sum_by_code(codes: Indices, column: Floats, count: int) -> Floats:
 
 
 def count_users(users: Indices, groups: Indices, count: int) -> Indices:
-    """Count the users that have rows in each group [count].
+    """Count the users with rows in each group [count].
 
     Examples
     --------

@@ -1,10 +1,10 @@
-"""The segments of a surface: a column's values, or a numeric column cut at bins.
+"""The segments of a surface: a column's values, or a numeric column cut into bins.
 
 ::
 
     bins [1, 7, 30]     <1   1-7   7-30   >=30     null: unknown
 
-Reports, gates and the maps of a release share this spelling.
+Reports, gates and the maps of a release share this format.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,16 +19,16 @@ import pandas as pd
 from ..errors import DataError, unknown
 
 UNKNOWN: Final = "unknown"
-"""The segment of the rows whose column is null."""
+"""The segment of rows whose column is null."""
 
 _EXACT: Final = 2**53
-"""The whole numbers up to which a float holds each."""
+"""Largest bound below which a float represents every whole number."""
 
 
 class SegmentColumn(Protocol):
-    """A column whose values are segments; a numeric one is cut at the bins.
+    """A column whose values are segments; a numeric column is cut at the bins.
 
-    Met by a surface's contract, and by a calibrator that travels without it.
+    It is implemented by a surface's contract, and by a calibrator that is packaged without it.
     """
 
     @property
@@ -37,7 +37,7 @@ class SegmentColumn(Protocol):
 
     @property
     def column(self) -> str:
-        """Column that it is made from."""
+        """Column from which it is computed."""
 
     @property
     def bins(self) -> Sequence[float] | None:
@@ -45,10 +45,9 @@ class SegmentColumn(Protocol):
 
 
 def spell_value(value: object) -> str:
-    """Write a value so that nulls beside it do not change it: 3 and 3.0 are one value.
+    """Format a value independently of nulls in its column: 3 and 3.0 are one value.
 
-    Pandas turns whole numbers beside a null into floats, so those of 17 digits are written as a float holds
-    them.
+    Pandas converts whole numbers to floats if there are nulls, so those of 17 digits are formatted as floats.
 
     Examples
     --------
@@ -67,7 +66,7 @@ def spell_value(value: object) -> str:
 
 
 def bin_labels(bins: Sequence[float]) -> tuple[str, ...]:
-    """Name the ranges between bins, lowest first.
+    """Return the names of the ranges between bins, lowest first.
 
     Examples
     --------
@@ -81,13 +80,13 @@ def bin_labels(bins: Sequence[float]) -> tuple[str, ...]:
 
 
 def _spell_end(end: float) -> str:
-    """Write the end of a range shortly, with all digits where two ends could else be one."""
+    """Format the end of a range in short form, with all digits if two ends could otherwise be equal."""
     short = f"{end:g}"
     return short if float(short) == end else spell_value(float(end))
 
 
 def segment_columns(specs: Sequence[SegmentColumn]) -> tuple[str, ...]:
-    """Name the columns that the segments are made from.
+    """Return the columns from which the segments are computed.
 
     Examples
     --------
@@ -134,12 +133,12 @@ def _categorize(frame: pd.DataFrame, spec: SegmentColumn) -> pd.Categorical:
 def _encode_column(
     column: "pd.Series[Any]", bins: Sequence[float] | None
 ) -> tuple[npt.NDArray[np.intp], tuple[str, ...]]:
-    """Return each row's code, -1 where it is null, and the codes' words."""
+    """Return each row's code, -1 for null, and the values of the codes as text."""
     if bins is None:
         codes, values = pd.factorize(column, sort=True)
         spellings = [spell_value(value) for value in values]
         place = {word: i for i, word in enumerate(dict.fromkeys(spellings))}
-        # the last entry is what code -1 (null) picks
+        # the last entry is for code -1 (null)
         return np.array([*(place[word] for word in spellings), -1])[codes], tuple(place)
     numbers = pd.to_numeric(column).to_numpy(dtype=float, na_value=np.nan)
     return _assign_bins(numbers, bins), bin_labels(bins)

@@ -1,4 +1,4 @@
-"""What a figure or a verdict is of, where, and what a verdict allows: values with fields and a printed form.
+"""Subject, segment and threshold of a figure or a verdict: values with fields and a printed form.
 
 ::
 
@@ -8,7 +8,7 @@
     Segment("source", "ads")                                  source=ads
     Threshold(high=60, unit="days")                           <= 60 days
 
-The fields decide; the printed form is for people and is never read again.
+Code compares the fields; the printed form is for people and is never parsed.
 """
 
 import math
@@ -21,23 +21,23 @@ from tasks.contracts.metrics import NAMES, OF_COLUMNS, Metric, MetricKind
 from tasks.evaluation.documents import CLOSED
 
 SAME_DAY: Final = "the champion's recipe"
-"""Baseline of a comparison of recipes that were trained as of the same day."""
+"""Baseline of a comparison of recipes trained as of the same day."""
 RATCHET: Final = "four promotions ago"
-"""Baseline of the primary metric beside the champion of four promotions ago."""
+"""Baseline of the primary metric compared with the champion of four promotions ago."""
 
 
 @dataclass(frozen=True, order=True)
 class Subject:
-    """What is measured or judged.
+    """Subject of a figure or a verdict.
 
     Attributes
     ----------
     metric : the kind of a metric of the decision, or a gate's own name such as ``auc_drop``.
-    task, parent : the task that it is of, and the task that its outcome is given.
-    column, value : of a metric of the mix in the slots.
+    task, parent : the task, and the parent task that its outcome is conditional on.
+    column, value : for a metric of the mix in the slots.
     feature : the single feature, or the proxy task, whose order or values are measured.
-    constraint : the hard constraint that is looked at.
-    baseline : what it is compared with or belongs to, where that is not the baseline of the decision.
+    constraint : the hard constraint.
+    baseline : the baseline or owner, if it is not the baseline of the decision.
 
     Examples
     --------
@@ -60,7 +60,7 @@ class Subject:
 
     @classmethod
     def of(cls, metric: Metric) -> "Subject":
-        """Return the subject that a metric of the decision is."""
+        """Return the subject of a metric of the decision."""
         named, value = metric.subject or "", metric.value or ""
         if metric.kind in OF_COLUMNS:
             return cls(metric.kind.value, column=named, value=value)
@@ -68,7 +68,7 @@ class Subject:
 
     @property
     def decided(self) -> Metric | None:
-        """The metric of the decision that this is; None of what only a gate measures."""
+        """The metric of the decision with this subject; None for subjects that only a gate measures."""
         if self.metric not in NAMES or self.feature or self.constraint:
             return None
         return Metric(
@@ -77,7 +77,7 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """What is measured, without its baseline."""
+        """Name of the metric, without its baseline."""
         if (metric := self.decided) is not None:
             return metric.name
         if self.constraint:
@@ -88,7 +88,7 @@ class Subject:
         return f"{named} of {self.feature}" if self.feature else named
 
     def to_json(self) -> dict[str, str]:
-        """Return the fields that are stated."""
+        """Return the fields that differ from their defaults."""
         return _stated_fields(self)
 
     def __str__(self) -> str:
@@ -99,7 +99,7 @@ class Subject:
 
 @dataclass(frozen=True, order=True)
 class Segment:
-    """The rows where a segment column has a value; all rows where no column is stated.
+    """The rows where a segment column has a value; all rows if no column is given.
 
     Examples
     --------
@@ -113,7 +113,7 @@ class Segment:
     value: str = ""
 
     def to_json(self) -> dict[str, str]:
-        """Return the fields that are stated."""
+        """Return the fields that differ from their defaults."""
         return _stated_fields(self)
 
     def __str__(self) -> str:
@@ -121,15 +121,15 @@ class Segment:
 
 
 ALL: Final = Segment()
-"""All rows, where a segment is expected."""
+"""All rows, as a segment."""
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """What a verdict allows: a range that is closed, and open where it has no end, or a rule in words.
+    """The values that a verdict allows: a closed range, open where it has no end, or a rule in words.
 
-    ``strict`` leaves the ends out. ``unit`` is that of the ends, in the plural; ``words`` print a range that
-    is written otherwise, as the changes ``rise of 10.0%``, and a rule that no number gives.
+    ``strict`` excludes the ends. ``unit``: the unit of the ends, in the plural; ``words``: text of a range
+    with another format, such as the change ``rise of 10.0%``, and of a rule without a number.
 
     Examples
     --------
@@ -147,19 +147,19 @@ class Threshold:
 
     @property
     def bounded(self) -> bool:
-        """Whether an end is a number."""
+        """Whether at least one end is finite."""
         return math.isfinite(self.low) or math.isfinite(self.high)
 
     @property
     def sign(self) -> str:
-        """The sign before the one end that there is; empty for two ends, or none."""
+        """The sign before the only end; empty for two ends or none."""
         if math.isfinite(self.low) == math.isfinite(self.high):
             return ""
         return ("<" if math.isfinite(self.high) else ">") + ("" if self.strict else "=")
 
     @property
     def end(self) -> float:
-        """The upper end, or the lower one where there is no upper."""
+        """The upper end, or the lower end if there is no upper one."""
         return self.high if math.isfinite(self.high) else self.low
 
     def __str__(self) -> str:
@@ -171,7 +171,7 @@ class Threshold:
 
 
 NO_THRESHOLD: Final = Threshold()
-"""Nothing is asked for."""
+"""No requirement."""
 
 
 def _stated_fields(value: Any) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def _stated_fields(value: Any) -> dict[str, Any]:
 
 
 STATED: Final = PlainSerializer(_stated_fields, return_type=dict[str, Any])
-"""Documents hold the fields that are not their defaults."""
+"""Documents contain the fields that differ from their defaults."""
 
 
 def _write_end(end: float) -> str:

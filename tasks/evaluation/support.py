@@ -1,4 +1,4 @@
-"""What an interval rests on, and where that is too little for one.
+"""Support of an interval, and its minimum.
 
 ================== ================================================= =====================================
 effective clusters (sum of weights by user)^2 / sum of their squares at least 20, of any figure
@@ -6,11 +6,11 @@ positives          rows whose outcome is not 0                       at least 10
 negatives          the other rows                                    at least 10, of an order of rows (AUC)
 ================== ================================================= =====================================
 
-Below that a figure keeps its value and loses its bounds, so nothing can be said of a limit on it. Resampling
-shows nothing but the few users that were seen, so such intervals are too narrow.
+Below the minimum a figure keeps its value and loses its bounds, so no limit on it can be evaluated.
+Resampling shows only the few observed users, so such intervals are too narrow.
 
-The intervals here are of single metrics, by resampled users. They are unknown, too, where positives are of so
-few users that a resample often has none; without a positive the value itself is NaN.
+The intervals here are of single metrics, by resampled users. They are also unknown if the positives belong to
+so few users that a resample often has none; without a positive the value itself is NaN.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 @dataclass(frozen=True)
 class Support:
-    """Of each group [groups]: effective clusters, rows, and those with an outcome other than 0."""
+    """For each group [groups]: effective clusters, rows, and rows with an outcome other than 0."""
 
     clusters: Floats
     rows: Indices
@@ -49,13 +49,13 @@ class Support:
     def of(
         cls, outcomes: Floats, weights: Floats, users: Indices, group: Grouping | None = None
     ) -> "Support":
-        """Count what the figures of each group rest on.
+        """Count the support of the figures of each group.
 
         Parameters
         ----------
         outcomes, weights : [n], weights of 0 or more.
         users : [n] codes of the clusters.
-        group : of each row; None is one group of all rows.
+        group : group of each row; None for one group of all rows.
 
         Examples
         --------
@@ -71,11 +71,11 @@ class Support:
         )
 
     def of_any(self, estimates: Sequence[Estimate]) -> list[Estimate]:
-        """Withhold the intervals of groups of too few clusters."""
+        """Remove the intervals of groups with too few clusters."""
         return _withhold(estimates, self.clusters >= LEAST_CLUSTERS)
 
     def of_outcomes(self, estimates: Sequence[Estimate]) -> list[Estimate]:
-        """Withhold the intervals of groups of too few clusters or positives.
+        """Remove the intervals of groups with too few clusters or positives.
 
         Examples
         --------
@@ -88,12 +88,12 @@ class Support:
         return _withhold(self.of_any(estimates), self.positives >= LEAST_POSITIVES)
 
     def of_order(self, estimates: Sequence[Estimate]) -> list[Estimate]:
-        """Withhold the intervals of groups of too few clusters, positives or negatives."""
+        """Remove the intervals of groups with too few clusters, positives or negatives."""
         return _withhold(self.of_outcomes(estimates), self.rows - self.positives >= LEAST_POSITIVES)
 
 
 def effective_clusters(weights: Floats, users: Indices, groups: Indices, count: int) -> Floats:
-    """Count the clusters [count] that would vary as much if all had one weight: (sum)^2 / sum of squares.
+    """Return the effective number of clusters of each group [count]: (sum of weights)^2 / sum of squares.
 
     Parameters
     ----------
@@ -117,9 +117,9 @@ def _withhold(estimates: Sequence[Estimate], enough: Flags) -> list[Estimate]:
 
 
 def mean_interval(values: npt.ArrayLike, users: npt.ArrayLike, *, replicates: int = 500) -> Estimate:
-    """Interval of the mean of measured values, without those that are NaN.
+    """Interval of the mean of measured values, without NaN values.
 
-    A zero is a measured value here: where every value is 0, so are the bounds, and no positives are needed.
+    Zero is a measured value here: if every value is 0, so are the bounds, and no positives are needed.
 
     Examples
     --------

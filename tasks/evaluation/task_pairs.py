@@ -1,21 +1,21 @@
 """Pairs of tasks: whether a fast outcome is a valid proxy of a slow one, and which tasks conflict.
 
-A proxy, by tenths of the fast prediction::
+A proxy, by deciles of the fast prediction::
 
-    rows where both outcomes are known, ordered by the fast task's prediction
-      -> ten tenths (ties stay together, so there may be fewer) -> mean slow outcome of each, with interval
-    gap = mean slow outcome of the top tenth - that of all rows below it      (turned round for a cost)
+    rows with both outcomes known, ordered by the fast task's prediction
+      -> ten deciles (ties stay together, so there may be fewer) -> mean slow outcome of each, with interval
+    gap = mean slow outcome of the top decile - that of all rows below it      (negated for a cost)
 
-A proxy is doubted where its best rows are worse than the rest: a gap below 0 (R23, F10). It is a check within
-a model's predictions; whether moving the fast outcome moves the slow one is a question for experiments.
+A proxy is questionable if its best rows are worse than the rest: a gap below 0 (R23, F10). This check uses a
+model's predictions; whether a change of the fast outcome changes the slow one needs an experiment.
 
 Conflicts (R11)::
 
     predictions[a, b]   Spearman's rho of the two predictions over all rows
     outcomes[a, b]      Spearman's rho of the two outcomes over the rows[a, b] where both are known
-    at_top              share of a task's top tenth that lies in a cost's top tenth too; by chance about .1
+    at_top              share of a task's top decile in a cost's top decile; by chance about .1
 
-Rows of equal prediction are in one tenth, which may then be larger or smaller.
+Rows with equal predictions are in one decile, which may then be larger or smaller.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 @dataclass(frozen=True)
 class Tenth:
-    """Rows of similar predictions: their mean prediction, mean slow outcome, and how many there are.
+    """Rows of similar predictions: their mean prediction, mean slow outcome, and number.
 
     ``positives`` counts slow outcomes other than 0.
     """
@@ -54,10 +54,10 @@ class Tenth:
 
 @dataclass(frozen=True)
 class ProxyReport:
-    """A slow outcome along the tenths of its proxy, lowest prediction first.
+    """A slow outcome along the deciles of its proxy, lowest prediction first.
 
-    ``mean`` is the slow outcome of all rows; ``gap`` is above 0 where the top tenth is better than the rest,
-    which for a cost means rarer; ``worst_at_top`` says that no other tenth is worse.
+    ``mean`` is the slow outcome of all rows; ``gap`` is above 0 if the top decile is better than the rest,
+    which for a cost means rarer; ``worst_at_top``: whether no other decile is worse.
     """
 
     tenths: tuple[Tenth, ...]
@@ -77,10 +77,10 @@ def proxy_report(
 
     Parameters
     ----------
-    fast : [n] predictions of the fast task, on rows where its own outcome is known too.
+    fast : [n] predictions of the fast task, on rows where its own outcome is also known.
     slow : [n] the slow outcome.
-    users : [n] who is resampled.
-    cost : the slow outcome is one that people suffer from, so less of it is better.
+    users : [n] resampled users.
+    cost : whether the slow outcome is harmful, so less of it is better.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def _tenths(p: Floats, y: Floats, codes: Indices, who: Clusters, resampler: Resa
 def _mean_by_group(
     y: Floats, codes: Indices, count: int, who: Clusters, resampler: Resampler
 ) -> list[Estimate]:
-    """Return the mean outcome by group; where every outcome is 0, resampling zeros shows no spread."""
+    """Return the mean outcome by group; if every outcome is 0, resampling shows no spread."""
     means = sum_intervals(
         [y, np.ones_like(y)], {"mean": divide}, who.codes, resampler, groups=codes, count=count
     )["mean"]
@@ -123,9 +123,9 @@ def _mean_by_group(
 
 
 def _gap(good: Floats, top: Flags, who: Clusters, resampler: Resampler) -> Estimate:
-    """Return how much better the top is than the rest.
+    """Return the difference between the top and the rest.
 
-    Without bounds where one side's outcomes are all the same: resampling them shows no spread.
+    It has no bounds if one side's outcomes are all equal, because resampling then shows no spread.
     """
     inside = top.astype(np.float64)
     columns = [good * inside, inside, good * (1 - inside), 1 - inside]
@@ -141,7 +141,7 @@ def _gap(good: Floats, top: Flags, who: Clusters, resampler: Resampler) -> Estim
 
 @dataclass(frozen=True)
 class TopOverlap:
-    """How much of a task's top tenth is a cost's top tenth; ``expected`` is the cost's share of all rows."""
+    """Share of a task's top decile in a cost's top decile; ``expected`` is the cost's share of all rows."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
@@ -153,7 +153,7 @@ class TopOverlap:
 
 
 class PairEvidence(Section):
-    """Rank correlations of two tasks, of their predictions and of their outcomes; ``rows`` know both."""
+    """Rank correlations of predictions and outcomes of two tasks; ``rows``: rows with both outcomes."""
 
     tasks: tuple[str, str]
     predictions: MaybeFloat
@@ -162,7 +162,7 @@ class PairEvidence(Section):
 
 
 class ConflictEvidence(Section):
-    """Where the tasks of a release pull apart."""
+    """Conflicts between the tasks of a release."""
 
     tasks: tuple[str, ...]
     pairs: tuple[PairEvidence, ...]
@@ -181,8 +181,8 @@ def measure_conflicts(
     Parameters
     ----------
     predictions : by task, each [n].
-    outcomes : by task, each [n], NaN where unknown.
-    users : [n] who is resampled for the shares.
+    outcomes : by task, each [n], NaN if unknown.
+    users : [n] resampled users for the shares.
     costs : the tasks of which less is better.
 
     Examples

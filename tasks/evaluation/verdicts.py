@@ -1,4 +1,4 @@
-"""How a bound is judged by an interval.
+"""Evaluates bounds by intervals.
 
 ::
 
@@ -7,15 +7,15 @@
     all outside                          |--|  block (or warn)
     across                          |-----|    inconclusive
 
-How many test days decide a bound: where users return, information does not grow in step with days::
+The number of test days that decide a bound; if users return, information grows more slowly than days::
 
     se^2(D) = a / D + b       of the log change, from two windows of the test slice: one day, and all days
     D       = a / (g^2 - b)   g = |ln(1 + bound)| / 2.486: an equal release passes one-sided at 95 % in 80 %
-    never                     where b >= g^2
+    never                     if b >= g^2
 
 With z the influence of a user (or an item) on a day, se^2(1) is the days' mean of sum z^2 and se^2(all) is
-sum over users of (sum over days of z)^2: b is what days share. ``python -m benchmarks.planned_days`` prints
-the power that is asked for beside the power that is reached, and that of a plan by 1 / days.
+sum over users of (sum over days of z)^2: b is the part shared by days. ``python -m benchmarks.planned_days``
+prints the requested and the reached power, and that of a plan by 1 / days.
 """
 
 import math
@@ -33,12 +33,12 @@ from tasks.evaluation.documents import CLOSED, MaybeFloat
 from tasks.evaluation.subjects import ALL, STATED, Segment, Subject, Threshold
 
 DETECTED: Final = 1.644854 + 0.841621
-"""Standard errors between no change and a bound that a one-sided 95 % interval keeps in 80 %."""
+"""Standard errors between no change and a bound for a power of 80 % with a one-sided 95 % interval."""
 
 
 @dataclass(frozen=True)
 class Growth:
-    """The variance of a log change by test days D, ``by_day`` / D + ``shared``, as seen on ``days``."""
+    """The variance of a log change by test days D, ``by_day`` / D + ``shared``, estimated on ``days``."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
@@ -48,12 +48,12 @@ class Growth:
 
     @classmethod
     def of(cls, influence: Floats, clusters: Indices, days: Indices) -> "Growth | None":
-        """Estimate it from a slice; None of fewer than two days, or where nothing varies.
+        """Estimate the growth from a slice; None for fewer than two days, or without variance.
 
         Parameters
         ----------
-        influence : [n] what each row adds to the deviation of the log change, sums to 0.
-        clusters : [n] codes of the users, or items, whose rows move together.
+        influence : [n] influence of each row on the log change, sums to 0.
+        clusters : [n] codes of the users, or items, with correlated rows.
         days : [n] codes of the rows' days.
 
         Examples
@@ -71,11 +71,11 @@ class Growth:
         each = np.bincount(clusters * np.int64(step) + days, influence)
         one_day, whole = (float((sums**2).sum()) for sums in (each, np.bincount(clusters, influence)))
         by_day = max(0.0, count * (count * one_day - whole) / (count - 1))
-        by_day = min(by_day, count * whole)  # what days share is no less than nothing
+        by_day = min(by_day, count * whole)  # the shared variance is not negative
         return cls(count, by_day, whole - by_day / count) if whole > 0 else None
 
     def days_needed(self, bound: float) -> float:
-        """Return the test days that decide a bound; infinite where none do.
+        """Return the test days that decide a bound; infinite if no number of days does.
 
         Examples
         --------
@@ -119,11 +119,11 @@ WORST_FIRST: Final = (
     Outcome.PASS,
     Outcome.NO_RULE,
 )
-"""In the order in which people look at outcomes, and of two the one that counts."""
+"""Order of outcomes on pages; of two outcomes, the first counts."""
 
 
 def stops(outcome: str) -> bool:
-    """Whether an outcome says no by itself: a bound is broken, or what it speaks of is not there.
+    """Whether an outcome stops a release by itself: a bound is broken, or its metric is missing.
 
     Examples
     --------
@@ -151,21 +151,21 @@ class Estimate:
 
     @property
     def standard_error(self) -> float:
-        """That of a normal law with this interval; NaN where the interval is unknown."""
+        """The standard error of a normal distribution with this interval; NaN if the interval is unknown."""
         return (self.high - self.low) / _WIDTH
 
 
 _WIDTH: Final = 2 * 1.959964
 """Standard errors from one end of a 95 % interval to the other."""
 _DETECTED: Final = 1.959964 + 0.841621
-"""Standard errors of a change that an interval of 95 % tells from none in 80 % (Lehr 1992)."""
+"""Standard errors of a change that a 95 % interval detects with a power of 80 % (Lehr 1992)."""
 
 UNKNOWN_ESTIMATE: Final = Estimate(math.nan, math.nan, math.nan, 0)
-"""A figure that the data cannot give."""
+"""A figure that the data cannot provide."""
 
 
 def beyond_p_value(estimate: Estimate, allowed: Threshold, *, freedom: float = math.inf) -> float:
-    """Return the one-sided p-value of "the bound holds"; 1 where the interval is unknown.
+    """Return the one-sided p-value of "the bound is met"; 1 if the interval is unknown.
 
     Examples
     --------
@@ -185,8 +185,8 @@ def beyond_p_value(estimate: Estimate, allowed: Threshold, *, freedom: float = m
 class Power:
     """The smallest change that the data detect in 80 %, and the test days that decide the bound in 80 %.
 
-    ``days`` are those of the test slice; ``days_needed`` is None where that is not known, and ``never`` says
-    that no number of days decides the bound at this traffic.
+    ``days``: days of the test slice; ``days_needed`` is None if unknown; ``never``: whether no number of
+    days decides the bound at this traffic.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
@@ -198,12 +198,12 @@ class Power:
 
     @classmethod
     def of(cls, change: Estimate | None, *, bound: float, growth: Sequence[Growth]) -> "Power | None":
-        """Derive the power from a change's interval; None where that is unknown.
+        """Derive the power from a change's interval; None if the interval is unknown.
 
         Parameters
         ----------
         change : a relative change.
-        bound : the change that is allowed, as -0.05 for a fall.
+        bound : the allowed change, such as -0.05 for a fall.
         growth : how its variance falls with days, by user and by item.
 
         Examples
@@ -225,10 +225,10 @@ class Power:
 
 
 def events_to_tell(margin: float) -> int | None:
-    """Return how many events each side needs so that a change of ``margin`` is told in 80 %; None for 0.
+    """Return how many events each side needs to detect a change of ``margin`` in 80 %; None for 0.
 
-    Two counts of n events each differ by chance by a share of sqrt(2 / n); where both policies fill slots
-    alike, fewer are enough.
+    Two counts of n events each differ by chance by a share of sqrt(2 / n); if both policies fill many slots
+    equally, fewer are enough.
 
     Examples
     --------
@@ -242,11 +242,11 @@ def events_to_tell(margin: float) -> int | None:
 class Verdict:
     """One gate's or guardrail's result with its evidence.
 
-    ``evidence`` names the run that the figures come from; ``relative``: the figure is a share of a baseline,
-    which ``against`` names where it is not the baseline of the release's decision. ``holds``: whether an
-    inconclusive verdict holds the release (``champion``: it may serve as the canary, never as champion); None
-    leaves that to the surface's gates. ``power`` is that of a bound on a change. ``caveat`` is why the figure
-    is no evidence whatever its interval: more rows of the same log would not change that.
+    ``evidence``: the run that the figures come from; ``relative``: whether the figure is relative to a
+    baseline, which ``against`` names if it is not the baseline of the release's decision. ``holds``: whether
+    an inconclusive verdict holds the release (``champion``: it may serve as the canary, not as champion);
+    None leaves this to the surface's gates. ``power``: for a bound on a change. ``caveat``: why the figure is
+    not valid evidence, independent of its interval: more rows of the same log would not change that.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
@@ -267,7 +267,7 @@ class Verdict:
 
     @property
     def of(self) -> str:
-        """Say what was judged, and where."""
+        """Return what was evaluated, and where."""
         return str(self.subject) if self.segment == ALL else f"{self.subject} at {self.segment}"
 
     @property
@@ -290,13 +290,13 @@ def evaluate_interval(
     high: float | None = None,
     action: Literal["block", "warn"] = "block",
 ) -> Outcome:
-    """Judge an interval against the closed range ``[low, high]``.
+    """Evaluate an interval against the closed range ``[low, high]``.
 
     Parameters
     ----------
-    estimate : the figure; None when the metric could not be computed at all.
-    low, high : bounds of what is allowed; None leaves a side open, both None is no rule.
-    action : what an interval wholly outside leads to.
+    estimate : the figure; None if the metric could not be computed.
+    low, high : allowed range; None leaves a side open, both None is no rule.
+    action : outcome of an interval wholly outside.
 
     Examples
     --------
