@@ -27,8 +27,7 @@ from tasks.evaluation.binary import check_binary, divide
 
 CELLS: Final = 1 << 15
 """Cells in which residuals are summed, from 0 to twice the greatest prediction; the error of the integral
-is about one cell, far below any relevant error.
-"""
+is about one cell, far below any relevant error."""
 
 BINS: Final = 15
 """Bins of equally many rows; 15 as in Guo et al. 2017 (arXiv 1706.04599), table 1."""

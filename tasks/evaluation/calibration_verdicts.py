@@ -43,16 +43,13 @@ FALSE_DISCOVERIES: Final = 0.05
 """Expected share of the segments called off that are not (Benjamini and Hochberg 1995)."""
 HARM_LEVEL: Final = 0.025
 """Probability that a cost at the edge of the range is called off: that of one end of the 95 % interval, so
-that a cost is off if its whole interval is beyond the range, as with every bound.
-"""
+that a cost is off if its whole interval is beyond the range, as with every bound."""
 LEAST_PREDICTED: Final = 20.0
 """Predicted positives from which a count without an interval is tested: the number that a cost needs to be
-measured offline.
-"""
+measured offline."""
 _UNKNOWN_INFLATION: Final = 2.0
 """Inflation of a count if not even the whole has one: 20 outcomes of 80 users with a gamma distribution of
-shape .3 have 1.8 (1 + outcomes per user / shape).
-"""
+shape .3 have 1.8 (1 + outcomes per user / shape)."""
 _LEAST: Final = 1e-12
 """Smallest inflation, as a share of the count, to avoid a division by 0 for an interval of one point."""
 

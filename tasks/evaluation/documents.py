@@ -28,7 +28,7 @@ MaybeFloat = Annotated[
 
 
 class Section(BaseModel):
-    """A part of a document: frozen, without unknown keys."""
+    """A section of a document: frozen, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

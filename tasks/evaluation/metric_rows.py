@@ -24,8 +24,7 @@ _SUPPORT: Final = {
     "coverage": Support.of_any,
 }
 """Support requirements other than those for rare outcomes: an order also needs negatives, a mean prediction
-needs no outcome, and a quantile uses outcomes of 0 as well.
-"""
+needs no outcome, and a quantile uses outcomes of 0 as well."""
 
 
 @dataclass(frozen=True)

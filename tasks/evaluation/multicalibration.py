@@ -110,7 +110,7 @@ class SortedRows:
 
     @classmethod
     def of(cls, y: Floats, p: Floats, w: Floats) -> "SortedRows":
-        """Sort outcomes, predictions and weights [n], as `check_binary` returns them."""
+        """Sort outcomes, predictions and weights [n], from `check_binary`."""
         order = np.argsort(p, kind="stable")
         y, p, w = y[order], p[order], w[order]
         ends = np.append(np.diff(p) != 0, True)[: p.size]

@@ -7,7 +7,7 @@
     segments                  name -> values [n]     each value is measured separately
     weights, examination      [n] or None            of the rows; of their logged positions
 
-Rows are measured in groups: by segment, or by tenths of a figure.
+Rows are measured in groups: by segment, or by deciles of a figure.
 """
 
 from collections.abc import Mapping

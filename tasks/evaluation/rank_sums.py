@@ -25,8 +25,7 @@ from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 MOST_BINS = 8192
 """Maximum number of resampled bins; with 512 of them the bounds differ by less than 3e-4
-(tests/evaluation/test_rank_sums.py).
-"""
+(tests/evaluation/test_rank_sums.py)."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ A single feature is scored as follows; the best one is the level that a head has
     categorical   the mean outcome of the category
 
 Directions, means and the best feature are fitted on separate rows, so its AUC elsewhere is unbiased: the best
-of a hundred features would always look good on the rows that chose it.
+of a hundred features would always look good on the rows used to choose it.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -40,14 +40,12 @@ from tasks.evaluation.verdicts import Estimate
 
 PRIOR_ROWS: Final = 20.0
 """Rows at the overall mean that are added to each category, because a category with one row is no evidence.
-The m-estimate of Micci-Barreca (2001), with the weight that the surfaces' own rates use.
-"""
+The m-estimate of Micci-Barreca (2001), with the weight that the surfaces' own rates use."""
 
 
 MOST_ROWS: Final = 200_000
 """Maximum number of rows, of requests with and without a positive each, for choosing the best feature: the
-standard error of an AUC is then at most .001 if a hundredth of them is positive (Hanley and McNeil 1982).
-"""
+standard error of an AUC is then at most .001 if a hundredth of them is positive (Hanley and McNeil 1982)."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Rows of one user are correlated, so users are drawn instead of rows::
 
     rows --sum by user--> sums [users]     draws [users, replicates]: how often each user was drawn
-    statistic(sums @ draws)  ->  one value a replicate  ->  percentiles 2.5 and 97.5
+    statistic(sums @ draws)  ->  one value per replicate  ->  percentiles 2.5 and 97.5
 
 If users return, nominal 95 % intervals by request cover 62 %.
 """
@@ -36,19 +36,16 @@ as independent as users, so the interval is the same, and its cost no longer gro
 LEAST_CLUSTERS: Final = 20
 """Effective clusters below which there is no interval (`tasks.evaluation.support`): 95 % intervals of a
 calibration ratio cover 71 % with 3 users and 90 % with 10 (tests/evaluation/test_support.py; Cameron, Gelbach
-and Miller 2008 find cluster intervals too narrow below 20 to 50 clusters).
-"""
+and Miller 2008 find cluster intervals too narrow below 20 to 50 clusters)."""
 
 LEAST_POSITIVES: Final = 10
 """Positives (for an order of rows also negatives) below which there is no interval: at a rate of .01
 95 % intervals of AUC cover 73 % with 5 users (tests/evaluation/test_support.py; 10 is the usual minimum for
-the normal approximation of a binomial, Brown, Cai and DasGupta 2001).
-"""
+the normal approximation of a binomial, Brown, Cai and DasGupta 2001)."""
 
 MOST_UNDEFINED = 0.05
 """Share of replicates without a value above which there is no interval: the share outside a 95 %
-interval.
-"""
+interval."""
 
 
 def effective_number(total: npt.ArrayLike, squares: npt.ArrayLike) -> Floats:

@@ -1,9 +1,9 @@
 """Support of an interval, and its minimum.
 
 ================== ================================================= =====================================
-effective clusters (sum of weights by user)^2 / sum of their squares at least 20, of any figure
-positives          rows whose outcome is not 0                       at least 10, of a figure of outcomes
-negatives          the other rows                                    at least 10, of an order of rows (AUC)
+effective clusters (sum of weights by user)^2 / sum of their squares at least 20, for any figure
+positives          rows whose outcome is not 0                       at least 10, for a figure of outcomes
+negatives          the other rows                                    at least 10, for an order of rows (AUC)
 ================== ================================================= =====================================
 
 Below the minimum a figure keeps its value and loses its bounds, so no limit on it can be evaluated.

@@ -103,7 +103,7 @@ def plan_days(growth: Iterable[Growth], bound: float) -> float:
 class Outcome(StrEnum):
     """The outcome of a gate or a guardrail."""
 
-    PASS = "pass"  # noqa: S105 - a verdict, no password
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
     WARN = "warn"
     BLOCK = "block"
     INCONCLUSIVE = "inconclusive"

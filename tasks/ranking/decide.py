@@ -1,7 +1,8 @@
 """From predictions to a decision: utility, drops, rank and slate of every request, in one kernel.
 
 Batch scoring, simulation, shadow and serving call ``decide``; callers that decide on one set of candidates
-many times pass its ``CandidateSets``. The order of rows does not matter: ties are broken by item_id.
+many times pass its ``CandidateSets``. The order of rows does not matter: ties go to the smaller
+item_id.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -26,8 +26,7 @@ Floats = npt.NDArray[np.float64]
 
 TAIL_SLOPE: Final = 0.01
 """Slope in the logit beyond the fitted scores of an isotonic map, small but positive to keep the order.
-Chosen by ``benchmarks/calibration.py``.
-"""
+Chosen by ``benchmarks/calibration.py``."""
 
 EXTREME: Final = 30.0
 """Logits beyond this are compressed: they order scores, but their size is not informative."""

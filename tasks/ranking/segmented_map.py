@@ -3,7 +3,7 @@
 ::
 
     z = logit(score) + offsets + slopes x (logit(score) - centre)     summed over segments, pairs and triples;
-                                                                      slopes below and above the centre apart
+                                                                      slopes below and above it are separate
     probability = map(z)
 
 An unknown or null value or combination has no effect of its own: a triple falls back to its pairs, a pair to
@@ -42,8 +42,7 @@ MOST_TOGETHER: Final = 3
 
 LEAST_SLOPE: Final = 0.1
 """Smallest slope of the shifted logit in the score's logit, which keeps the order; chosen by
-``benchmarks/calibration.py``.
-"""
+``benchmarks/calibration.py``."""
 
 
 @dataclass(frozen=True)

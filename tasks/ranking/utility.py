@@ -133,7 +133,7 @@ class TermSignal:
         return np.array([source is None for source in self.sources])[self.counts]
 
 
-@np.errstate(over="ignore", invalid="ignore")  # an overflow is refused below, by row
+@np.errstate(over="ignore", invalid="ignore")  # overflows raise an error below
 def compute_utilities(
     candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], policy: UtilitySpec
 ) -> Utilities:
@@ -142,7 +142,7 @@ def compute_utilities(
     Raises
     ------
     DataError
-        A prediction or column is missing, a prediction is not finite, a value is infinite or no number.
+        A prediction or column is missing, a prediction is not finite, a value is infinite or not a number.
 
     Examples
     --------

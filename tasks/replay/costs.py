@@ -44,8 +44,7 @@ from tasks.replay.rates import SPARSE
 
 _SHARE_OF_BOUND: Final = {1: 0.5, 2: 0.75}
 """Share of the bound that the mean change may use on the whole, by number of joined heads: one head
-detects less than half of a large rise, two detect nearly all of it (``python -m benchmarks.both_heads``).
-"""
+detects less than half of a large rise, two detect nearly all of it (``python -m benchmarks.both_heads``)."""
 
 _SEGMENTS_LEVEL: Final = 0.05
 """Probability of a false block among all segments of one cost."""

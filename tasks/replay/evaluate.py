@@ -140,7 +140,7 @@ def _warning(measured: Measured, decided: str, run: str) -> Verdict:
 _ON_THE_WHOLE: Final = frozenset(
     {MetricKind.COMPONENT_SHARE, MetricKind.CALIBRATION, MetricKind.LATENCY, MetricKind.NAIVE_NDCG}
 )
-"""Metrics that are measured in segments only where a guardrail names them."""
+"""Metrics that are measured in segments only if a guardrail names them."""
 
 
 @dataclass(frozen=True)

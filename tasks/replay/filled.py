@@ -24,12 +24,12 @@ MOST_LOST: Final = 0.01
 
 
 def count_filled(requests: Integers, slot: Integers) -> FilledSlots:
-    """Count requests, those with an empty slate, and filled slots.
+    """Count requests, requests with an empty slate, and filled slots.
 
     Parameters
     ----------
     requests : codes 0.. of n candidates.
-    slot : place in the slate from 1, 0 off it, [n].
+    slot : position in the slate from 1, 0 off it, [n].
 
     Examples
     --------

@@ -51,7 +51,7 @@ def sequential_weights(requests: Indices, positions: Floats, propensity: Floats,
     requests : [n] codes.
     positions : [n] from 1; NaN where the item was not shown.
     propensity : [n] of the item at its position given those above it; NaN where it was not shown.
-    examined : [n] examination of each row's position; any number where the item was not shown.
+    examined : [n] examination of each row's position; ignored where the item was not shown.
 
     Examples
     --------

@@ -100,7 +100,7 @@ class GrowingColumns(OnDemand[Column]):
     """Columns by name, each of which grows by itself and is read from its file on access."""
 
     def __init__(self) -> None:
-        """Create without columns."""
+        """Create an empty set of columns."""
         self._columns: dict[str, GrowingColumn] = {}
         super().__init__(self._columns, lambda name: self._columns[name].array)
 

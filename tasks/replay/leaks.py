@@ -5,8 +5,8 @@ the rows in slots.
 
 ::
 
-    release under test    a verdict of the gate ``constraints``, in simulation and shadow, which holds it and
-                          that nobody can override
+    release under test    a verdict of the gate ``constraints``, in simulation and shadow, which holds it,
+                          is listed in its dossier, and cannot be overridden
     baseline releases     a warning: a champion that leaks must not hold its successor
     proposed policies     refused
 """

@@ -110,7 +110,8 @@ class CandidateLog:
         """Rows that were shown or could have been drawn, shape (n,); None where that is not known exactly.
 
         It is known if the log marks drawable rows and draws at most the last slot of a request: an item in a
-        drawn slot may exhaust a cap and so exclude an item from a later slot.
+        drawn slot may exhaust a cap and so exclude an item from a later slot. Without a draw only shown rows
+        are possible.
         """
         if self.drawable is None or self.propensity is None:
             return None

@@ -6,7 +6,7 @@
     off-policy   exposure x [q + v x (y / e0 - q)]     v: only where the log agrees with the policy
 
     cascade_dr   v of agreement from the top        an outcome may depend on the items above; needs no curve
-    place_dr     v of the item's own position       an outcome depends on item and position alone
+    place_dr     v of the item's own position       on its item and position; the curve converts items above
 
 The replay is precise because it moves outcomes between positions, and it is valid only if the examination
 curve is correct and items do not interact; otherwise the two differ. Both use the same model ``q``, so their

@@ -10,7 +10,7 @@
 Soft rules change the order, not the allowed items. The log was served with the rules of its time, and
 applying them again would not reproduce it; so without violations the logged order equals the log. Diversity
 and decay are in units of utility, which a column lacks: its order is assigned the release's utilities of the
-request, best to best, so that a rule changes both orders alike (`rank_as`).
+request, best to best, so that a rule has the same effect on both (`rank_as`).
 """
 
 from typing import Any, Final

@@ -190,7 +190,7 @@ class IdCodes:
     """Codes of ids from 0 in order of first appearance, over any number of blocks."""
 
     def __init__(self) -> None:
-        """Create without ids."""
+        """Create an encoder without ids."""
         self._known: dict[Any, int] = {}
 
     def encode(self, ids: Ids) -> npt.NDArray[np.int32]:

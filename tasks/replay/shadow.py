@@ -200,7 +200,7 @@ def compare(challenger: pd.DataFrame, champion: pd.DataFrame, users: pd.Series) 
     Raises
     ------
     DataError
-        The two frames hold different candidates.
+        The two frames contain different candidates.
     """
     keys = list(c.IMPRESSION_KEY)
     if not challenger[keys].reset_index(drop=True).equals(champion[keys].reset_index(drop=True)):
