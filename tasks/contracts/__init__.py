@@ -2,13 +2,13 @@
 
 In reading order::
 
-    base, durations, metrics                 what every model shares; durations; the metrics that rules name
+    base, durations, metrics                 the common base model; durations; the metrics that rules name
     tasks, surface, training, gates          tasks.yaml and surface.yaml
-    bounds, conditions, constrained          what policies are made of
-    utility, slate, effective_policy         utility.yaml and slate.yaml, and the policy of both
-    yaml_file, problems, load                strict reading; every problem of a surface at once
+    bounds, conditions, constrained          building blocks of policies
+    utility, slate, effective_policy         utility.yaml and slate.yaml, and the policy that combines them
+    yaml_file, problems, load                strict reading; all problems of a surface in one report
     crosscheck ── crosscheck_training, crosscheck_utility
-    event_names                              event names that no task has
+    event_names                              event names that no task reads
     log_sketch, draft                        a first draft of all four files from a log
 """
 

@@ -1,6 +1,6 @@
-"""What every contract model shares: closed, frozen, names that are identifiers; and a contract's digest.
+"""Base model of all contracts (closed, frozen, names are identifiers), and the digest of a contract.
 
-The digest is the sha256 of the canonical JSON: comments, the order of keys and defaults do not count.
+The digest is the sha256 of the canonical JSON. It ignores comments, the order of keys and default values.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whi
 Reference = Annotated[
     str, StringConstraints(max_length=200, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]+$")
 ]
-"""A name that another system gave, on one line: an experiment's, as in feed-142, or its address."""
+"""A name from another system on one line, such as an experiment name (feed-142) or a URL."""
 
 _Line = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,99}$")]
@@ -39,7 +39,7 @@ class Closed(BaseModel):
 
 
 def require_name(name: str) -> None:
-    """Refuse a surface whose folder's name is no `Identifier`: MLflow and SQL would read it as another."""
+    """Refuse a surface whose folder name is not an `Identifier`: MLflow and SQL would read another name."""
     if not re.fullmatch(_NAME, name):
         raise ContractError(f"{name!r} is not a name: use letters, digits and underscores, a letter first")
 
@@ -96,10 +96,10 @@ def _on_one_line(text: str) -> str:
 Description = Annotated[
     _Line | None, AfterValidator(lambda text: text and _on_one_line(text)), Field(exclude=True)
 ]
-"""What something means, in words for pages, on one line. It is prose: no digest depends on it."""
+"""A one-line description for pages. It does not enter the digest."""
 
 Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-"""A finite number: neither a bool nor a word."""
+"""A finite number; bools and strings are refused."""
 
 Fraction = Annotated[Number, Field(gt=0, le=1)]
 Identifiers = Annotated[tuple[Identifier, ...], BeforeValidator(_as_tuple), AfterValidator(_distinct)]
@@ -114,7 +114,7 @@ AsTuple = BeforeValidator(_as_tuple)
 Share = Annotated[Number, Field(ge=0, le=1)]
 Range = Annotated[tuple[Number, Number], AsTuple]
 Scalar = Annotated[str | bool | int | float, AfterValidator(_comparable)]
-"""What a column's value is compared with."""
+"""A value that a column is compared with."""
 
 Scalars = Annotated[tuple[Scalar, ...], AsTuple, AfterValidator(_of_one_kind), Field(min_length=1)]
 
@@ -125,7 +125,7 @@ def canonical(model: BaseModel) -> dict[str, object]:
 
 
 def canonical_json(content: object) -> str:
-    """Write plain JSON in its one canonical form."""
+    """Serialize plain JSON in its canonical form."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 

@@ -30,18 +30,18 @@ _OURS: Final = (
     c.DRAWABLE, c.LATENCY_MS, c.SHOWN, c.SERVED_UTILITY, c.EVENT, c.HAPPENED_AT, c.VALUE, c.INGESTED_AT,
     c.EXPERIMENT, c.ARM, c.TRIGGERED,
 )  # fmt: skip
-"""Columns of a log that have a meaning of their own."""
+"""Columns of a log with a fixed meaning."""
 _LABEL_COLUMNS: Final = {c.DAY, c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT, c.POSITION}
-"""Columns of the label table that are no label."""
+"""Columns of the label table that are not labels."""
 _NO_DEADLINES: Final = {c.DAY, c.SHOWN_AT, c.HAPPENED_AT, c.INGESTED_AT}
 _NEARLY: Final = 0.88
-"""How like one of them a name is that is taken for a slip; 1 is equal."""
+"""Similarity to a reserved name from which a column name counts as a typo; 1 is equal."""
 _DEEPEST: Final = 50
-"""The most tasks of a chain."""
+"""Maximum number of tasks in a chain of parents."""
 
 
 def find_warnings(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
-    """Find what is allowed but seldom meant."""
+    """Find settings that are allowed but rarely intended."""
     yield from _warn_of_one_person(surface, utility)
     yield from _warn_of_unjudgeable(surface, tasks, utility)
     for name, task in tasks.tasks.items():
@@ -65,7 +65,7 @@ def find_warnings(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec) 
 
 
 def _warn_of_one_person(surface: SurfaceSpec, utility: UtilitySpec) -> Iterator[Problem]:
-    """Warn of people who hold every role that approves, where there are several."""
+    """Warn if the same people hold every approving role although there are several roles."""
     roles = dict.fromkeys((*utility.approvals, *([surface.override.role] if surface.override else [])))
     held = [{*surface.reviewers.get(role, ())} for role in roles]
     for person in sorted(set.intersection(*held)) if len(held) > 1 else ():
@@ -91,7 +91,7 @@ def _warn_of_unjudgeable(surface: SurfaceSpec, tasks: TasksSpec, utility: Utilit
 
 
 def _warn_of_opener(name: str, task: TaskSpec, tasks: TasksSpec) -> Iterator[Problem]:
-    """Warn where the event that opens a window is the outcome too, unless a repeat is what is asked for."""
+    """Warn if the event that opens a window is also the outcome, unless the task asks for a repeat."""
     rule, opener = task.rule, tasks.window_opener(name)
     parent = tasks.tasks[opener].rule if opener else None
     if rule is None or parent is None or task.family is Family.LONG_TERM:
@@ -106,7 +106,7 @@ def _warn_of_opener(name: str, task: TaskSpec, tasks: TasksSpec) -> Iterator[Pro
 
 
 def find_reference_problems(tasks: TasksSpec, unread: Unread) -> Iterator[tuple[set[str], Problem]]:
-    """Find tasks that name what is no task, or that depend on themselves: each problem with its tasks."""
+    """Find tasks that refer to unknown tasks or depend on themselves: each problem with its tasks."""
     for name, task in tasks.tasks.items():
         for field, other in _references(task):
             where = f"tasks.{name}.{field}"
@@ -147,7 +147,7 @@ def _find_cycles(tasks: TasksSpec) -> Iterator[tuple[set[str], Problem]]:
 
 
 def find_meaning_problems(tasks: TasksSpec, unread: Unread) -> Iterator[Problem]:
-    """Find tasks whose label would have no meaning, and a file in which no task is trained."""
+    """Find tasks whose label would have no meaning, and files in which no task is trained."""
     if not tasks.trained:
         hint = "say train: false, so a release would predict nothing: leave it out of one that is predicted"
         yield Problem("tasks.yaml", "tasks", abbreviate(", ".join(tasks.tasks)), hint)
@@ -178,7 +178,7 @@ def find_meaning_problems(tasks: TasksSpec, unread: Unread) -> Iterator[Problem]
 
 
 def _check_name(name: str, tasks: TasksSpec) -> Iterator[Problem]:
-    """Find a name that a column of the label table cannot have; most engines do not distinguish case."""
+    """Find task names that no label column can have; most engines ignore case."""
     hint = ""
     if "__" in name:
         hint = "two underscores in a row are kept for label columns"
@@ -210,12 +210,12 @@ def _check_request_level(tasks: TasksSpec, name: str, unread: Unread) -> Iterato
 
 
 def _is_same_within_request(rule: Positive | ValueRule) -> bool:
-    """Whether an event that an impression is credited with is credited to its whole request."""
+    """Whether the event is attributed to the whole request instead of one impression."""
     return rule.credit == "every" and rule.after is None and set(rule.match) <= {c.USER_ID, c.REQUEST_ID}
 
 
 def _check_events(where: str, task: TaskSpec) -> Iterator[Problem]:
-    """Refuse events that make every label of a task the same."""
+    """Refuse event settings under which every label of a task is the same."""
     rule, when = task.rule, task.observed_when
     if rule is None:
         return
@@ -232,7 +232,7 @@ def _check_events(where: str, task: TaskSpec) -> Iterator[Problem]:
 
 
 def find_surface_problems(folder: str, surface: SurfaceSpec, unread: Unread) -> Iterator[Problem]:
-    """Find what is wrong with a surface by itself."""
+    """Find problems within surface.yaml."""
     if surface.surface != folder and not unread.touches("surface", "surface"):
         yield Problem(
             "surface.yaml", "surface", abbreviate(surface.surface), f"must be the folder's name, '{folder}'"
@@ -284,7 +284,7 @@ def _check_pairs(surface: SurfaceSpec, unread: Unread) -> Iterator[Problem]:
 
 
 def _check_renamed(surface: SurfaceSpec) -> Iterator[Problem]:
-    """Find renamed columns that are nearly ours: one that a log need not have would count as not logged."""
+    """Find renamed columns with a typo: an optional column would silently count as not logged."""
     own = {*surface.features.names, *surface.values, *(segment.column for segment in surface.segments)}
     for name, name_in_log in surface.columns.items():
         if name in own or name in _OURS:
@@ -295,7 +295,7 @@ def _check_renamed(surface: SurfaceSpec) -> Iterator[Problem]:
 
 
 def _check_source(where: str, source: str, engine: str | None) -> Iterator[Problem]:
-    """Check a source; ``engine`` is None where it could not be read."""
+    """Check a source; ``engine`` is None if it could not be read."""
     try:
         parsed = parse_source(source)
     except ValueError as error:
@@ -311,7 +311,7 @@ def _check_source(where: str, source: str, engine: str | None) -> Iterator[Probl
 
 
 def find_surface_task_problems(surface: SurfaceSpec, tasks: TasksSpec, unread: Unread) -> Iterator[Problem]:
-    """Find what a surface says of tasks that do not exist, or of labels."""
+    """Find references of a surface to unknown tasks and to label columns."""
     for field, names in {
         "lightgbm": set(surface.lightgbm) - {"default"},
         "base_rates": set(surface.base_rates),
@@ -351,7 +351,7 @@ def find_surface_task_problems(surface: SurfaceSpec, tasks: TasksSpec, unread: U
 
 
 def find_slate_problems(slate: SlateSpec, utility: UtilitySpec | None, unread: Unread) -> Iterator[Problem]:
-    """Find minimums and draws that a slate cannot hold, of a context too, and a decay without an offset."""
+    """Find minimums and exploration slots that do not fit a slate, and a decay without an offset."""
     counted = ("length", "exploration", "min_where_if_available", "max_where")
     whole = not any(unread.touches("slate", name) for name in counted)
     if whole:

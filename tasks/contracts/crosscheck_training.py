@@ -1,11 +1,9 @@
-"""What the ``training`` section of a surface may ask of its tasks, and what such heads may not do.
+"""Checks the ``training``, ``trunks`` and ``models`` sections of a surface against its tasks and columns.
 
-A setting of a task's own is refused where it cannot act; the same setting under ``default`` applies to the
-tasks on which it can act.
+A task's own setting is refused if it has no effect. The same setting under ``default`` applies only to the
+tasks on which it has an effect.
 
-What shared trunks may ask of a surface's tasks and columns, and which tasks may take their model from one.
-
-What ``models.default`` asks for applies to the tasks that stand in a trunk; a task of its own has to.
+``models.default`` applies to the tasks that are in a trunk. A task with its own entry must be in a trunk.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +25,7 @@ _OBJECTIVES = {"binary": ("binary", "lambdarank"), "value": ("l2", "tweedie", "q
 def find_training_problems(
     surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec | None, unread: Unread
 ) -> Iterator[Problem]:
-    """Find what cannot be learned as asked, and heads whose predictions a utility cannot add up."""
+    """Find training settings that cannot be learned, and heads whose predictions a utility cannot add up."""
     for name in sorted(set(surface.training) - {"default", *tasks.trained}):
         known = [*tasks.trained, "default"]
         hint = NEVER_TRAINED if name in tasks.tasks else unknown("task", name, known)
@@ -56,7 +54,7 @@ def _check_monotone(surface: SurfaceSpec) -> Iterator[Problem]:
 
 
 def _is_unread(name: str, surface: SurfaceSpec, unread: Unread) -> bool:
-    """Whether a task, the one that it starts from, or how one of them is learned could not be read."""
+    """Whether a task, its ``start_from`` task or the training settings of either could not be read."""
     start = surface.training_for(name).start_from
     return any(
         unread.task(task) or unread.touches("surface", "training", section)
@@ -78,7 +76,7 @@ def _check_task(name: str, task: TaskSpec, surface: SurfaceSpec, tasks: TasksSpe
 
 
 def _check_parent(name: str, surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
-    """Refuse a probability given a parent of which there is none."""
+    """Refuse a conditional probability for a task without a parent."""
     above = {*tasks.needs(name)} - {*tasks.parts(name)} - {*tasks.trained}
     if surface.training_for(name).space == "entire":
         return
@@ -93,7 +91,7 @@ def _check_parent(name: str, surface: SurfaceSpec, tasks: TasksSpec) -> Iterator
 def _check_bounds(
     name: str, training: TaskTraining, surface: SurfaceSpec, tasks: TasksSpec
 ) -> Iterator[Problem]:
-    """Refuse bounds that a head's leaves would not keep."""
+    """Refuse monotone bounds that the head's leaves would not respect."""
     kind, start = head_kind(tasks.tasks[name].kind, training.objective), training.start_from
     if not training.monotone:
         return
@@ -108,7 +106,7 @@ def _check_bounds(
 
 
 def _check_engine(name: str, training: TaskTraining, surface: SurfaceSpec) -> Iterator[Problem]:
-    """Refuse what the workers of a cluster do not learn as one machine does."""
+    """Refuse settings that a Dask cluster trains differently from one machine."""
     where, start = f"training.{name}", training.start_from
     if training.engine != "dask":
         if _declares(surface, name, "scheduler"):
@@ -145,7 +143,7 @@ def _check_objective(
 
 
 def _explain_no_order(name: str, task: TaskSpec, tasks: TasksSpec) -> Iterator[str]:
-    """Say why a task cannot be an order within requests."""
+    """Explain why a task cannot be ranked within requests."""
     if task.sampling is not None:
         yield "compares the items of a request, so none is left out: take the task's sampling away"
     if task.level == "request":
@@ -156,7 +154,7 @@ def _explain_no_order(name: str, task: TaskSpec, tasks: TasksSpec) -> Iterator[s
 
 
 def _check_log_odds(name: str, task: TaskSpec, surface: SurfaceSpec) -> Iterator[Problem]:
-    """Refuse for other heads what corrects log odds; what ``default`` declares does not apply to them."""
+    """Refuse corrections of log odds for other heads; a value under ``default`` does not apply to them."""
     own = surface.training.get(name)
     if own is None or head_kind(task.kind, surface.training_for(name).objective) == "binary":
         return
@@ -211,7 +209,7 @@ def _summed(place: str, declared: UtilitySpec | PolicyContext) -> Iterator[tuple
 def _check_utility(
     surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec, sound: Sequence[str]
 ) -> Iterator[Problem]:
-    """Refuse quantile and ranking heads, and tasks without one, where probabilities or means are read."""
+    """Refuse quantile heads, ranking heads and tasks without a head where probabilities or means are read."""
     named = {
         "lexicographic": [tier.task for tier in utility.lexicographic],
         **dict(_summed("", utility)),
@@ -244,7 +242,7 @@ def _check_utility(
 def _find_debiasing_problems(
     name: str, surface: SurfaceSpec, tasks: TasksSpec, unread: Unread
 ) -> Iterator[Problem]:
-    """Find corrections that cannot be made."""
+    """Find corrections that cannot be estimated."""
     task, training = tasks.tasks[name], surface.training_for(name)
     undeclared = surface.examination is None and not unread.touches("surface", "examination")
     if training.position == "weight" and undeclared:
@@ -300,13 +298,13 @@ def _check_same_features(training: TaskTraining, surface: SurfaceSpec) -> Iterat
 
 
 def _predicted(names: Iterable[str], tasks: TasksSpec) -> list[str]:
-    """Return the tasks whose predictions some metrics speak of."""
+    """Return the tasks whose predictions the metrics read."""
     metrics = (parse_metric(name, tasks=tasks.tasks, columns=()) for name in names)
     return [str(metric.subject) for metric in metrics if metric and metric.kind in _OF_PREDICTIONS]
 
 
 def find_trunk_problems(surface: SurfaceSpec, tasks: TasksSpec, unread: Unread) -> Iterator[Problem]:
-    """Find trunks that cannot be learned as asked, and tasks whose model no trunk has."""
+    """Find trunks that cannot be trained as declared, and tasks whose model no trunk provides."""
     if any(unread.touches("surface", section) for section in ("trunks", "models", "features", "segments")):
         return
     for name, trunk in surface.trunks.items():

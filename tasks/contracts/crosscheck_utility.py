@@ -1,6 +1,6 @@
-"""What a utility policy asks of tasks, columns and reviewers, checked against the other files.
+"""Checks a utility policy against tasks, columns and reviewers of the other files.
 
-A file or value that could not be read is held against no policy: without a surface only the tasks are asked.
+Files and values that could not be read raise no further problems: without a surface only tasks are checked.
 """
 
 import math
@@ -42,13 +42,13 @@ from tasks.contracts.utility import (
 from tasks.errors import unknown
 
 _MOST_COMBINATIONS: Final = 100_000
-"""Combinations of a context's values from which on only single earlier contexts are held against it."""
+"""Number of value combinations above which a context is compared with single earlier contexts only."""
 _NEVER_TUNED: Final = {
     MetricKind.EXPECTED_UTILITY: "moves with the weights themselves: tune what outcomes or predictions say",
     MetricKind.EXPOSURE_RATIO: "its merit may move with the weights themselves: bound it by a guardrail",
     MetricKind.LATENCY: "no weight moves it",
 }
-"""Metrics that no weights may be tuned by, and why."""
+"""Metrics that weights cannot be tuned by, with the reason."""
 _BELIEVED: Final = frozenset({MetricKind.PREDICTED, MetricKind.EXPECTED_UTILITY, MetricKind.EXPOSURE_RATIO})
 _MAY_FALL: Final = frozenset(
     {
@@ -59,12 +59,12 @@ _MAY_FALL: Final = frozenset(
         MetricKind.SLATE_RULE_ACTIVITY,
     }
 )
-"""Metrics of which less is no loss."""
+"""Metrics whose decrease is not a loss."""
 
 
 @dataclass(frozen=True)
 class Others:
-    """What a utility policy is held against; ``surface`` and ``slate`` are None where they are unreadable."""
+    """The other files that a policy is checked against; ``surface`` and ``slate`` are None if unreadable."""
 
     tasks: TasksSpec
     surface: SurfaceSpec | None
@@ -73,7 +73,7 @@ class Others:
 
 
 def find_policy_problems(utility: UtilitySpec, unread: Unread) -> Iterator[Problem]:
-    """Find what is wrong with a utility policy by itself."""
+    """Find problems within a utility policy."""
     if not unread.touches("utility", "offset"):
         yield from _check_offset(utility, unread)
     named: dict[str, Sequence[PolicyContext | Multiplier | HardConstraint]] = {
@@ -98,7 +98,7 @@ def _find_twice(names: Sequence[str]) -> list[str]:
 
 
 def find_utility_problems(utility: UtilitySpec, others: Others) -> Iterator[Problem]:
-    """Find what a utility policy asks of tasks, columns and reviewers that do not fit."""
+    """Find references of a utility policy to tasks, columns and reviewers that do not fit."""
     places: dict[Place, UtilitySpec | PolicyContext] = {(): utility}
     places |= {("contexts", i): context for i, context in enumerate(utility.contexts)}
     for place, declared in places.items():
@@ -114,7 +114,7 @@ def find_utility_problems(utility: UtilitySpec, others: Others) -> Iterator[Prob
 
 
 def _check_offset(utility: UtilitySpec, unread: Unread) -> Iterator[Problem]:
-    """Find multipliers of totals that may be negative, and costs of which nothing says how low totals are."""
+    """Find multipliers of possibly negative totals, and negative terms without a known lower bound."""
     if utility.offset is None:
         if utility.multipliers or any(context.multipliers for context in utility.contexts):
             hint = "need an offset: a negative total would rise by a factor below 1"
@@ -189,7 +189,7 @@ def _check_terms(place: Place, terms: Terms, others: Others) -> Iterator[Problem
 
 
 def _check_term_tasks(where: str, term: Term, others: Others) -> Iterator[Problem]:
-    """Find tasks of a term that are unknown, of another sign or kind, or alike for a whole request."""
+    """Find tasks of a term that are unknown, of another sign or kind, or constant within a request."""
     tasks = others.tasks.tasks
     counted = f"{where}.{'greater_of' if term.greater_of else 'task'}"
     for field, named in ((counted, term.tasks), (f"{where}.where", tuple(term.where))):
@@ -228,7 +228,7 @@ def _check_weight(where: str, weight: Weight, task: TaskSpec) -> Iterator[Proble
 
 
 def _find_unreachable(contexts: tuple[PolicyContext, ...]) -> Iterator[Problem]:
-    """Find contexts that earlier ones cover, alone or together."""
+    """Find contexts that earlier contexts cover, alone or together."""
     for i, later in enumerate(contexts):
         covering = _covering(later, contexts[:i])
         if covering:
@@ -238,10 +238,10 @@ def _find_unreachable(contexts: tuple[PolicyContext, ...]) -> Iterator[Problem]:
 
 
 def _covering(later: PolicyContext, earlier: Sequence[PolicyContext]) -> list[str]:
-    """Return the earlier contexts that match wherever this one would, none where they leave something.
+    """Return the earlier contexts that together match wherever this context does, or an empty list.
 
-    One that asks for a column which this one leaves open takes a part of every value away, and no finite
-    list of values takes all.
+    An earlier context that tests a column which this context leaves open covers only some of its values, and
+    no finite list of values covers all.
     """
     columns = sorted(later.when)
     asked = [one for one in earlier if one.when.keys() <= later.when.keys()]
@@ -279,7 +279,7 @@ def _check_guardrails(utility: UtilitySpec, others: Others) -> Iterator[Problem]
 
 
 def _explain(name: str, others: Others, refuse: Callable[[Metric], str]) -> str:
-    """Say why a metric cannot stand somewhere; of an unknown name, which could."""
+    """Explain why a metric is not allowed in a place; for an unknown name, list the allowed metrics."""
     if others.surface is None or others.slate is None or _names_columns_unread(others.unread):
         columns: tuple[str, ...] = ()
         if _is_of_a_column(name):
@@ -295,7 +295,7 @@ def _explain(name: str, others: Others, refuse: Callable[[Metric], str]) -> str:
 
 
 def _names_columns_unread(unread: Unread) -> bool:
-    """Whether a place could not be read that names columns which metrics may speak of."""
+    """Whether a place that names columns for metrics could not be read."""
     in_surface = unread.segments or unread.touches("surface", "features")
     return in_surface or any(
         unread.touches("slate", rule) for rule in ("max_per", "diversity", "decay", "exposure")
@@ -310,7 +310,7 @@ def _is_of_a_column(name: str) -> bool:
 
 
 def _explain_no_guardrail(metric: Metric, utility: UtilitySpec, others: Others) -> str:
-    """Say why no replay has a metric."""
+    """Explain why a replay cannot measure a metric."""
     surface, unread = others.surface, others.unread
     segments = [] if surface is None else [segment.name for segment in surface.segments]
     known = surface is not None and not unread.segments
@@ -330,7 +330,7 @@ def _explain_no_guardrail(metric: Metric, utility: UtilitySpec, others: Others) 
 
 
 def _explain_no_primary(metric: Metric, others: Others) -> str:
-    """Say why a release cannot be held to a metric that may not fall; nothing where it can."""
+    """Explain why a metric cannot be a primary metric, or return an empty string."""
     if metric.kind in _BELIEVED:
         return "is what a release believes, which is no ground to pass: name observed_utility, or a rate"
     if others.unread.task(metric.subject or ""):
@@ -346,7 +346,7 @@ def _explain_no_primary(metric: Metric, others: Others) -> str:
 
 
 def _check_exposure(others: Others) -> Iterator[Problem]:
-    """Find a merit of exposure that no candidate has a probability of, and a target that no log measures."""
+    """Find an exposure merit without a predicted probability, and targets that no log can measure."""
     exposure = None if others.slate is None else others.slate.exposure
     if exposure is None:
         return
@@ -365,7 +365,7 @@ def _check_exposure(others: Others) -> Iterator[Problem]:
 
 
 def _check_constrained(constrained: Constrained, utility: UtilitySpec, others: Others) -> Iterator[Problem]:
-    """Find ranges of unknown terms or of the wrong sign, and metrics that no replay of other weights has."""
+    """Find ranges of unknown terms or of the wrong sign, and metrics that a replay of new weights lacks."""
     tasks, unread = others.tasks, others.unread
     for name, (low, high) in constrained.ranges.items():
         where = f"constrained.ranges.{name}"
@@ -402,7 +402,7 @@ def _check_guarded(utility: UtilitySpec, others: Others) -> Iterator[Problem]:
 
 
 def _check_given(utility: UtilitySpec, others: Others) -> Iterator[Problem]:
-    """Find rates given a task that the outcome does not hang on, wherever a metric is named."""
+    """Find rates given a task that the outcome does not depend on, wherever a metric is named."""
     for field, name in named_metrics(utility):
         metric = parse_metric(name, tasks=others.tasks.tasks, columns=())
         if metric and (hint := _explain_not_given(metric, others)):
@@ -410,7 +410,7 @@ def _check_given(utility: UtilitySpec, others: Others) -> Iterator[Problem]:
 
 
 def _explain_not_given(metric: Metric, others: Others) -> str:
-    """Say why a rate is not given a task: the outcome does not come after it, nor consist of it."""
+    """Explain why a rate cannot be conditional on a task: the outcome neither follows nor contains it."""
     if metric.kind is not MetricKind.GIVEN or metric.subject is None:
         return ""
     before = tuple(_implied_by(metric.subject, others.tasks))
@@ -420,7 +420,7 @@ def _explain_not_given(metric: Metric, others: Others) -> str:
 
 
 def _implied_by(name: str, tasks: TasksSpec) -> Iterator[str]:
-    """Yield the tasks that are positive wherever this one is."""
+    """Yield the tasks that are positive wherever this task is positive."""
     compose = tasks.tasks[name].compose
     for other in compose.all_of if compose else tasks.needs(name):
         yield other

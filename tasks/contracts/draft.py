@@ -1,14 +1,15 @@
-"""A first draft of a surface's four files from a sketch of its log: valid, commented, to be changed.
+"""First draft of a surface's four files from a sketch of its log: valid, commented, meant to be edited.
 
 ::
 
     click          engagement, within PT30M         purchase       conversion, last_touch
     hide, report   negative, safety: they cost      out_of_stock   takes the row out
 
-A window holds nine of ten events of the log, where its days allow that.
+A window covers 90 % of the events' delays if the log has enough days.
 
-Decisions that a person has to make (approvers, weights, acceptable harm) are guesses, marked by a comment, or
-those of a surface to start from: its tasks, weights, primaries and guardrails under the log's own names.
+Decisions that a person has to make (approvers, weights, acceptable harm) are guesses, marked by a comment.
+With a starting surface, its tasks, weights, primaries and guardrails are taken over under the log's own
+names.
 """
 
 import json
@@ -28,7 +29,7 @@ from tasks.contracts.utility import BOUNDS, Guardrail
 from tasks.errors import DataError
 
 FEWEST: Final = 100
-"""Events that a task of a first draft has at least."""
+"""Minimum number of events for a task of a first draft."""
 _MOST: Final = 8
 _HALF: Final = 0.5
 _NEARLY_ALL: Final = 0.99
@@ -77,19 +78,19 @@ _WORTH: Final = {
 
 _HALF_AN_HOUR: Final = 1 / 48
 _SPLITS: Final = ((28, 7, 7, 7), (14, 7, 7, 7), (7, 7, 7, 7), (7, 3, 3, 3), (3, 2, 2, 2))
-"""Train, calibrate, test and least train days; the first that a log is enough for is taken."""
+"""Train, calibrate, test and minimum train days; the first split that fits the log is used."""
 _WINDOWS: Final = (7, 3, 1)
-"""The longest window of a task in days; the first is taken that leaves days enough for one of the splits."""
+"""Maximum window of a task in days; the first that leaves enough days for one of the splits is used."""
 _SHORT_LOG: Final = (0.25, (2, 1, 1, 1))
-"""Window and split of a log that is too short for any of these."""
+"""Window and split of a log that is too short for all of these."""
 
 
 @dataclass(frozen=True)
 class TaskDraft:
-    """A task of a first draft, with the event that it was guessed from; ``days`` is its window's length.
+    """A task of a first draft, with the event that it was guessed from.
 
-    ``delay``: as in `EventSketch`.
-    ``match`` names the columns by which an event finds its impression, empty for those of every contract.
+    ``days`` is the length of the window; ``delay`` as in `EventSketch`. ``match`` names the columns that join
+    an event to its impression; it is empty for the default columns.
     """
 
     name: str
@@ -105,7 +106,7 @@ class TaskDraft:
 
 @dataclass(frozen=True)
 class TasksDraft:
-    """Tasks, the events that take rows out (with ``item`` or ``user``), and the events left out with why."""
+    """Tasks, events that exclude rows (with ``item`` or ``user``), and omitted events with reasons."""
 
     tasks: tuple[TaskDraft, ...]
     exclusions: tuple[tuple[str, str], ...]
@@ -121,7 +122,8 @@ def draft_tasks(
 ) -> TasksDraft:
     """Guess a task for each event that could be an outcome, the most frequent first.
 
-    With ``wanted``, for these events alone, each of the family of the task beside it, and trained if that is.
+    With ``wanted``, only these events become tasks, with the family and the ``train`` setting of the given
+    task.
     """
     tasks: list[TaskDraft] = []
     exclusions: list[tuple[str, str]] = []
@@ -190,7 +192,7 @@ def _draft(
 
 @dataclass(frozen=True)
 class _Roles:
-    """What the described columns are taken for."""
+    """The roles that the described columns are assigned to."""
 
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
@@ -226,13 +228,13 @@ class _Start:
         return {event: self.contracts.tasks.tasks[task] for task, event in self.events.items()}
 
     def names(self, tasks: Iterable[TaskDraft]) -> dict[str, str]:
-        """Return the draft's name of each task that the log has."""
+        """Return the draft's name of each task whose event the log contains."""
         drafted = {task.event: task.name for task in tasks}
         return {task: drafted[event] for task, event in self.events.items() if event in drafted}
 
 
 def _rename(metric: str, names: Mapping[str, str], exposed: Collection[str] | None) -> str | None:
-    """Return a metric of another surface under a draft's names; None where the log lacks what it reads."""
+    """Rename a metric of another surface for a draft; None if the log lacks the columns that it reads."""
     of = read_metric(metric)
     if of.kind in OF_EXPOSURE and exposed is None:  # no candidates are logged
         return None
@@ -250,7 +252,7 @@ def _rename(metric: str, names: Mapping[str, str], exposed: Collection[str] | No
 def draft_contracts(
     surface: str, sketch: LogSketch, *, owner: str, start: Contracts | None = None
 ) -> dict[str, str]:
-    """Write the four files of a surface, with the outcomes and limits of another one to start from.
+    """Write the four files of a surface, optionally with the outcomes and limits of another surface.
 
     Returns
     -------
@@ -280,9 +282,10 @@ def draft_contracts(
 
 
 def _fit_days(days: int, windows: Sequence[float]) -> tuple[float, tuple[int, int, int, int]]:
-    """Return the first window and split that a log of some days is enough for.
+    """Return the first window and split that fit a log of the given number of days.
 
-    A window costs whole days: before calibration, before the test and before the end of the log.
+    A window uses up whole days three times: before calibration, before the test and before the end of the
+    log.
     """
     for window, split in product(windows, _SPLITS):
         _, calibrate, test, least = split
@@ -321,7 +324,7 @@ def _find_roles(sketch: LogSketch, tasks: Sequence[TaskDraft], *, first: Collect
 
 
 def _why_no_feature(column: ColumnSketch, rows: int, outcomes: set[str]) -> str:
-    """Say why a column is no input of a model; nothing where it may be one."""
+    """Explain why a column cannot be a model input, or return an empty string."""
     name, text = column.name.lower(), column.kind == "string"
     reasons = {
         "needs another name, by `columns:`": not _NAME.fullmatch(column.name) or "__" in name,
@@ -514,7 +517,7 @@ def _slate(slug: str, sketch: LogSketch, roles: _Roles) -> Iterator[str]:
 
 
 def _spell(days: float) -> str:
-    """Spell a length of time in the unit that suits it."""
+    """Write a length of time in a suitable unit."""
     lengths = ((days, "days"), (days * 24, "hours"), (days * 1440, "minutes"))
     length, unit = next((one for one in lengths if one[0] >= 2), lengths[-1])
     return f"{length:.3g} {unit}"
@@ -528,7 +531,7 @@ def _listed(name: str, columns: Sequence[str]) -> Iterator[str]:
 
 def _quoted(text: str) -> str:
     plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*", text) and text.lower() not in {"null", "true", "false"}
-    return text if plain else json.dumps(text)  # a string of JSON is one of YAML
+    return text if plain else json.dumps(text)  # a JSON string is also a YAML string
 
 
 def _comment(text: str) -> str:

@@ -14,7 +14,7 @@ _PATTERN = re.compile(
     r"(?:T(?=.)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?"
 )
 LONGEST = timedelta(days=3650)
-"""The longest duration, and the longest that durations may add up to along a chain of tasks."""
+"""Maximum of a duration, and of the sum of durations along a chain of tasks."""
 
 
 def parse_duration(text: object) -> timedelta:

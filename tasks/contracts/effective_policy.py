@@ -1,4 +1,4 @@
-"""What decides in each context of a utility policy, with weights in units of one outcome.
+"""The effective policy in each context of a utility policy, with weights in units of one outcome.
 
 ::
 
@@ -6,8 +6,8 @@
     context, where met   weights, floors and multipliers of its names replace those or join them,
                          fields of the slate replace the slate's, hard constraints join
 
-A worth of 50 in units of clicks says: one such outcome counts as 50 clicks, in every context by what a click
-weighs in the base. A term with a value column is worth that much for each unit of the column.
+A worth of 50 in units of clicks means that one such outcome counts as 50 clicks. Every context uses the
+weight of a click in the base. A term with a value column has this worth per unit of the column.
 """
 
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ from tasks.contracts.utility import Floors, Multiplier, PolicyContext, Term, Uti
 from tasks.errors import ContractError, unknown
 
 BASE: Final = "base"
-"""The name of what decides where no context holds."""
+"""Name of the policy outside all contexts."""
 
 
 @dataclass(frozen=True)
 class EffectiveTerm:
     """One term of the sum: its weight, its worth in units of the chosen outcome, and what it multiplies.
 
-    ``of`` describes what a term counts that is not just one task.
+    ``of`` describes what the term counts if that is more than one task.
     """
 
     task: str
@@ -39,17 +39,17 @@ class EffectiveTerm:
 
 @dataclass(frozen=True)
 class EffectivePolicy:
-    """All that decides in one context.
+    """The policy that is effective in one context.
 
     Attributes
     ----------
-    context : its name, or `BASE`.
-    when : the values of each column where it holds; empty for the base.
-    changed : names of what differs from the base.
-    relevance_floor : least probability, or quantile within the request, by task.
+    context : name of the context, or `BASE`.
+    when : the values of each column for which the context holds; empty for the base.
+    changed : names of the settings that differ from the base.
+    relevance_floor : minimum probability, or quantile within the request, by task.
     multipliers : factor by name.
     hard_constraints : names of the filters.
-    slate : fields of the slate policy that decide.
+    slate : effective fields of the slate policy.
     """
 
     context: str
@@ -63,7 +63,7 @@ class EffectivePolicy:
 
 
 def effective_policies(utility: UtilitySpec, slate: SlateSpec, *, unit: str) -> list[EffectivePolicy]:
-    """Return what decides where no context holds, then in each context, in the order in which they are tried.
+    """Return the effective policy of the base, then of each context in the order of evaluation.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def effective_policies(utility: UtilitySpec, slate: SlateSpec, *, unit: str) -> 
 
 @dataclass(frozen=True)
 class EffectiveTier:
-    """What ranks before the sum in every context: a task's probability cut into bands, low or high first."""
+    """A tier that ranks before the sum in every context: a task's probability in bands, low or high first."""
 
     task: str
     cuts: tuple[float, ...]
@@ -93,7 +93,7 @@ class EffectiveTier:
 
 
 def effective_tiers(utility: UtilitySpec) -> list[EffectiveTier]:
-    """Return the tiers in their order; without ``prefer`` the sign of the task's weight says which is first.
+    """Return the tiers in order; without ``prefer`` the sign of the task's weight gives the direction.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def effective_tiers(utility: UtilitySpec) -> list[EffectiveTier]:
 
 
 def default_unit(utility: UtilitySpec) -> str:
-    """Return the outcome to count in: the first gain without a value column, else the first term.
+    """Return the outcome used as unit: the first gain without a value column, else the first term.
 
     Examples
     --------
@@ -163,7 +163,7 @@ def _term(name: str, term: Term, unit: float) -> EffectiveTerm:
 
 
 def describe_weight(name: str, term: Term) -> str:
-    """Describe a term by its factors; a task of its own name is left out.
+    """Describe a term by its factors; a task with the term's own name is left out.
 
     Examples
     --------
@@ -180,7 +180,7 @@ def describe_weight(name: str, term: Term) -> str:
 
 
 def _describe_source(name: str, term: Term) -> str | None:
-    """Describe what a term counts, without its weight and value column; None for the task of its name."""
+    """Describe a term without its weight and value column; None if it counts only the task of its name."""
     counted = " and ".join(term.tasks)
     words = f"greater of {counted}" if term.greater_of else counted or f"column {term.column}"
     whole = f"{words}{_describe_conditions(term)}"
@@ -197,7 +197,7 @@ def _by_name(multipliers: tuple[Multiplier, ...]) -> dict[str, Multiplier]:
 
 
 def _changed(context: PolicyContext) -> tuple[str, ...]:
-    """Name what a context sets: terms, floors, multipliers, filters and fields of the slate."""
+    """List the terms, floors, multipliers, filters and slate fields that a context sets."""
     slate = context.slate.model_dump(exclude_none=True) if context.slate else {}
     return (
         *context.named_terms,

@@ -1,7 +1,7 @@
-"""Names of events that a surface's tasks do not read: another surface's, or names that no surface knows.
+"""Event names of a log that no task of a surface reads.
 
-A log may hold what several surfaces read. A name that another one declares is of no concern here; a name that
-none declares may be a misspelt one, so the nearest of all known names stands beside it.
+A log may be shared by several surfaces. A name that another surface declares is no problem. A name that no
+surface declares may be a typo, so it is reported with the most similar known name.
 """
 
 from collections.abc import Collection, Mapping
@@ -40,13 +40,13 @@ def _declared(file: Path) -> Collection[str]:
 def describe_strange_events(
     counts: Mapping[str, int], own: Collection[str], elsewhere: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Say of names that no task of a surface has whose they are, and which are nearest to those of nobody.
+    """Describe events that no task reads: the surface that declares them, or the most similar known name.
 
     Parameters
     ----------
     counts : events by name, the most frequent first.
-    own : the names of the surface's tasks.
-    elsewhere : the names of other surfaces, each with its surface.
+    own : event names of the surface.
+    elsewhere : event names of other surfaces, each with its surface.
 
     Examples
     --------

@@ -3,11 +3,11 @@
 ::
 
     surfaces/<surface>/...     experiments/<name>.yaml      two folders of one parent, both reviewed
-    [starts, ends)             days in UTC; the day of ``ends`` does not belong to it
-    arms                       ``control`` and one other, by the names that the log has in its column ``arm``
+        [starts, ends)             days in UTC; ``ends`` is exclusive
+        arms                       ``control`` and one other, named as in the log's column ``arm``
 
-Rows of the experiment are those whose logged ``experiment`` is its name. Metrics are those that outcomes of
-users have: rates, rates given a parent, shares of a column, ``observed_utility`` and ``latency_p99_ms``.
+The rows of an experiment are those whose logged ``experiment`` equals its name. Its metrics are metrics of
+user outcomes: rates, rates given a parent, shares of a column, ``observed_utility`` and ``latency_p99_ms``.
 """
 
 from collections.abc import Iterator
@@ -50,13 +50,13 @@ _READ: Final = frozenset(
         MetricKind.LATENCY,
     }
 )
-"""The metrics that outcomes of users have."""
+"""Metrics of user outcomes."""
 
 
 class Arm(Closed):
-    """What serves an arm: a release's version, or an alias that is resolved when it is planned.
+    """The release of an arm: a version, or an alias that is resolved when the experiment is planned.
 
-    ``follows`` : the arm is served by whatever release has the alias, as that of users who are not held back.
+    ``follows`` : the arm follows the alias, like the users who are not in the holdout.
     """
 
     release: Reference | Annotated[int, Field(ge=1)]
@@ -70,13 +70,13 @@ class Arm(Closed):
 
 
 class ExperimentGuardrail(Bounded):
-    """A bound on a metric; a ``critical`` one that fails or is inconclusive never ships."""
+    """A bound on a metric; a ``critical`` guardrail that fails or is inconclusive prevents shipping."""
 
     critical: bool = False
 
 
 class Cuped(Closed):
-    """Days before the start whose outcomes of the same users narrow the intervals."""
+    """Days before the start whose outcomes of the same users narrow the intervals (CUPED)."""
 
     days: Annotated[int, Field(ge=1, le=90)]
 
@@ -117,23 +117,23 @@ class ExperimentSpec(Closed):
 
     @property
     def treatment(self) -> str:
-        """The arm that is not the control."""
+        """The arm other than the control."""
         return next(arm for arm in self.arms if arm != CONTROL)
 
     @property
     def instants(self) -> tuple[datetime, datetime]:
-        """The midnights at which it starts and ends."""
+        """Start and end, both at midnight UTC."""
         start, end = (datetime.combine(day, time(), UTC) for day in (self.starts, self.ends))
         return start, end
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Its metrics, the primary first."""
+        """All metrics, the primary first."""
         return tuple(dict.fromkeys((self.primary.metric, *(rail.metric for rail in self.guardrails))))
 
     @property
     def digest(self) -> str:
-        """The digest of the file's content."""
+        """Digest of the file's content."""
         return digest(canonical(self))
 
 
@@ -148,14 +148,14 @@ def experiment_names(surfaces: Path) -> tuple[str, ...]:
 
 
 def experiment_metrics(spec: ExperimentSpec, contracts: Contracts) -> dict[str, Metric]:
-    """Return an experiment's metrics by name, each as the surface reads it."""
+    """Return an experiment's metrics by name, parsed with the surface's tasks and columns."""
     columns = metric_columns(contracts.surface, contracts.slate)
     found = {name: parse_metric(name, tasks=contracts.tasks.tasks, columns=columns) for name in spec.metrics}
     return {name: metric for name, metric in found.items() if metric is not None}
 
 
 def experiment_outcomes(contracts: Contracts) -> dict[str, str]:
-    """Return the outcomes that weights are learned from by name, each with its task.
+    """Return by name the outcomes that weights are learned from, each with its task.
 
     They are the rate of every task, and the value of each term of the utility with a value column.
     """
@@ -165,7 +165,7 @@ def experiment_outcomes(contracts: Contracts) -> dict[str, str]:
 
 
 def outcome_of(contracts: Contracts, term: str) -> str:
-    """Return the outcome of a term of the utility: its task's rate, or its value where it has a column."""
+    """Return the outcome of a utility term: its task's rate, or its value if it has a value column."""
     valued = any(weight.value_column is not None for weight in contracts.utility.variants[term])
     return term if valued else Metric(MetricKind.RATE, term).name
 
@@ -183,7 +183,7 @@ def load_experiment(surfaces: Path, name: str, contracts: Contracts) -> Experime
 
 
 def check_experiments(surfaces: Path, contracts: Contracts) -> Iterator[Problem]:
-    """Find every problem of the experiments of a surface, and files that are no YAML."""
+    """Find every problem of a surface's experiments, and files that are not YAML."""
     for name in experiment_names(surfaces):
         file = experiments_folder(surfaces) / f"{name}.yaml"
         if names_surface(file, contracts.name) is not False:
@@ -191,7 +191,7 @@ def check_experiments(surfaces: Path, contracts: Contracts) -> Iterator[Problem]
 
 
 def names_surface(file: Path, surface: str) -> bool | None:
-    """Whether an experiment's file names a surface; None where it is no YAML."""
+    """Whether an experiment file names a surface; None if it is not YAML."""
     try:
         return bool(read_yaml(file).get("surface") == surface)
     except ContractError:
@@ -199,7 +199,7 @@ def names_surface(file: Path, surface: str) -> bool | None:
 
 
 def _read(file: Path, contracts: Contracts) -> tuple[ExperimentSpec | None, list[Problem]]:
-    """Read a file, and find its problems."""
+    """Read a file and collect its problems."""
     try:
         spec = ExperimentSpec.model_validate(read_yaml(file))
     except ContractError as error:
@@ -210,7 +210,7 @@ def _read(file: Path, contracts: Contracts) -> tuple[ExperimentSpec | None, list
 
 
 def find_experiment_problems(name: str, spec: ExperimentSpec, contracts: Contracts) -> Iterator[Problem]:
-    """Find what an experiment asks of its surface that does not fit."""
+    """Find settings of an experiment that do not fit its surface."""
     file = f"{name}.yaml"
     if spec.experiment != name:
         yield Problem(file, "experiment", abbreviate(spec.experiment), f"must be the file's name, {name}")
@@ -236,7 +236,7 @@ def _named(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
 
 
 def _explain_unread(name: str, contracts: Contracts) -> str:
-    """Say why no experiment reads a metric; nothing where it does."""
+    """Explain why experiments cannot read a metric, or return an empty string."""
     columns = metric_columns(contracts.surface, contracts.slate)
     metric = parse_metric(name, tasks=contracts.tasks.tasks, columns=columns)
     known = [one.name for one in known_metrics(contracts.tasks.tasks, columns) if one.kind in _READ]

@@ -1,6 +1,6 @@
-"""``gates`` in ``surface.yaml``: what a release must pass, with the defaults of what is left out.
+"""``gates`` in ``surface.yaml``: the requirements on a release, with their defaults.
 
-``Rules`` adds what else of that file decides on a promotion, as evidence keeps it.
+``Rules`` adds the other sections of that file that affect promotion, as evidence records them.
 """
 
 import json
@@ -17,16 +17,16 @@ from tasks.contracts.base import AsTuple, Closed, Identifier, Identifiers, Numbe
 from tasks.contracts.durations import Duration
 
 ApprovalsOnCommandLine = Literal["by_account"] | bool
-"""Whether a promotion may be agreed to on the command line: no, by reviewers' own accounts, or by anyone."""
+"""Who may approve on the command line: nobody, reviewers with their own accounts, or anyone."""
 AUC_MAX: Final = 0.995
 FEATURE_AUC_MAX: Final = 0.98
-"""Heads of the shipped surfaces reach an AUC of .988 and their single features one of .952
+"""Heads of the shipped surfaces reach an AUC of .988, single features .952
 (docs/decisions/0020-auc-within-requests.md)."""
 LATENCY_RATIO_MAX: Final = 2.0
 
 
 class DataGate(Closed):
-    """Rows and positives that the evidence needs; ``severity`` is the validation failure that blocks."""
+    """Minimum rows and positives of the evidence; ``severity`` is the validation failure that blocks."""
 
     rows: Annotated[int, Field(ge=1)] = 10_000
     positives: Annotated[int, Field(ge=1)] = 200
@@ -34,22 +34,22 @@ class DataGate(Closed):
 
 
 class FirstModelGate(Closed):
-    """What a model must reach where there is no champion: ``auc_min`` of its AUC within requests.
+    """Requirements on a model without a champion: ``auc_min`` is the minimum AUC within requests.
 
-    Of a request-level task, and of one with too few pairs inside requests to tell, it is the pooled AUC.
+    The pooled AUC is used for request-level tasks and for tasks with too few pairs within requests.
     """
 
     auc_min: Share = 0.55
 
 
 class ModelGate(Closed):
-    """How far a model may fall behind the champion's, and what is too good to be true.
+    """How far a model may fall behind the champion's, and which results indicate a leak.
 
-    ``auc_max`` and ``feature_auc_max``: the AUC, by request or pooled, above which a head or a single feature
-    is taken to know the outcome.
-    ``refit_shift_max``: how far refitted predictions may lie from the tested ones, summed over tenths, as a
-    share of the tested mean, where chance does not make more (``tasks/release/refit.py``);
-    ``refit_shift_max_by_task`` has the bounds of tasks that need another, as those with a season do.
+    ``auc_max`` and ``feature_auc_max``: the AUC, within requests or pooled, above which a head or a single
+    feature is taken to contain the outcome.
+    ``refit_shift_max``: maximum shift of refitted predictions from the tested ones, summed over tenths, as a
+    share of the tested mean; the bound is never below the shift by chance (``tasks/release/refit.py``);
+    ``refit_shift_max_by_task`` overrides it for single tasks, such as seasonal ones.
     """
 
     auc_drop_max: Annotated[Number, Field(ge=0, le=1)] = 0.005
@@ -61,7 +61,7 @@ class ModelGate(Closed):
     first: FirstModelGate = FirstModelGate()
 
     def refit_shift_max_of(self, task: str) -> float:
-        """Return how far a task's refit may shift where chance does not make more."""
+        """Return the maximum refit shift of a task; the shift by chance may be larger."""
         return self.refit_shift_max_by_task.get(task, self.refit_shift_max)
 
 
@@ -85,10 +85,10 @@ class BaselineColumn(Closed):
 
 
 class DecisionGate(Closed):
-    """What the utility policy's guardrails are compared with.
+    """The comparison that the utility policy's guardrails use.
 
-    ``shown_only``: what becomes of a release that can only be replayed as a reordering of what was shown.
-    ``canary`` lets what passes everything else enter the ramp as its canary; it is champion after the ramp.
+    ``shown_only``: outcome for a release that can only be replayed by reordering the shown items.
+    ``canary`` lets a release that passes all other gates start the ramp; it becomes champion after the ramp.
     """
 
     first: Literal["logged"] | BaselineColumn = "logged"
@@ -96,11 +96,11 @@ class DecisionGate(Closed):
 
 
 class ShadowGate(Closed):
-    """How far a challenger's slates may depart from the champion's on fresh traffic, and how it answers.
+    """How far a challenger's slates and its latency may depart from the champion's on fresh traffic.
 
-    ``error_rate_max``: share of the day's requests that it may leave without an answer.
-    ``latency_ratio_max``: how many times as long as the champion it may take to score a request;
-    ``latency_action`` is what a longer time leads to.
+    ``error_rate_max``: maximum share of the day's requests without an answer.
+    ``latency_ratio_max``: maximum ratio of the scoring time per request to the champion's;
+    ``latency_action`` is the outcome above it.
     """
 
     overlap_at_k_min: Share = 0.3
@@ -111,7 +111,7 @@ class ShadowGate(Closed):
 
 
 class FreshnessGate(Closed):
-    """The greatest age of a part's newest training row, at the as-of."""
+    """Maximum age of a component's newest training row at the as-of."""
 
     newest_training_row: Duration = timedelta(days=60)
     parts: dict[Identifier, Duration] = {}
@@ -120,8 +120,7 @@ class FreshnessGate(Closed):
 class Gates(Closed):
     """Every gate of a release.
 
-    ``inconclusive``: what follows from an inconclusive verdict; the primary's and a cost's have rules of
-    their own.
+    ``inconclusive``: the consequence of an inconclusive outcome; the primary metric and costs have their own.
     """
 
     data: DataGate = DataGate()
@@ -134,11 +133,11 @@ class Gates(Closed):
 
 
 Overridable = Literal["model", "inputs", "calibration", "decision", "shadow", "freshness"]
-"""Gates that may be declared; data, lineage, leaks, hard constraints and safety tasks hold all the same."""
+"""Gates that can be overridden; data, lineage, leaks, hard constraints and safety tasks cannot."""
 
 
 class OverrideRule(Closed):
-    """``override``: the role that may let a release through which these gates hold, with a reason."""
+    """``override``: the role that may release despite these gates, with a reason."""
 
     role: Identifier
     gates: Annotated[tuple[Overridable, ...], AsTuple, Field(min_length=1)]
@@ -151,10 +150,9 @@ class OverrideRule(Closed):
 
 
 class RampStage(Closed):
-    """A share of the users that a release serves, and the harm that must be excluded before the next stage.
+    """A share of the users that a release serves, and the harm to exclude before the next stage.
 
-    ``harm``: the relative rise of a cost, as 0.3 for +30 %; of an outcome that is worth having, the fall to
-    1 / (1 + harm).
+    ``harm``: relative increase of a cost, 0.3 for +30 %; for a desired outcome, a decrease to 1 / (1 + harm).
     """
 
     share: Annotated[Number, Field(gt=0, lt=1)]
@@ -162,7 +160,7 @@ class RampStage(Closed):
 
 
 class RampWait(Closed):
-    """How long a stage lasts at least, and after how long a person is asked."""
+    """Minimum duration of a stage, and the time after which a person is asked."""
 
     least: Duration = timedelta(days=2)
     most: Duration = timedelta(days=14)
@@ -176,9 +174,9 @@ class RampWait(Closed):
 
 @dataclass(frozen=True)
 class UserPool:
-    """Users whose place among all users, a hash, is from ``low`` to below ``high``; one release ramps in it.
+    """Users whose hash is in [low, high); one release at a time ramps in a pool.
 
-    ``number`` is its place in ``pools`` when the ramp began, from 1.
+    ``number`` is the position in ``pools`` when the ramp began, from 1.
     """
 
     number: int = 1
@@ -187,7 +185,7 @@ class UserPool:
 
     @classmethod
     def of(cls, text: str | None) -> "UserPool":
-        """Read what a row or a tag holds; all users without it.
+        """Parse the text of a row or a tag; None means all users.
 
         Examples
         --------
@@ -197,22 +195,22 @@ class UserPool:
         return cls() if text is None else cls(*json.loads(text))
 
     def __str__(self) -> str:
-        """Write it as a row keeps it."""
+        """Serialize the pool for a row."""
         return json.dumps([self.number, self.low, self.high])
 
     @property
     def whole(self) -> bool:
-        """Whether it holds all users."""
+        """Whether the pool holds all users."""
         return (self.low, self.high) == (0.0, 1.0)
 
     @property
     def words(self) -> str:
-        """Its users in words."""
+        """Description of the pool's users."""
         between = f"pool {self.number} ({self.low:g} to {self.high:g} of the users)"
         return "the users" if self.whole else between
 
     def excludes(self, other: "UserPool") -> bool:
-        """Whether it shares neither users nor number with another pool."""
+        """Whether the pool shares neither users nor number with another pool."""
         return self.number != other.number and (self.high <= other.low or other.high <= self.low)
 
 
@@ -222,9 +220,9 @@ PoolShare = Annotated[Number, Field(gt=0, le=1)]
 class Ramp(Closed):
     """``ramp``: the stages in which a release serves before it is champion; the first one is the canary.
 
-    ``guardrails``: rates, as ``hide_7d_rate``, that stop it. ``alpha``: the chance that any of them stops a
-    release which keeps its bounds, over all days. ``pools``: shares of the users, disjoint, in each of which
-    one release may ramp at a time; a stage's share is of the users of its pool.
+    ``guardrails``: rates that stop the ramp, such as ``hide_7d_rate``. ``alpha``: probability, over all days
+    and guardrails, of stopping a release that keeps its bounds. ``pools``: disjoint shares of the users; one
+    release at a time may ramp in each. A stage's share refers to the users of its pool.
     """
 
     stages: Annotated[tuple[RampStage, ...], AsTuple, Field(min_length=1, max_length=20)] = (
@@ -254,7 +252,7 @@ class Ramp(Closed):
         return self
 
     def free_pool(self, taken: Collection[UserPool]) -> UserPool | None:
-        """Return the first declared pool that excludes those in which releases ramp, None where none does.
+        """Return the first declared pool that is disjoint from the occupied pools, or None.
 
         Examples
         --------
@@ -267,7 +265,7 @@ class Ramp(Closed):
         return next((pool for pool in declared if all(map(pool.excludes, taken))), None)
 
     def stage_at(self, share: float) -> int:
-        """Return the place of the stage, from 0, at which a release serves a share of the users.
+        """Return the index of the stage, from 0, at which a release serves a share of the users.
 
         Examples
         --------
@@ -279,7 +277,7 @@ class Ramp(Closed):
 
 
 class Rules(Gates):
-    """All of ``surface.yaml`` that a promotion is judged by: gates, base rates, and who has to agree.
+    """The sections of ``surface.yaml`` that decide on a promotion: gates, base rates and approvals.
 
     ``base_rates``: by task the rates outside which its labels fail validation. ``reviewers``: by role who may
     approve. ``approvals_on_command_line``: as in `Promotion`. ``override``, ``ramp`` and ``shown_is_all``:

@@ -1,4 +1,4 @@
-"""A surface's four files, read, validated and cross-checked as a set.
+"""Reads, validates and cross-checks a surface's four files as a set.
 
 ::
 
@@ -47,11 +47,11 @@ _MODELS: Mapping[str, type[BaseModel]] = {
     "slate": SlateSpec,
 }
 UNDECISIVE: Final = frozenset({"engine", "monitor", "notify"})
-"""Fields of surface.yaml that decide no result: how labels are computed and who receives messages."""
+"""Fields of surface.yaml that change no result: how labels are computed and who receives messages."""
 GOVERNING: Final = UNDECISIVE | {
     "version", "owner", "reviewers", "base_rates", "schedule", "promotion", "override", "ramp", "gates",
 }  # fmt: skip
-"""Fields of surface.yaml that decide on releases and when steps run, and change no label and no replay."""
+"""Fields of surface.yaml that affect releases and schedules, but no label and no replay."""
 CONTRACT_FILES: Final = tuple(f"{kind}.yaml" for kind in _MODELS)
 
 
@@ -67,26 +67,26 @@ class Contracts:
 
     @property
     def name(self) -> str:
-        """The surface's name."""
+        """Name of the surface."""
         return self.surface.surface
 
     @cached_property
     def measured_digests(self) -> dict[str, str]:
-        """The digest of each file without the fields of surface.yaml that change no label and no replay.
+        """Digests of the files without the fields of surface.yaml that change no label and no replay.
 
-        Evidence made from it is found again after an edit of a gate or of who reviews. A step whose evidence
-        hangs on one of these fields has it among its inputs.
+        Evidence made from them stays valid after an edit of a gate or of the reviewers. A step whose evidence
+        depends on one of these fields lists it among its inputs.
         """
         surface = {name: value for name, value in canonical(self.surface).items() if name not in GOVERNING}
         return {**self.digests, "surface": digest(surface)}
 
     def head_kind(self, task: str) -> HeadKind | None:
-        """Return what a task's head predicts; None of a task that is never trained."""
+        """Return what a task's head predicts; None for a task that is never trained."""
         spec = self.tasks.tasks[task]
         return head_kind(spec.kind, self.surface.training_for(task).objective) if spec.train else None
 
     def require_trained(self, task: str) -> HeadKind:
-        """Return what a task's head predicts; refuse a task that is unknown or never trained."""
+        """Return what a task's head predicts; raise an error for unknown and untrained tasks."""
         known = self.tasks.trained
         if task not in self.tasks.tasks:
             raise ContractError(unknown("task", task, known, where=f"the surface {self.name}"))
@@ -96,23 +96,26 @@ class Contracts:
         return kind
 
     def learns_joint_event(self, task: str) -> bool:
-        """Whether a task with a parent is learned as the joint event, on all impressions."""
+        """Whether a task with a parent is trained on the joint event, over all impressions."""
         space = self.surface.training_for(task).space
         return self.tasks.parent(task) is not None and space == "entire"
 
     def head_parent(self, task: str) -> str | None:
-        """Return the task whose head's probability a head's own is multiplied by.
+        """Return the parent whose predicted probability multiplies this head's prediction, or None.
 
-        A head of ``space: conditional`` learns the last link of its chain on its parent's positives; one of
-        ``space: entire`` learns the outcome of the whole chain, wherever that is known, and has no parent.
+        A head of ``space: conditional`` is trained on its parent's positives and predicts the last link of
+        its
+        chain. A head of ``space: entire`` is trained on the known outcomes of the whole chain and has no
+        parent.
         """
         return None if self.learns_joint_event(task) else self.tasks.parent(task)
 
     def position_correction(self, task: str) -> Literal["none", "feature", "weight"]:
         """Return how a head is corrected for position.
 
-        An item on which something has happened already was examined: there is nothing to correct in a return
-        given a purchase, or in an answer. Weights are those of log loss.
+        An item with an earlier event was examined, so a return given a purchase, or the answer to a survey,
+        needs
+        no correction. Weights apply only to log loss.
         """
         when = self.tasks.tasks[task].observed_when
         happened = self.head_parent(task) is not None or (when is not None and when.event is not None)
@@ -122,15 +125,15 @@ class Contracts:
         return position
 
     def head_plan(self, task: str) -> dict[str, Any]:
-        """Return what a task's head is asked to be, as plain JSON, which lies beside its model.
+        """Return the plan of a task's head as plain JSON, which is stored with its model.
 
         ::
 
             {task, kind, level, parent}            every head
-            {..., held: {position: 1}}             debiased by a feature: the value at which scoring holds it
+            {..., held: {position: 1}}             debiased by a feature: the value used when scoring
             {..., examined: true}                  debiased by weights: scaled by its position's examination
 
-        A contract that changes later changes what is trained next, not what a model is.
+        The stored plan keeps describing the model after the contract changes.
         """
         plan = {
             "task": task,
@@ -148,22 +151,22 @@ class Contracts:
 
     @property
     def utility_predictions(self) -> tuple[str, ...]:
-        """Columns of the predictions on which the utility depends."""
+        """Columns of the predictions that the utility reads."""
         return tuple(c.predicted(task, self.require_trained(task)) for task in self.utility.heads)
 
     def delayed(self, task: str) -> bool:
-        """Return whether a task learns up to its calibrate days, from windows that are still open."""
+        """Whether a task is trained on days up to its calibrate days, whose windows may still be open."""
         return bool(self.surface.training_for(task).delayed) and self.tasks.tasks[task].comes_late
 
     def run_by(self, engine: EngineName) -> "Contracts":
-        """Return the same contracts with another engine; their digests stay: no label depends on it."""
+        """Return the contracts with another engine; digests stay because no label depends on the engine."""
         chosen = self.surface.engine.model_copy(update={"name": engine})
         return replace(self, surface=self.surface.model_copy(update={"engine": chosen}))
 
 
 @dataclass(frozen=True)
 class Checked:
-    """Problems and warnings of a surface's files; contracts only where there is no problem."""
+    """Problems and warnings of a surface's files; ``contracts`` is None if there are problems."""
 
     surface: str
     problems: tuple[Problem, ...]
@@ -172,7 +175,7 @@ class Checked:
 
 
 def surface_names(root: Path) -> tuple[str, ...]:
-    """Name the surfaces below a folder: its sub-folders that hold a YAML file."""
+    """List the surfaces in a folder: its sub-folders that contain a YAML file."""
     if not root.is_dir():
         raise ContractError(
             f"No folder of surfaces at {root}. Give one with --surfaces DIR or EQUIPOISE_SURFACES, or draft "
@@ -220,7 +223,7 @@ def check_surface(root: Path, name: str) -> Checked:
 
 
 def find_problems(folder: str, models: Mapping[str, BaseModel], unread: Unread = ALL_READ) -> list[Problem]:
-    """Cross-check what could be read; what could not is left out, not held against the others."""
+    """Cross-check the readable values; unreadable values are skipped and cause no further problems."""
     found = {name: models.get(name) for name in _MODELS}
     surface = found["surface"] if isinstance(found["surface"], SurfaceSpec) else None
     utility = found["utility"] if isinstance(found["utility"], UtilitySpec) else None
@@ -246,7 +249,7 @@ def _find_task_problems(
     slate: SlateSpec | None,
     unread: Unread,
 ) -> Iterator[Problem]:
-    """Check tasks, and what the other files ask of them; a task with a wrong reference is left out."""
+    """Cross-check tasks with the other files; tasks with invalid references are skipped."""
     lost = set[str]()
     for names, problem in find_reference_problems(tasks, unread):
         lost |= names
@@ -275,7 +278,7 @@ def load_surface(root: Path, name: str) -> Contracts:
     Raises
     ------
     ContractError
-        There is no such surface, or its files have problems: all are named.
+        There is no such surface, or its files have problems. The message lists all problems.
     """
     checked = check_surface(root, name)
     if checked.contracts is None:

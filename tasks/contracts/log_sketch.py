@@ -1,4 +1,4 @@
-"""What a first draft of contracts needs to know of a log, and which of its columns are ours.
+"""Sketch of a log for a first draft of contracts, and the mapping of its columns to standard names.
 
 ::
 
@@ -35,7 +35,7 @@ _SYNONYMS: Final[Mapping[str, str]] = {
     c.SHOWN: r"(is_|was_)?(shown|displayed|served|impressed|exposed)",
 }
 _IMPRESSION: Final = re.compile(r"(imp|impression|exposure|view|display)_?(id|key|uuid)", re.IGNORECASE)
-"""A column that names one impression, in the impressions and in the events."""
+"""A column that identifies an impression in both the impressions and the events."""
 NEEDED: Final = {
     "impressions": (c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT),
     "events": (c.EVENT, c.HAPPENED_AT, c.USER_ID, c.ITEM_ID),
@@ -51,7 +51,7 @@ _TIMES: Final = {"impressions": c.SHOWN_AT, "events": c.HAPPENED_AT}
 
 @dataclass(frozen=True)
 class ColumnSketch:
-    """A column of the impressions: its kind of values (``tasks.logs.footers``) and how many differ, about."""
+    """A column of the impressions: kind of values (``tasks.logs.footers``), approximate distinct count."""
 
     name: str
     kind: str
@@ -60,9 +60,9 @@ class ColumnSketch:
 
 @dataclass(frozen=True)
 class EventSketch:
-    """Events of one name: how many, and the shares that name an item, a request and an impression.
+    """Events of one name: number of rows, and shares with an item, a request and an impression.
 
-    ``delay``: the days after its impression within which nine of ten of them come, 0 where none has one.
+    ``delay``: 90 % quantile of the days since the impression; 0 if no event could be joined.
     """
 
     name: str
@@ -75,19 +75,19 @@ class EventSketch:
 
 @dataclass(frozen=True)
 class LogSketch:
-    """What a first draft is made from.
+    """The facts about a log that a first draft is made from.
 
     Attributes
     ----------
-    sources : table -> where it lies below the logs folder.
-    columns : our name -> theirs, where they differ.
-    described : columns of the impressions that are none of ours.
-    days : UTC days with impressions.
-    last : the last of them.
-    rows : of the impressions.
-    positions : greatest position, 0 where none is logged.
-    has_visible : whether a boolean says that an impression was on the screen.
-    impression : the column by which events name an impression, empty where none does.
+    sources : path of each table below the logs folder.
+    columns : log's column by standard name, where they differ.
+    described : columns of the impressions that have no standard name.
+    days : number of UTC days with impressions.
+    last : last of these days.
+    rows : number of impressions.
+    positions : greatest position, 0 if none is logged.
+    has_visible : whether a boolean column records that an impression was on the screen.
+    impression : column by which events refer to an impression, empty if there is none.
     """
 
     sources: Mapping[str, str]
@@ -103,7 +103,7 @@ class LogSketch:
 
 
 def find_impression(tables: Mapping[str, Iterable[str]]) -> str:
-    """Return the column of both tables that names an impression; empty where there is none.
+    """Return the column of both tables that identifies an impression, or an empty string.
 
     Examples
     --------
@@ -117,13 +117,13 @@ def find_impression(tables: Mapping[str, Iterable[str]]) -> str:
 def find_columns(
     tables: Mapping[str, Mapping[str, str | None]], given: Mapping[str, str]
 ) -> dict[str, dict[str, str]]:
-    """Find which of a log's columns are ours, by name.
+    """Match a log's columns to standard names, by name.
 
-    Candidates, if there are any, have the names of the impressions and say which of them were shown.
+    A table of candidates needs the impressions' column names and a column that marks the shown candidates.
 
     Returns
     -------
-    By table, our name -> theirs.
+    By table, the log's column by standard name.
 
     Examples
     --------
@@ -174,7 +174,7 @@ def _say_missing(
     tables: Mapping[str, Iterable[str]],
     found: Mapping[str, Mapping[str, str]],
 ) -> str:
-    """Say which columns were not recognised, how to name them, and which a join by request adds."""
+    """Describe which columns were not recognised, how to declare them, and which a join by request adds."""
     each = " ".join(
         f"No column of {table} was recognised as {', '.join(name_here)}. It has: {', '.join(tables[table])}."
         for table, name_here in missing.items()

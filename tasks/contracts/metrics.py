@@ -1,4 +1,4 @@
-"""The names of metrics that a guardrail or a report may use; each name has one meaning.
+"""Names of the metrics that guardrails and reports may use. Each name has one meaning.
 
 ::
 
@@ -65,7 +65,7 @@ NAMES: Final = {
     MetricKind.EXPOSURE_RATIO: "{}_exposure_ratio:{}",
     MetricKind.SHARE: "{}_share:{}",
 }
-"""How each kind is named, by its subject and value; where two would read alike, the first one is meant."""
+"""Name pattern of each kind, by subject and value; for an ambiguous name the first kind applies."""
 
 OF_VALUES: Final = frozenset({MetricKind.SHARE, MetricKind.EXPOSURE_RATIO})
 """Metrics of one value of a column or segment."""
@@ -76,9 +76,9 @@ OF_EXPOSURE: Final = OF_COLUMNS | {
     MetricKind.LONG_TAIL_EXPOSURE,
     MetricKind.COVERAGE,
 }
-"""Metrics of who stands in the slots, which need every candidate."""
+"""Metrics of the items in the slots; they need every candidate."""
 OF_RATES: Final = frozenset({MetricKind.RATE, MetricKind.GIVEN, MetricKind.RECALL})
-"""Metrics of outcomes that a ranking moves, if any does."""
+"""Metrics of outcomes that a ranking can change."""
 _OF_TASKS: Final = frozenset(
     {
         MetricKind.COMPONENT_SHARE,
@@ -95,7 +95,7 @@ NEW_ITEMS: Final = "item_age"
 
 @dataclass(frozen=True)
 class Metric:
-    """What a metric measures; ``subject`` is the task or column, ``value`` the column's value or the parent.
+    """A metric; ``subject`` is the task or column, ``value`` the column's value or the parent task.
 
     Examples
     --------
@@ -109,14 +109,14 @@ class Metric:
 
     @property
     def name(self) -> str:
-        """The name by which guardrails and reports call it."""
+        """The metric's name in guardrails and reports."""
         return NAMES[self.kind].format(self.subject, self.value)
 
 
 def parse_metric(name: str, *, tasks: Iterable[str], columns: Collection[str]) -> Metric | None:
-    """Parse a metric name; None where it means nothing on this surface.
+    """Parse a metric name; None if the surface has no such metric.
 
-    No contract may name the naive NDCG, which favours the log's own order.
+    Contracts cannot name the naive NDCG because it favours the log's own order.
 
     Examples
     --------
@@ -140,7 +140,7 @@ def parse_metric(name: str, *, tasks: Iterable[str], columns: Collection[str]) -
 
 
 def _readings(name: str, pattern: str) -> Iterator[tuple[str | None, str | None]]:
-    """Yield every subject and value with which a pattern makes a name."""
+    """Yield every pair of subject and value for which a pattern yields the name."""
     before, *rest = pattern.split("{}")
     after = rest[-1] if rest else ""
     inner = name[len(before) : len(name) - len(after)]
@@ -157,27 +157,27 @@ def _readings(name: str, pattern: str) -> Iterator[tuple[str | None, str | None]
 
 
 def known_metrics(tasks: Iterable[str], columns: Iterable[str]) -> list[Metric]:
-    """List the metrics that a surface's names make, for error messages."""
+    """List the metrics that are valid for a surface, for error messages."""
     columns = list(columns)
     of_values = (Metric(kind, column, "VALUE") for kind in sorted(OF_VALUES) for column in columns)
     return [*_metrics(tasks, columns), *of_values]
 
 
 def mix_columns(surface: SurfaceSpec, slate: SlateSpec) -> tuple[str, ...]:
-    """Name the columns whose mix every report shows: those of slate rules, and segments without bins."""
+    """Return the columns whose mix every report shows: those of slate rules, and segments without bins."""
     by_rule = [rule.by for rule in (slate.diversity, slate.decay, slate.exposure) if rule]
     plain = [segment.name for segment in surface.segments if segment.bins is None]
     return tuple(dict.fromkeys((c.SOURCE, *slate.max_per, *by_rule, *plain)))
 
 
 def metric_columns(surface: SurfaceSpec, slate: SlateSpec) -> tuple[str, ...]:
-    """Name the columns and segments that a metric may name: those of `mix_columns`, and all declared."""
+    """Return the columns and segments that metrics may use: those of `mix_columns`, and all declared."""
     declared = [name for segment in surface.segments for name in (segment.name, segment.column)]
     return tuple(dict.fromkeys((*mix_columns(surface, slate), *declared, *surface.features.categorical)))
 
 
 def primary_field(utility: UtilitySpec, index: int) -> str:
-    """Name the field of a primary's metric; a single one is written without a list."""
+    """Return the YAML field of a primary metric; a single one is written without a list."""
     return "primary.metric" if len(utility.primary) == 1 else f"primary.{index}.metric"
 
 
@@ -193,7 +193,7 @@ def named_metrics(utility: UtilitySpec) -> Iterator[tuple[str, str]]:
 
 
 def read_metric(name: str) -> Metric:
-    """Read a metric's name where no surface is at hand.
+    """Parse a metric's name without a surface.
 
     Examples
     --------
@@ -209,7 +209,7 @@ def read_metric(name: str) -> Metric:
 
 
 def _metrics(tasks: Iterable[str], columns: Iterable[str]) -> Iterator[Metric]:
-    """Yield the metrics that a contract may name, but those of a column's value, as names are read."""
+    """Yield the metrics that a contract may name except those of a column's value, in parsing order."""
     tasks, columns = list(tasks), list(columns)
     for kind in NAMES:
         if kind is MetricKind.GIVEN:

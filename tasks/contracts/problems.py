@@ -1,12 +1,12 @@
-"""A problem of a contract file, and the sound rest of a file that has problems.
+"""Problems of a contract file, and the valid rest of a file that has problems.
 
 ::
 
-    plain data  ->  pydantic's findings  ->  refused values are taken out  ->  again, until the rest is valid
+    plain data  ->  pydantic's errors  ->  remove the refused values  ->  repeat until the rest is valid
 
-The rest is cross-checked although the file is refused. A required value is taken out together with its
-parent: an entry of a list of rules, or a whole section, which a stand-in replaces. What was taken out is
-`Unread`; a cross-check that looks it up is left out, since its result would be that of the stand-in.
+The rest is still cross-checked. A required value is removed together with its parent: an entry of a list of
+rules, or a whole section, which is replaced by a placeholder. `Unread` lists the removed values. A
+cross-check that reads one of them is skipped, because its result would be that of the placeholder.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -41,18 +41,18 @@ SECTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     "slate": {"policy": _NAME, "version": 1, "length": 1000},
 }
-"""Sections that each file must have; ``tasks`` has no stand-in, for all that is checked names tasks."""
+"""Required sections of each file; ``tasks`` has no placeholder because every check reads tasks."""
 
 TASK: Final = {"family": "engagement", "positive": {"event": "any", "within": "PT1S"}}
-"""What stands for a task that cannot be read."""
+"""Placeholder of a task that cannot be read."""
 
 _COUNTED: Final = frozenset({"lexicographic", "proxies", "subject_to"})
-"""Lists whose problems name an entry by its index: a refused entry takes the whole list out."""
+"""Lists whose problems refer to entries by index; a refused entry removes the whole list."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Where something is wrong, what was found and what would be right."""
+    """A problem: file and field, the value that was found, and a hint with the valid values."""
 
     file: str
     field: str
@@ -60,7 +60,7 @@ class Problem:
     hint: str
 
     def __str__(self) -> str:
-        """Write the problem on one line."""
+        """Format the problem on one line."""
         found = f" = {self.found}" if self.found else ""
         return f"{self.file}: {self.field or 'file'}{found}: {self.hint}"
 
@@ -70,13 +70,13 @@ class Problem:
 
 
 def abbreviate(value: object) -> str:
-    """Write a found value on at most 60 characters."""
+    """Format a value in at most 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def problems_of_validation(file: str, error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """Turn each of pydantic's findings into a problem."""
+    """Convert each of pydantic's errors to a problem."""
     return [_problem(file, finding, model) for finding in error.errors(include_url=False)]
 
 
@@ -98,7 +98,7 @@ def _problem(file: str, finding: Any, model: type[BaseModel]) -> Problem:
 
 
 def place_of(finding: Any) -> tuple[str | int, ...]:
-    """Return the keys and indices that lead to what pydantic found, without its names of union members."""
+    """Return the keys and indices that lead to an error, without pydantic's names of union members."""
     return tuple(part for part in finding["loc"] if not _is_union_label(part))
 
 
@@ -111,7 +111,7 @@ def _is_union_label(part: object) -> bool:
 
 
 def _fields_at(model: type[BaseModel], loc: Iterable[object]) -> list[str]:
-    """Name the fields of the model at a location, by walking the annotations."""
+    """List the fields of the model at a location by following the annotations."""
     here: list[type[BaseModel]] = [model]
     for part in loc:
         steps = [
@@ -128,7 +128,7 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _entry(section: Place, key: str | int) -> Any:
-    """Return what stands for an entry of a section, so that the others keep their indices; None for none."""
+    """Return the placeholder of a section's entry, which keeps the others' indices; None without one."""
     rule = {"name": f"{_NAME}_{key}", "keep_when": {"column": _NAME, "equals": True}}
     entries: dict[Place, Any] = {
         ("tasks",): TASK,
@@ -140,7 +140,7 @@ def _entry(section: Place, key: str | int) -> Any:
 
 @dataclass(frozen=True)
 class Unread:
-    """Places whose value was refused, each beginning with the kind of its file: ``("surface", "segments")``.
+    """Places whose value was refused; each begins with the kind of its file: ``("surface", "segments")``.
 
     Examples
     --------
@@ -152,21 +152,21 @@ class Unread:
     places: frozenset[Place] = frozenset()
 
     def touches(self, *place: str | int) -> bool:
-        """Whether a value at or below a place, or one that held it, was refused."""
+        """Whether a value at, below or above a place was refused."""
         return any(one[: len(place)] == place[: len(one)] for one in self.places)
 
     @property
     def segments(self) -> bool:
-        """Whether the name of a segment could not be read; its bins name nothing."""
+        """Whether the name of a segment could not be read; refused bins do not count."""
         below = (one[2:] for one in self.places if one[:2] == ("surface", "segments"))
         return any(place[1:2] != ("bins",) for place in below)
 
     def task(self, name: str) -> bool:
-        """Whether a task could not be read as it was written."""
+        """Whether a task could not be read as written."""
         return self.touches("tasks", "tasks", name)
 
     def with_tasks(self, names: set[str]) -> "Unread":
-        """Return the same with further tasks."""
+        """Return a copy with further unread tasks."""
         return Unread(self.places | {("tasks", "tasks", name) for name in names})
 
 
@@ -174,11 +174,11 @@ ALL_READ: Final = Unread()
 
 
 def salvage(kind: str, plain: Mapping[str, Any], model: type[Model]) -> tuple[Model | None, frozenset[Place]]:
-    """Read a file without the values that are refused.
+    """Read a file without its refused values.
 
     Returns
     -------
-    The model, None where nothing sound is left, and the places that were taken out.
+    The model, None if nothing valid is left, and the places that were removed.
     """
     kept: dict[str, Any] = deepcopy(dict(plain))
     taken: set[Place] = set()
@@ -195,7 +195,7 @@ def salvage(kind: str, plain: Mapping[str, Any], model: type[Model]) -> tuple[Mo
 
 
 def _find(plain: Any, place: Place) -> Place:
-    """Return the part of a place that the data hold; of a section that is missing, its name."""
+    """Return the longest prefix of a place that exists in the data; for a missing section, its name."""
     found: list[str | int] = []
     for part in place:
         held = range(len(plain)) if isinstance(plain, list) else plain if isinstance(plain, dict) else ()
@@ -207,7 +207,7 @@ def _find(plain: Any, place: Place) -> Place:
 
 
 def _blamed(plain: Mapping[str, Any], place: Place) -> Place:
-    """Return the bins of a segment that is refused as a whole: they alone can contradict each other."""
+    """Return the bins of a segment that is refused as a whole: only bins can contradict each other."""
     if len(place) == 2 and place[0] == "segments" and isinstance(entry := plain["segments"][place[1]], dict):
         return (*place, "bins") if "bins" in entry else place
     return place
@@ -224,7 +224,7 @@ def _by_place(place: Place) -> tuple[tuple[bool, int, str], ...]:
 
 
 def _take_out(plain: dict[str, Any], place: Place, sections: Mapping[str, Any]) -> bool:
-    """Take a value out, or put a stand-in into its place; False where neither is possible."""
+    """Remove a value or replace it by a placeholder; False if neither is possible."""
     *above, last = place
     holder: Any = plain
     for part in above:

@@ -1,4 +1,4 @@
-"""What changed in contracts since a revision of git, and whether each version was raised.
+"""Changes of contracts since a git revision, and whether each changed file raised its version.
 
 ::
 
@@ -24,10 +24,10 @@ class ContractChange:
 
     Attributes
     ----------
-    change : whether the file is new, changed, or gone.
-    keys : the top-level keys that differ.
-    before, after : its version, None where it is not there or has none.
-    raised : whether the version is a higher one, as a change needs; a new or removed file needs none.
+    change : whether the file is new, changed or removed.
+    keys : top-level keys that differ.
+    before, after : version, None if the file is missing or has none.
+    raised : whether the version increased as a change requires; new and removed files need no increase.
     """
 
     surface: str
@@ -41,14 +41,14 @@ class ContractChange:
 
 @dataclass(frozen=True)
 class Revision:
-    """A commit of the repository that holds a folder of surfaces."""
+    """A commit of the repository that contains a folder of surfaces."""
 
     root: Path
     sha: str
 
     @classmethod
     def find(cls, root: Path, name: str) -> "Revision":
-        """Find a commit by any name that git knows."""
+        """Find a commit by any name that git resolves."""
         try:
             sha = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         except FileNotFoundError:
@@ -61,7 +61,7 @@ class Revision:
         return cls(root, sha.decode().strip())
 
     def surfaces(self) -> tuple[str, ...]:
-        """Return the names of the folders of contracts that the commit holds."""
+        """Return the names of the contract folders in the commit."""
         listed = (_git(self.root, "ls-tree", "-r", "-z", "--name-only", self.sha, "./") or b"").decode()
         paths = (Path(path) for path in listed.split("\0") if path)
         return tuple(
@@ -71,14 +71,14 @@ class Revision:
         )
 
     def read(self, surface: str, file: str) -> bytes | None:
-        """Return a file's bytes; None where the commit has none."""
+        """Return a file's bytes; None if the commit does not contain it."""
         return _git(self.root, "show", f"{self.sha}:./{surface}/{file}")
 
 
 def find_changes(root: Path, surface: str, since: Revision) -> Iterator[ContractChange]:
     """Yield the contracts of a surface whose content differs from a revision's.
 
-    A file that is not YAML now is left out: `check` names it.
+    A file that is not valid YAML is skipped; `check` reports it.
     """
     for file in CONTRACT_FILES:
         old, path = since.read(surface, file), root / surface / file
@@ -103,7 +103,7 @@ def _describe(surface: str, file: str, before: _Content | None, after: _Content 
 
 
 def _differing_keys(before: _Content | None, after: _Content | None) -> tuple[str, ...]:
-    """Return the top-level keys that differ, the version aside, in the order of the alphabet."""
+    """Return the top-level keys that differ, except the version, in alphabetical order."""
     old, new = before or {}, after or {}
     keys = {*old, *new} - {"version"}
     return tuple(sorted(key for key in keys if old.get(key) != new.get(key)))
@@ -115,6 +115,6 @@ def _version(content: _Content | None) -> int | None:
 
 
 def _git(root: Path, *words: str) -> bytes | None:
-    """Run git on the repository around a folder; None where it fails."""
+    """Run git in the repository that contains a folder; None if it fails."""
     done = subprocess.run(["git", *words], cwd=root, capture_output=True, check=False)  # noqa: S603, S607
     return done.stdout if done.returncode == 0 else None

@@ -10,16 +10,17 @@ from .base import Closed, Identifier, Number, Scalar, Scalars, Slug, Text, Versi
 
 _Count = Annotated[int, Field(ge=1, le=1000)]
 Boosts = Mapping[str, Mapping[str, float]]
-"""By column and value what is added to the utility of the value's candidates."""
+"""Utility added to candidates, by column and value."""
 _Limits = dict[Identifier, Annotated[int, Field(ge=0, le=1000)]]
 
 
 class Condition(Closed):
-    """A test on one column, against values or against another column of the same candidate; exactly one.
+    """A test of one column with values or with another column of the same candidate; exactly one.
 
-    ``above_column`` and ``below_column`` compare two numbers or two times, as the end of a validity with
-    ``shown_at``, the time of the request. ``contains`` tests a column of lists, ``contained_in_column`` names
-    one.
+    ``above_column`` and ``below_column`` compare two numbers or two times, for example the end of an offer
+    with
+    ``shown_at``, the time of the request. ``contains`` tests a column of lists; ``contained_in_column`` tests
+    membership in such a column.
     """
 
     column: Identifier
@@ -44,12 +45,12 @@ class Condition(Closed):
 
     @property
     def operands(self) -> tuple[Scalar, ...]:
-        """The values of which the column's has to be one; empty for every other test."""
+        """Values of which the column must equal one; empty for every other test."""
         return (self.one_of or ()) if self.equals is None else (self.equals,)
 
     @property
     def other_column(self) -> str | None:
-        """The column that it is compared with."""
+        """The column to compare with."""
         return self.equals_column or self.above_column or self.below_column or self.contained_in_column
 
     @property
@@ -59,7 +60,7 @@ class Condition(Closed):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that it reads."""
+        """The columns that the test reads."""
         return (self.column,) if self.other_column is None else (self.column, self.other_column)
 
 
@@ -71,9 +72,9 @@ class Diversity(Closed):
 
 
 class Decay(Closed):
-    """Lets the k-th item of a value, from 0, count (1 - floor) x factor^k + floor of its utility.
+    """Multiplies the utility of the k-th item of a value, from 0, by (1 - floor) x factor^k + floor.
 
-    Only under a utility policy with an offset: a negative utility would rise.
+    Requires a utility policy with an offset, because the product would raise a negative utility.
     """
 
     by: Identifier
@@ -82,10 +83,11 @@ class Decay(Closed):
 
 
 class Exposure(Closed):
-    """Defines what exposure each value of a column merits: ``utility``, or a task's probability.
+    """Defines the merit that exposure is compared with: ``utility``, or a task's probability.
 
-    ``least`` is, by value, the least ratio of exposure to merit that serving aims at: to the utility of the
-    value's candidates a boost is added, which monitoring raises and lowers between 0 and ``most``.
+    ``least`` is the minimum ratio of exposure to merit by value. Monitoring adds a boost between 0 and
+    ``most``
+    to the utility of a value's candidates and adjusts it towards this ratio.
     """
 
     by: Identifier
@@ -102,16 +104,16 @@ class Exposure(Closed):
 
     @property
     def boosts(self) -> Mapping[str, float]:
-        """By value what is added to the utility of its candidates, from 0 to ``most``."""
+        """Utility added to each value's candidates, from 0 to ``most``."""
         return {value: min(self._boosts.get(value, 0.0), self.most or 0.0) for value in self.least}
 
 
 class Exploration(Closed):
-    """Fills the last ``slots`` slots with candidates drawn at random from those that constraints allow.
+    """Fills the last ``slots`` slots with candidates drawn at random among those that the rules allow.
 
-    ``where`` names a condition on those candidates, ``among`` draws only from so many of the best of them by
-    utility. The draw follows from a hash of salt, request, user and item, each candidate as likely as the
-    others. A slot for which there is no such candidate is filled by utility.
+    ``where`` is a condition on these candidates. ``among`` limits the draw to the candidates with the highest
+    utility. The draw is uniform and follows from a hash of salt, request, user and item. Slots without an
+    eligible candidate are filled by utility.
     """
 
     slots: _Count
@@ -127,7 +129,7 @@ class Exploration(Closed):
 
 
 class SlateOverride(Closed):
-    """What a context changes of the slate: each field that is given takes the place of the slate's own."""
+    """Changes of the slate in a context; each given field replaces the slate's own."""
 
     length: _Count | None = None
     max_per: dict[Identifier, _Count] | None = None
@@ -142,16 +144,16 @@ class SlateOverride(Closed):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column of the candidates that it reads, by name."""
+        """Columns of the candidates that the override reads, by name."""
         rules = (self.max_per, self.max_where, self.min_where_if_available)
         return tuple(sorted({name for rule in rules if rule for name in rule}))
 
 
 class SlateSpec(Closed):
-    """Slots, caps and minimums; they override utility order.
+    """Slots, caps and minimums, which take precedence over utility.
 
-    ``max_per`` caps a column's value; ``max_where`` and ``min_where_if_available`` count candidates
-    whose boolean column is true; ``required_first`` names the boolean column of those that come first.
+    ``max_per`` caps a column's value. ``max_where`` and ``min_where_if_available`` count candidates whose
+    boolean column is true. ``required_first`` names a boolean column; its candidates come first.
     """
 
     policy: Slug
@@ -168,7 +170,7 @@ class SlateSpec(Closed):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column of the candidates that the policy reads, by name."""
+        """Columns of the candidates that the policy reads, by name."""
         read = {*self.max_per, *self.max_where, *self.min_where_if_available}
         read |= {self.required_first} if self.required_first else set()
         read |= {rule.by for rule in (self.diversity, self.decay) if rule}
@@ -178,7 +180,7 @@ class SlateSpec(Closed):
         return tuple(sorted(read))
 
     def boosted(self, boosts: Boosts) -> "SlateSpec":
-        """Return the policy with boosts in force; those of other columns and values are left out.
+        """Return the policy with these boosts; boosts of other columns and values are ignored.
 
         Examples
         --------
@@ -194,7 +196,7 @@ class SlateSpec(Closed):
         return self.model_copy(update={"exposure": changed})
 
     def overridden(self, change: SlateOverride) -> "SlateSpec":
-        """Return the policy with the fields of a context in place of its own.
+        """Return the policy with the fields of a context's override.
 
         Examples
         --------

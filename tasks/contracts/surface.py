@@ -1,16 +1,16 @@
-"""``surface.yaml``: where a surface's logs are, what describes a candidate, and how its tasks are learned.
+"""``surface.yaml``: a surface's logs, features, segments and training settings.
 
-What a release must pass, the section ``gates``, is in ``tasks.contracts.gates``.
+The section ``gates``, the requirements on a release, is in ``tasks.contracts.gates``.
 
-What a source of surface.yaml names: files, a table of PostgreSQL, or a table of Spark's catalog.
+A source is a set of files, a table of PostgreSQL, or a table of Spark's catalog.
 
 ::
 
     home_feed/impressions/*.parquet      files, a folder, a glob or a Delta table below the logs folder
-    postgresql://NAME/schema.table       a table or view of the server that the environment calls NAME
+    postgresql://NAME/schema.table       a table or view of the server that the environment names NAME
     spark://database.table               a table or view of the Spark session's catalog
 
-A message never repeats a URL: it may hold a password.
+Messages never repeat a URL because it may contain a password.
 """
 
 import re
@@ -48,7 +48,7 @@ NEEDS_SPARK = (
 
 @dataclass(frozen=True)
 class PostgresTable:
-    """A table or view of a server; how the server is reached is no matter of a contract."""
+    """A table or view of a server; the connection is configured outside the contracts."""
 
     server: str
     schema: str
@@ -60,7 +60,7 @@ class PostgresTable:
 
 @dataclass(frozen=True)
 class SparkTable:
-    """A table or view of a catalog: its names, the database's before its own."""
+    """A table or view of a catalog: its qualified name in parts, the database first."""
 
     names: tuple[str, ...]
 
@@ -69,13 +69,13 @@ class SparkTable:
 
 
 _LONGEST_NAME, _MOST_FOLDERS, _MOST_WILD = 255, 64, 4
-"""Bytes of a name, folders of a path, and ``**`` of a pattern: each searches all below the one before."""
+"""Limits: bytes of a name, folders of a path, and ``**`` of a pattern, each of which searches recursively."""
 
 Source: TypeAlias = str | PostgresTable | SparkTable
 
 
 def parse_source(text: str) -> Source:
-    """Read a source; a path or a glob stays the text that it is.
+    """Parse a source; paths and globs are returned as text.
 
     Examples
     --------
@@ -123,7 +123,7 @@ _CRON_FIELDS: Final = 5
 
 
 def check_cron(text: str) -> str:
-    """Return a cron string of five fields that some minute meets, as Airflow's own reader takes it.
+    """Return a five-field cron string if Airflow's parser accepts it and it matches some minute.
 
     Examples
     --------
@@ -154,7 +154,7 @@ _Connections = Annotated[
 _FIRST_DAY: Final = date(1970, 1, 1)
 _LAST_DAY: Final = date(2200, 1, 1)
 BUILDS_AS_OF: Final = "__as_of"
-"""What the name of the folder ends with that holds a surface's label builds as of the past."""
+"""Suffix of the folder that holds a surface's label builds with a past as-of."""
 EngineName = Literal["duckdb", "spark"]
 
 
@@ -182,7 +182,7 @@ Days = Annotated[Duration, Field(), BeforeValidator(lambda v: _whole_days(parse_
 
 
 class Sources(Closed):
-    """Where the log tables are: files below the logs folder, or tables (``tasks.contracts.surface``)."""
+    """Locations of the log tables: files below the logs folder, or tables (``tasks.contracts.surface``)."""
 
     impressions: _Source
     events: _Source
@@ -190,7 +190,7 @@ class Sources(Closed):
 
 
 class Engine(Closed):
-    """What runs the label SQL and scores a simulation; threads and memory, None: all cores, 4GB."""
+    """The engine that runs the label SQL and scores simulations; by default all cores and 4GB of memory."""
 
     name: EngineName = "duckdb"
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
@@ -198,14 +198,14 @@ class Engine(Closed):
 
 
 class Features(Closed):
-    """What the models see."""
+    """The inputs of the models."""
 
     numeric: Identifiers = ()
     categorical: Identifiers = ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every feature in the order of the models' columns."""
+        """All features in the order of the models' columns."""
         return self.numeric + self.categorical
 
     @model_validator(mode="after")
@@ -219,7 +219,7 @@ class Features(Closed):
 
 
 class SegmentSpec(Closed):
-    """A column whose values split every report; a numeric one is cut at the bins."""
+    """A column by whose values reports are split; a numeric column is cut at the bins."""
 
     name: Identifier
     column: Identifier = Field(alias="from")
@@ -245,7 +245,7 @@ class ExaminationSpec(Closed):
 
 
 class Split(Closed):
-    """Lengths of a task's slices; ``early_stop`` is the share of train users held out for it."""
+    """Lengths of a task's slices; ``early_stop`` is the share of train users held out for early stopping."""
 
     train: Days
     early_stop: Annotated[Number, Field(gt=0, lt=0.5)] = 0.1
@@ -254,14 +254,14 @@ class Split(Closed):
 
 
 class MinimumSpec(Closed):
-    """What a task needs at least to be trained."""
+    """Minimum data for a task to be trained."""
 
     train: Days = timedelta(days=7)
     positives: Annotated[int, Field(ge=1)] = 200
 
 
 class LightGBMParameters(Closed):
-    """The parameters of one task's trees; absent ones come from ``default``."""
+    """LightGBM parameters of one task; absent ones come from ``default``."""
 
     num_leaves: Annotated[int, Field(ge=2, le=4096)] | None = None
     learning_rate: Annotated[Number, Field(gt=0, le=1)] | None = None
@@ -281,7 +281,7 @@ class LightGBMParameters(Closed):
 
 
 class Schedule(Closed):
-    """When each DAG runs, as cron in UTC."""
+    """Schedule of each DAG, as cron in UTC."""
 
     labels: Cron = "0 2 * * *"
     retrain: Cron = "0 4 * * 1"
@@ -292,10 +292,11 @@ class Schedule(Closed):
 
 
 class Arrival(Closed):
-    """When a log table has arrived up to an as-of, and how long a retrain waits for it.
+    """The condition under which a log table is complete up to an as-of, and how long a retrain waits for it.
 
-    ``within``: its newest row before the as-of lies less than this before it. ``deadline``: how long after
-    the moment at which it was due a run waits. ``every``: how often it looks.
+    ``within``: maximum distance of its newest row from the as-of. ``deadline``: how long a run waits after
+    the
+    due time. ``every``: interval between checks.
     """
 
     within: Duration = timedelta(days=1)
@@ -312,10 +313,10 @@ class Arrival(Closed):
 class Promotion(Closed):
     """How a release is proposed to the reviewers, and where they answer.
 
-    ``propose``: a retrain that ended in Promote starts the promotion by itself. ``answer_within``: how long
-    it waits for each reviewer's answer. ``approvals_on_command_line``: false, answers are given in Airflow
-    alone; ``by_account``, also with `equipoise approve`, by the account that a reviewer is logged in as;
-    true, whoever types `equipoise promote` signs for every role, as on a machine of one person.
+    ``propose``: a retrain whose decision is Promote starts the promotion itself. ``answer_within``: how long
+    the promotion waits for each answer. ``approvals_on_command_line``: false, answers are given in Airflow
+    only; ``by_account``, also with `equipoise approve` from the reviewer's own login account; true, whoever
+    runs `equipoise promote` approves for every role, for single-user machines.
     """
 
     propose: bool = False
@@ -324,7 +325,7 @@ class Promotion(Closed):
 
 
 class Notify(Closed):
-    """The Airflow connections that receive a message about an event, by their ids."""
+    """Airflow connections that receive messages, by event."""
 
     approval_waits: _Connections = ()
     run_fails: _Connections = ()
@@ -348,23 +349,23 @@ AlarmedMetric = Literal[
     "served_difference",
 ]
 ALARMED: Final[tuple[AlarmedMetric, ...]] = get_args(AlarmedMetric)
-"""The metrics of the monitor whose series raise alarms."""
+"""Metrics of the monitor whose series can raise alarms."""
 
 
 class Monitor(Closed):
-    """What a run of the monitor does with alarms.
+    """Settings of the monitor's alarms.
 
-    ``critical``: tasks, and metrics of `ALARMED`, whose alarms fail the run; all others are messages.
+    ``critical``: tasks, and metrics of `ALARMED`, whose alarms fail the run; others are reported as messages.
     """
 
     critical: Identifiers = ()
 
 
 class Keep(Closed):
-    """What `equipoise prune` leaves of a surface's state; what is absent is kept for ever.
+    """Retention of a surface's state for `equipoise prune`; without an entry everything is retained.
 
-    ``snapshots``: label snapshots younger than this. ``releases``: so many of the newest. ``runs``: MLflow
-    runs younger than this, with the models and the evidence that they made.
+    ``snapshots``: maximum age of label snapshots. ``releases``: number of newest releases. ``runs``: maximum
+    age of MLflow runs, with their models and evidence.
     """
 
     snapshots: Annotated[Days, Field(ge=timedelta(days=1))] | None = None
@@ -373,14 +374,14 @@ class Keep(Closed):
 
 
 class Proxy(Closed):
-    """A fast outcome and the slow one that it is a proxy of: their deciles are compared (R23)."""
+    """A fast outcome and the slow outcome that it approximates; their deciles are compared (R23)."""
 
     fast: Identifier
     slow: Identifier
 
 
 def _share_engine(training: Any) -> Any:
-    """Move an engine and a scheduler that stand beside the tasks to ``default``."""
+    """Move an engine and a scheduler from the task level to ``default``."""
     shared = ("engine", "scheduler")
     beside = {name: training[name] for name in shared if isinstance(training, dict) and name in training}
     if not any(isinstance(value, str) for value in beside.values()):
@@ -401,7 +402,7 @@ def _refuse_folder_of_builds(name: str) -> str:
 class SurfaceSpec(Closed):
     """The whole file.
 
-    ``shown_is_all``: every candidate of a request was shown, so the impressions are the candidates.
+    ``shown_is_all``: every candidate of a request was shown, so impressions and candidates are the same.
     """
 
     surface: Annotated[Identifier, AfterValidator(_refuse_folder_of_builds)]
@@ -439,17 +440,17 @@ class SurfaceSpec(Closed):
 
     @property
     def logs_all_candidates(self) -> bool:
-        """Whether the log holds every scored candidate, not only what was shown."""
+        """Whether the log contains every scored candidate, not only the shown ones."""
         return self.shown_is_all or self.sources.candidates is not None
 
     @property
     def ends_at(self) -> datetime | None:
-        """The instant at which the logs end: the midnight after ``until``; None where they go on."""
+        """The instant at which the logs end: the midnight after ``until``; None if they continue."""
         return None if self.until is None else datetime.combine(self.until + timedelta(days=1), time(), UTC)
 
     @property
     def rules(self) -> Rules:
-        """What a promotion is judged by, as evidence keeps it."""
+        """The rules of a promotion, as evidence records them."""
         return Rules(
             **dict(self.gates),
             base_rates=self.base_rates,
@@ -462,26 +463,26 @@ class SurfaceSpec(Closed):
 
     @property
     def examination_curve(self) -> tuple[float, ...] | None:
-        """Declared probability of being examined, by position, flat where there is no bias; else None."""
+        """Declared examination probability by position, flat without position bias; None if not declared."""
         if isinstance(self.examination, ExaminationSpec):
             return self.examination.by_position
         return (1.0,) if self.examination == "none" else None
 
     def lightgbm_for(self, task: str) -> dict[str, float | int]:
-        """Return a task's parameters: its own over the default ones."""
+        """Return a task's LightGBM parameters: its own, else the default ones."""
         layers = (self.lightgbm.get(name, LightGBMParameters()) for name in ("default", task))
         return {k: v for layer in layers for k, v in layer.model_dump(exclude_none=True).items()}
 
     def training_for(self, task: str) -> TaskTraining:
-        """Return how a task is learned: its own section over the default one."""
+        """Return a task's training settings: its own, else the default ones."""
         default, own = (self.training.get(name, TaskTraining()) for name in ("default", task))
         return own.over(default)
 
     def model_for(self, task: str) -> ModelChoice:
-        """Return which model a release takes of a task; outside a trunk that is its trees."""
+        """Return the model that a release uses for a task; outside a trunk it is the trees."""
         asked = self.models.get(task, self.models.get("default", "trees"))
         return "trees" if task not in self.models and self.trunk_of(task) is None else asked
 
     def trunk_of(self, task: str) -> str | None:
-        """Return the trunk in which a task stands, None where there is none."""
+        """Return the trunk that contains a task, or None."""
         return next((name for name, trunk in self.trunks.items() if task in trunk.tasks), None)

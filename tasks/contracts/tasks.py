@@ -1,12 +1,13 @@
-"""``tasks.yaml``: what each outcome means, as a contract.
+"""``tasks.yaml``: the definition of each outcome.
 
 The timeline of an impression::
 
-    shown_at ----- within -----|            the window in which an event counts
-    shown_at --- until ---|                 with ``until``: the window ends at a time of the impression's own,
-                                            at most ``within`` after it opens; the label is known from then on
-    shown_at ---------- maturity ------|    from here on the label is known
-        parent_at ---- within ----|         with ``after``: the window opens at the parent's event
+        shown_at ----- within -----|            the window in which an event counts
+        shown_at --- until ---|                 with ``until``: the window ends at a time in a column of the
+                                                at most ``within`` after it opens; the label is known from
+                                                then on
+        shown_at ---------- maturity ------|    the label is known from here on
+            parent_at ---- within ----|         with ``after``: the window opens at the parent's event
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,11 +39,11 @@ from tasks.contracts.durations import Duration
 from tasks.errors import unknown
 
 NEVER_TRAINED: Final = "is never trained (train: false)"
-"""What problems say of a task of which there is no model."""
+"""Text of problems about a task without a model."""
 
 
 class Family(StrEnum):
-    """What kind of outcome a task is; negative and safety tasks cost."""
+    """The kind of outcome; negative and safety tasks are costs."""
 
     ENGAGEMENT = "engagement"
     CONVERSION = "conversion"
@@ -84,7 +85,7 @@ class Positive(Closed):
 
     @property
     def bounds_values(self) -> bool:
-        """Whether the event's value decides whether it counts."""
+        """Whether an event counts depending on its value."""
         return self.value_at_least is not None or self.value_below is not None
 
     @model_validator(mode="after")
@@ -115,7 +116,7 @@ class ValueRule(Closed):
 
 
 class Compose(Closed):
-    """A task made of others, joined by and: all_of all 1, any_of at least one, none_of all 0."""
+    """A conjunction of other tasks' labels: all_of all 1, any_of at least one 1, none_of all 0."""
 
     all_of: Identifiers = ()
     any_of: Identifiers = ()
@@ -123,7 +124,7 @@ class Compose(Closed):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Every part in declared order."""
+        """All component tasks in declared order."""
         return self.all_of + self.any_of + self.none_of
 
     @model_validator(mode="after")
@@ -137,7 +138,7 @@ class Compose(Closed):
 
 
 class ObservedWhen(Closed):
-    """What must hold for a label to exist; exactly one key."""
+    """The condition under which a label exists; exactly one key."""
 
     column: Identifier | None = None
     event: EventNames | None = None
@@ -156,7 +157,7 @@ def _exclusion_columns(on: object) -> object:
 
 
 class Exclusion(Closed):
-    """An event inside the window that takes the row out."""
+    """An event inside the window that excludes the row."""
 
     event: EventNames
     on: Annotated[Columns, BeforeValidator(_exclusion_columns)]
@@ -164,10 +165,9 @@ class Exclusion(Closed):
 
 
 class Sampling(Closed):
-    """Which share of the negatives is trained on; undone exactly in the probabilities.
+    """The share of negatives used in training, corrected exactly in the probabilities.
 
-    ``by``: column -> value -> share, for segments of their own; where several name a row, the greatest
-    counts.
+    ``by``: column -> value -> share, for single segments; the greatest share applies if several match a row.
     """
 
     negatives: Fraction
@@ -175,10 +175,10 @@ class Sampling(Closed):
 
 
 class TaskSpec(Closed):
-    """One outcome: exactly one of ``positive``, ``value``, ``compose`` says what it is.
+    """One outcome, defined by exactly one of ``positive``, ``value`` and ``compose``.
 
-    ``description`` completes "people ...", as in "took another product": what somebody did. A task with
-    ``train: false`` is labelled, measured and monitored, and no model of it is ever trained.
+    ``description`` completes the sentence "people ...", as in "took another product". A task with
+    ``train: false`` is labelled, measured and monitored, but never has a model.
     """
 
     family: _Family
@@ -219,23 +219,23 @@ class TaskSpec(Closed):
 
     @property
     def comes_late(self) -> bool:
-        """Whether the label is 0 until an event of the task's own, so that an early outcome can be corrected.
+        """Whether the label is 0 until an event of the task, so that an early outcome can be corrected.
 
-        A composite has no such event, a value grows, and nothing is known of a survey before its answer.
+        This does not hold for composites and values, or for surveys, whose label is unknown until the answer.
         """
         when = self.observed_when
         return self.positive is not None and (when is None or when.column is not None)
 
     @property
     def events(self) -> tuple[str, ...]:
-        """The event names that the task reads."""
+        """Names of the events that the task reads."""
         observed = (self.observed_when.event or ()) if self.observed_when else ()
         excluded = tuple(e for exclusion in self.exclude for e in exclusion.event)
         return (self.rule.event if self.rule else ()) + observed + excluded
 
 
 class TasksSpec(Closed):
-    """The whole file, with what follows from chains and parts."""
+    """The whole file, with the relations between tasks."""
 
     contract: Slug
     version: Version
@@ -243,7 +243,7 @@ class TasksSpec(Closed):
 
     @property
     def costs(self) -> frozenset[str]:
-        """The negative and safety tasks."""
+        """Negative and safety tasks."""
         return frozenset(name for name, task in self.tasks.items() if task.family.costs)
 
     def window_opener(self, name: str) -> str | None:
@@ -252,27 +252,27 @@ class TasksSpec(Closed):
         return rule.after if rule else None
 
     def parts(self, name: str) -> tuple[str, ...]:
-        """Return the parts of a composite, else nothing."""
+        """Return the component tasks of a composite, else an empty tuple."""
         compose = self.tasks[name].compose
         return compose.parts if compose else ()
 
     def window_chain(self, name: str) -> tuple[str, ...]:
-        """Return root, ..., task: each opens the window of the next."""
+        """Return root, ..., task: each task's event opens the window of the next."""
         opener = self.window_opener(name)
         return (*(self.window_chain(opener) if opener else ()), name)
 
     def parent(self, name: str) -> str | None:
-        """Return the task on whose positives a task is learned: its ``after``, or its ``observed_when``."""
+        """Return the task on whose positives a task is trained: its ``after``, or its ``observed_when``."""
         when = self.tasks[name].observed_when
         return self.window_opener(name) or (when.task if when else None)
 
     def chain(self, name: str) -> tuple[str, ...]:
-        """Return root, ..., parent, task: each is learned on the positives of the one before it."""
+        """Return root, ..., parent, task: each task is trained on the positives of the previous one."""
         parent = self.parent(name)
         return (*(self.chain(parent) if parent else ()), name)
 
     def own_window(self, name: str) -> timedelta:
-        """Return the task's own ``within``; a composite has its longest part's."""
+        """Return the task's own ``within``; for a composite, the longest of its components."""
         rule = self.tasks[name].rule
         return rule.within if rule else max(self.own_window(part) for part in self.parts(name))
 
@@ -290,7 +290,7 @@ class TasksSpec(Closed):
 
     @property
     def deadlines(self) -> tuple[str, ...]:
-        """The impressions' columns of times at which windows end."""
+        """Columns of the impressions with times at which windows end."""
         rules = (task.rule for task in self.tasks.values())
         return tuple(dict.fromkeys(rule.until for rule in rules if rule and rule.until))
 
@@ -302,7 +302,7 @@ class TasksSpec(Closed):
         return tuple(dict.fromkeys(n for n in named if n is not None))
 
     def order(self) -> tuple[str, ...]:
-        """Return the tasks so that parents and parts come before what builds on them."""
+        """Return the tasks in an order with parents and components before the tasks that depend on them."""
         done: dict[str, None] = {}
 
         def visit(name: str) -> None:
@@ -316,26 +316,26 @@ class TasksSpec(Closed):
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """The tasks that have a model, parents and parts first; the others are only `measured`."""
+        """Tasks with a model, parents and components first; the others are `measured`."""
         return tuple(name for name in self.order() if self.tasks[name].train)
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The tasks that are never trained: labelled, measured and monitored, in declared order."""
+        """Tasks that are never trained but labelled, measured and monitored, in declared order."""
         return tuple(name for name, task in self.tasks.items() if not task.train)
 
     @cached_property
     def events(self) -> frozenset[str]:
-        """Every event name that some task uses."""
+        """Names of all events that tasks read."""
         return frozenset(e for task in self.tasks.values() for e in task.events)
 
     def by_cadence(self, cadence: Literal["fast", "slow"]) -> tuple[str, ...]:
-        """Return the tasks of one training schedule, in declared order."""
+        """Return the tasks with a training schedule, in declared order."""
         return tuple(n for n, task in self.tasks.items() if task.cadence == cadence)
 
 
 def _two_conditions(parent: str) -> str:
-    """Say why a task with a parent has no `observed_when`, and what to write instead."""
+    """Explain why a task with a parent has no `observed_when`, and what to write instead."""
     return (
         f"a task has one condition, and after: {parent} already is observed_when: {{task: {parent}}}; leave "
         f"observed_when out, or put its column on {parent}, or let what answers its event be a task after "
@@ -344,13 +344,13 @@ def _two_conditions(parent: str) -> str:
 
 
 def join_outcomes(labels: Mapping[str, Floats], chain: Sequence[str]) -> Floats:
-    """Return what is known of the last task of a chain, shape [rows].
+    """Return the known outcomes of the last task of a chain, shape [rows].
 
-    Who did not buy did not return. Where the chain is unknown the outcome is (NaN), never a negative.
+    An impression without a purchase has no return. An unknown chain gives NaN, never a negative.
 
     Parameters
     ----------
-    labels : task -> its label where observed, else NaN, each of shape [rows].
+    labels : by task, the label where observed, else NaN, shape [rows].
     chain : root, ..., task.
 
     Examples

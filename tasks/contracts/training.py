@@ -8,10 +8,10 @@
       purchase_7d: {weights: {propensity: {clip: 20}}, start_from: {task: click_30m, by: leaves}}
       return_30d: {space: entire}
 
-``engine`` and ``scheduler`` may also stand beside the tasks, where they are those of all.
-Nothing here is a utility weight: it shapes learning alone (R12, R13).
+``engine`` and ``scheduler`` may also be declared at the task level, for all tasks.
+No setting here is a utility weight: they affect training only (R12, R13).
 
-A shared trunk: one network that learns several tasks, the section ``trunks`` of ``surface.yaml``.
+The section ``trunks`` of ``surface.yaml`` declares shared trunks: networks that learn several tasks.
 
 ::
 
@@ -27,7 +27,7 @@ A shared trunk: one network that learns several tasks, the section ``trunks`` of
         balance: {method: manual}
     models: {default: trees, purchase_7d: best}
 
-Which model a release takes of a task, the section ``models``, is a `ModelChoice`.
+The section ``models`` selects the model of each task, a `ModelChoice`.
 """
 
 from typing import Annotated, Final, Literal, Self
@@ -47,25 +47,26 @@ Scheduler = Annotated[
         pattern=r"^(tcp|tls)://([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):[1-9][0-9]{0,4}$"
     ),
 ]
-"""The address of a Dask scheduler, as tcp://scheduler:8786."""
+"""Address of a Dask scheduler, such as tcp://scheduler:8786."""
 
 LARGEST_LABEL: Final = 3.4028234663852886e38
-"""The greatest value of a label: LightGBM keeps labels in single precision."""
+"""Maximum label: LightGBM stores labels in single precision."""
 
 
 class Clip(Closed):
-    """The greatest inverse probability that an example may weigh."""
+    """Maximum inverse probability used as the weight of an example."""
 
     clip: Annotated[Number, Field(gt=1, le=1000)] = 20.0
 
 
 class ExampleWeights(Closed):
-    """What an example weighs; the factors named here are multiplied.
+    """The weight of an example, the product of the factors named here.
 
-    ``column``: a logged column, 0 or more. ``half_life``: an example older by this counts half.
+    ``column``: a logged column, 0 or more. ``half_life``: age at which an example has half the weight.
     ``propensity``: the inverse of the logged propensity. ``response``: the inverse of the estimated
-    probability that the label is observed at all. ``balanced``: positives and negatives weigh the same in
-    total, which is undone in the probabilities.
+    probability
+    that the label is observed. ``balanced``: positives and negatives get the same total weight, which is
+    corrected in the probabilities.
     """
 
     column: Identifier | None = None
@@ -76,29 +77,30 @@ class ExampleWeights(Closed):
 
 
 class StartFrom(Closed):
-    """A denser task that a sparse one starts from: its predictions, or its trees with leaves fitted anew."""
+    """A denser task that initialises a sparse one: by its predictions, or by its trees with refitted
+    leaves."""
 
     task: Identifier
     by: Literal["predictions", "leaves"] = "predictions"
 
 
 class Search(Closed):
-    """A search of LightGBM parameters on the early-stop users: at most so many trials and seconds."""
+    """A search of LightGBM parameters on the early-stop users, with a maximum of trials and of seconds."""
 
     trials: Annotated[int, Field(ge=1, le=1000)]
     seconds: Annotated[int, Field(ge=1, le=86_400)]
 
 
 class TaskTraining(Closed):
-    """How one task is learned; what is left out comes from ``default``.
+    """Training settings of one task; absent ones come from ``default``.
 
-    ``position``: ``feature`` trains on the position and holds it at the surface's reference when scoring;
-    ``weight`` corrects each example by the inverse of its position's examination.
-    ``space``: a conditional task is learned where its parent is positive, or on all impressions as the
-    joint event. ``delayed``: days whose labels are not mature are learned from too, corrected for what is
-    still to come. ``warm_start``: new trees are added to the champion's. ``refit``: a recipe that passed is
-    repeated on all mature days. ``monotone``: 1 or -1 by numeric feature. ``engine``: this process, or the
-    workers of a Dask cluster, found by its ``scheduler``.
+    ``position``: ``feature`` trains on the position and scores with the surface's reference position;
+    ``weight`` weights each example by the inverse of its position's examination.
+    ``space``: a conditional task is trained where its parent is positive, or on all impressions as the joint
+    event. ``delayed``: days with immature labels are used too, corrected for outcomes still to come.
+    ``warm_start``: new trees are added to the champion's. ``refit``: after a passed test the model is
+    retrained on all mature days. ``monotone``: 1 or -1 by numeric feature. ``engine``: this process, or the
+    workers of a Dask cluster at the address ``scheduler``.
     """
 
     objective: Objective | None = None
@@ -118,7 +120,7 @@ class TaskTraining(Closed):
 
     @property
     def predicted_quantile(self) -> float:
-        """The quantile that a head predicts; the median where none is named."""
+        """The quantile that a head predicts; by default the median."""
         return self.quantile or 0.5
 
     @model_validator(mode="after")
@@ -131,11 +133,11 @@ class TaskTraining(Closed):
 
     @property
     def cluster(self) -> str | None:
-        """The scheduler of the Dask cluster that grows the trees; None where this process does."""
+        """Scheduler of the Dask cluster that grows the trees; None for training in this process."""
         return self.scheduler if self.engine == "dask" else None
 
     def over(self, other: "TaskTraining") -> "TaskTraining":
-        """Return this with what it leaves out taken from another."""
+        """Return these settings, completed with another's where absent."""
         return other.model_copy(update={name: getattr(self, name) for name in self.model_fields_set})
 
 
@@ -159,20 +161,22 @@ def head_kind(kind: Literal["binary", "value"], objective: Objective | None) -> 
 Architecture = Literal["shared_bottom", "mmoe", "ple"]
 BalanceMethod = Literal["manual", "frequency", "uncertainty", "gradnorm", "pcgrad", "staged"]
 ModelChoice = Literal["trees", "trunk", "blend", "best"]
-"""The model that a release takes of a task; ``best``: by the held-out users of the calibrate days."""
+"""The model that a release uses for a task; ``best`` compares them on held-out users of the calibrate
+days."""
 
 _Width = Annotated[int, Field(ge=1, le=4096)]
 _Pair = Annotated[tuple[Identifier, ...], AsTuple, Field(min_length=2, max_length=2)]
 
 
 class Balance(Closed):
-    """How the losses of the tasks are weighed against each other.
+    """How the losses of the tasks are weighted.
 
-    ``manual``: by ``loss_weight`` of tasks.yaml. ``frequency``: each by the inverse of what its base rate
-    alone loses, instead of ``loss_weight``; so begin ``uncertainty``, which learns the weights (Kendall et
-    al. 2018), while ``gradnorm`` (Chen et al. 2018) learns them from ``loss_weight`` on. ``pcgrad``: weights
-    as ``manual``, conflicting parts of gradients projected away (Yu et al. 2020). ``staged``: as ``manual``,
-    and the tasks join one an epoch, those with the most positives first.
+    ``manual``: by ``loss_weight`` of tasks.yaml. ``frequency``: by the inverse loss of a constant base rate,
+    instead of ``loss_weight``. ``uncertainty`` starts from these and learns the weights (Kendall et al.
+    2018);
+    ``gradnorm`` (Chen et al. 2018) learns them starting from ``loss_weight``. ``pcgrad``: weights as
+    ``manual``, conflicting parts of gradients projected away (Yu et al. 2020). ``staged``: as ``manual``, and
+    one task is added per epoch, in decreasing order of positives.
     """
 
     method: BalanceMethod = "manual"
@@ -181,11 +185,11 @@ class Balance(Closed):
 class Trunk(Closed):
     """A network that several tasks share.
 
-    ``experts``: of ``mmoe``, all of them; of ``ple``, those that all tasks share, beside one of each task's
-    own. ``layers``: widths of the hidden layers. ``ids``: the size of an embedding by column; an id of fewer
-    than ``rows_per_id`` training rows shares the bucket of unknown ids. ``interactions``: pairs of ids whose
-    embeddings are multiplied, weighted anew by each task. ``epochs``: at most so many, ended by held-out
-    rows; ``batch``: rows of a step.
+    ``experts``: for ``mmoe``, all experts; for ``ple``, the shared ones, in addition to one per task.
+    ``layers``: widths of the hidden layers. ``ids``: embedding size by column; an id with fewer than
+    ``rows_per_id`` training rows uses the bucket of unknown ids. ``interactions``: pairs of ids whose
+    embeddings are multiplied, with weights per task. ``epochs``: the maximum, with early stopping on held-out
+    rows; ``batch``: rows per step.
     """
 
     tasks: Annotated[Identifiers, Field(min_length=1)]

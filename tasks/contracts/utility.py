@@ -1,7 +1,7 @@
-"""``utility.yaml``: the decision as reviewed data.
+"""``utility.yaml``: the utility policy.
 
 total   = sum over terms of weight x calibrated probability [x value column, at most its cap]
-          a term may also be the greater of several probabilities, or a logged column without one
+          a term may also be the maximum of several probabilities, or a logged column without one
 utility = total, or with an offset a positive number in the order of totals, x the multipliers that apply
 """
 
@@ -38,18 +38,18 @@ BOUNDS: Final = (
     "relative_increase_min",
     "relative_decrease_max",
 )
-"""The bounds that a metric may have."""
+"""Bounds that a metric may have."""
 
 MetricName = Annotated[
     str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*(:[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,100})?$")
 ]
-"""A metric's name; behind a colon a task, or a column's value on one line."""
+"""Name of a metric; after a colon follows a task, or a column's value on one line."""
 
 
 class Bounded(Closed):
     """A metric and its bounds.
 
-    ``relative_increase_min`` demands an improvement: a candidate that equals its baseline fails it.
+    ``relative_increase_min`` requires an improvement: a candidate equal to its baseline fails.
     """
 
     metric: MetricName
@@ -71,7 +71,7 @@ def _weight(value: Any) -> Any:
 
 
 class ValueColumn(Closed):
-    """A value column that counts up to a cap, so that one dear item is not worth any number of clicks."""
+    """A value column with a cap, which limits the effect of one expensive item."""
 
     column: Identifier
     cap: Annotated[Number, Field(gt=0)]
@@ -86,31 +86,32 @@ class Weight(Closed):
 
     @property
     def value_column(self) -> str | None:
-        """The value column, if there is one."""
+        """The value column, or None."""
         return self.times.column if isinstance(self.times, ValueColumn) else self.times
 
     @property
     def value_cap(self) -> float | None:
-        """The most that the value column counts, if it has a cap."""
+        """Cap of the value column, or None."""
         return self.times.cap if isinstance(self.times, ValueColumn) else None
 
     @property
     def most(self) -> float:
-        """The absolute value of the largest contribution that an offset reckons with."""
+        """Maximum absolute contribution of the term, used by an offset."""
         return abs(self.weight) * (1.0 if self.value_cap is None else self.value_cap)
 
 
 class LeastPrediction(Closed):
-    """The prediction of another task from which on a term counts."""
+    """Minimum prediction of another task for a term to count."""
 
     min: Annotated[Number, Field(gt=0)]
 
 
 class Term(Weight):
-    """A term that is more than the weight of one task: exactly one of task, greater_of, column.
+    """A term other than the weight of one task: exactly one of task, greater_of and column.
 
-    ``column`` is a logged value column that counts as it is, up to ``cap``. ``where`` names thresholds of
-    predictions; below any of them the term is 0.
+    ``column`` is a logged value column, used as it is up to ``cap``. ``where`` names minimum predictions;
+    below
+    any of them the term is 0.
 
     Examples
     --------
@@ -136,22 +137,22 @@ class Term(Weight):
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks of which one counts by its prediction; none where the term is a column."""
+        """Tasks whose prediction the term uses; empty for a term of a column."""
         return self.greater_of or (() if self.task is None else (self.task,))
 
     @property
     def sources(self) -> tuple[str | None, ...]:
-        """What may count: the tasks, or None for a column that counts by itself."""
+        """The tasks, or None for a term that is a column."""
         return self.tasks or (None,)
 
     @property
     def value_column(self) -> str | None:
-        """The value column, which may be all of the term."""
+        """The value column, which may be the whole term."""
         return super().value_column if self.column is None else self.column
 
     @property
     def value_cap(self) -> float | None:
-        """The most that the value column counts, if it has a cap."""
+        """Cap of the value column, or None."""
         return super().value_cap if self.column is None else self.cap
 
 
@@ -163,15 +164,16 @@ _Condition = Annotated[Scalars, BeforeValidator(lambda v: v if isinstance(v, lis
 class Offset(Closed):
     """Makes totals positive without changing their order, so that they can be multiplied.
 
-    With the sum N of the absolute values of negative weights and T of all, a negative total S becomes
-    scale x (S + N) / T, and any other S + scale.
+    With N the sum of the absolute values of negative weights and T of all weights, a negative total S becomes
+    scale x (S + N) / T, and any other S becomes S + scale.
     """
 
     scale: Annotated[Number, Field(gt=0)]
 
 
 class Multiplier(Closed):
-    """A factor of the utility where every condition holds; all that hold are multiplied."""
+    """A factor of the utility if every condition holds; the factors of all matching multipliers are
+    multiplied."""
 
     name: Identifier
     when: Annotated[dict[Identifier, _Condition], Field(min_length=1)]
@@ -179,7 +181,7 @@ class Multiplier(Closed):
 
 
 class Quantile(Closed):
-    """A floor relative to the request's own candidates."""
+    """A floor given as a quantile of the request's own candidates."""
 
     quantile: Annotated[Number, Field(gt=0, lt=1)]
 
@@ -191,7 +193,7 @@ Floors = dict[
 
 
 class HardConstraint(Closed):
-    """A filter that fails closed: what is unknown is dropped; ``description`` says what it keeps off."""
+    """A filter that drops candidates with unknown values; ``description`` states its purpose."""
 
     name: Identifier
     description: Description = None
@@ -206,37 +208,37 @@ class HardConstraint(Closed):
 
     @property
     def keeps(self) -> bool:
-        """Whether it drops where the condition does not hold."""
+        """Whether candidates are dropped if the condition does not hold."""
         return self.keep_when is not None
 
     @property
     def condition(self) -> Condition:
-        """The condition on which it drops or keeps."""
+        """The condition for dropping or keeping candidates."""
         return next(one for one in (self.keep_when, self.drop_when) if one is not None)
 
 
 class _DeclaredTerms(Closed):
-    """Where terms of the sum are declared."""
+    """Declarations of terms of the sum."""
 
     weights: Weights = {}
     terms: Terms = {}
 
     @property
     def named_terms(self) -> dict[str, Term]:
-        """Every term that is declared here by name; a weight is a term with the name of its task."""
+        """All terms declared here by name; a weight is a term with the name of its task."""
         plain = {task: Term.model_construct(task=task, **dict(one)) for task, one in self.weights.items()}
         return {**plain, **self.terms}
 
 
 _CHANGES: Final = ("weights", "terms", "relevance_floor", "multipliers", "hard_constraints", "slate")
-"""What a context may change."""
+"""Settings that a context may change."""
 
 
 class PolicyContext(_DeclaredTerms):
-    """What holds in place of the base where every condition is met; the first match wins.
+    """Changes of the base policy if every condition holds; the first matching context applies.
 
-    Weights, terms, floors and multipliers replace those of their names or join them, fields of the slate
-    replace the slate's. Hard constraints join: a context takes none away.
+    Weights, terms, floors and multipliers replace entries of the same name or are added; fields of the slate
+    replace the slate's. Hard constraints are added: a context removes none.
     """
 
     name: Identifier
@@ -256,7 +258,7 @@ class PolicyContext(_DeclaredTerms):
 class Tier(Closed):
     """A lexicographic tier: a task's probability cut into bands, better bands first.
 
-    Without ``prefer`` the sign of the task's weight decides which bands are better.
+    Without ``prefer`` the sign of the task's weight gives the direction.
     """
 
     task: Identifier
@@ -271,7 +273,7 @@ class Tier(Closed):
 
 
 class Guardrail(Bounded):
-    """A bound on a metric of the decision, judged by its interval; ``description`` says what it protects."""
+    """A bound on a metric, evaluated on its interval; ``description`` states its purpose."""
 
     description: Description = None
     by: Identifiers = ()
@@ -280,14 +282,14 @@ class Guardrail(Bounded):
 
 
 class Perturbation(Closed):
-    """Each user's weights times 1 + size or 1 - size, by a salted hash of user and task."""
+    """Multiplies each user's weights by 1 + size or 1 - size, by a salted hash of user and task."""
 
     size: Annotated[Number, Field(gt=0, le=0.2)]
     salt: Text
 
 
 class Primary(Closed):
-    """The metric that a release may not lose: its one-sided 95 % lower bound stays above the margin."""
+    """A primary metric: the one-sided 95 % lower bound of its change must stay above the margin."""
 
     metric: MetricName = "observed_utility"
     relative_decrease_max: Annotated[Number, Field(ge=0, lt=1)] = 0.05
@@ -310,7 +312,7 @@ Primaries = Annotated[
     AfterValidator(_name_each_once),
     Field(min_length=1, max_length=4),
 ]
-"""The primaries of a policy, each judged by its own margin; a release has to pass every one."""
+"""The primary metrics of a policy, each with its own margin; a release must pass all of them."""
 
 
 def _one_signed(ends: tuple[float, float]) -> tuple[float, float]:
@@ -323,10 +325,11 @@ def _one_signed(ends: tuple[float, float]) -> tuple[float, float]:
 
 
 class Constrained(Closed):
-    """What `equipoise tune` solves for weights; the weights alone decide.
+    """The problem that `equipoise tune` solves for weights, with nothing else changed.
 
-    ``maximise`` is a metric of the decision relative to the baseline, ``subject_to`` bounds others (each is
-    also an axis of the front), ``ranges`` gives by term the least and the greatest weight to propose.
+    ``maximise`` is a metric relative to the baseline. ``subject_to`` bounds other metrics, which are also
+    axes
+    of the front. ``ranges`` gives the minimum and maximum weight to propose, by term.
     """
 
     maximise: MetricName
@@ -342,7 +345,7 @@ class Constrained(Closed):
 
 
 class UtilitySpec(_DeclaredTerms):
-    """The whole file; ``experiment`` names what justified this version."""
+    """The whole file; ``experiment`` names the experiment that justified this version."""
 
     policy: Slug
     version: Version
@@ -364,12 +367,12 @@ class UtilitySpec(_DeclaredTerms):
 
     @property
     def term_names(self) -> tuple[str, ...]:
-        """Terms of the sum, base and contexts together, by name: the order of keys changes no decision."""
+        """All terms of base and contexts, sorted by name so that the order of keys changes no decision."""
         return tuple(self.variants)
 
     @property
     def base_terms(self) -> dict[str, Term]:
-        """Each term by name where no context holds; one that only a context has weighs 0."""
+        """All terms by name as effective outside contexts; a term that only a context declares weighs 0."""
         return {name: base for name, (base, *_) in self.variants.items()}
 
     @property
@@ -379,7 +382,7 @@ class UtilitySpec(_DeclaredTerms):
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """Tasks on whose predictions the sum depends, thresholds included, by name."""
+        """Tasks whose predictions the sum reads, thresholds included, by name."""
         weighted = [term for term in self._terms if term.weight]
         return tuple(sorted({task for term in weighted for task in (*term.tasks, *term.where)}))
 
@@ -394,12 +397,12 @@ class UtilitySpec(_DeclaredTerms):
 
     @property
     def filters(self) -> tuple[HardConstraint, ...]:
-        """The hard constraints, those of contexts after the base's."""
+        """All hard constraints, the base's first."""
         return tuple(one for place in self._places for one in place.hard_constraints)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column of the candidates that the decision reads, by name.
+        """All columns of the candidates that the policy reads, by name.
 
         Examples
         --------
@@ -419,18 +422,18 @@ class UtilitySpec(_DeclaredTerms):
 
     @property
     def _places(self) -> tuple["UtilitySpec | PolicyContext", ...]:
-        """Where rules are declared: the base, then each context."""
+        """The declarations of rules: the base, then each context."""
         return (self, *self.contexts)
 
     def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
-        """Return a copy, whose variants are made of its own terms."""
+        """Return a copy whose cached variants are computed from its own terms."""
         copied = super().model_copy(update=update, deep=deep)
         copied.__dict__.pop("variants", None)
         return copied
 
     @cached_property
     def variants(self) -> dict[str, tuple[Term, ...]]:
-        """Each term by name: without a context, then in each context; an absent term weighs 0."""
+        """Each term by name: outside contexts, then in each context; an absent term weighs 0."""
         base, *others = (place.named_terms for place in self._places)
         none = {"weight": 0.0, "times": None}
         absent = {n: term.model_copy(update=none) for one in reversed(others) for n, term in one.items()}
@@ -438,20 +441,20 @@ class UtilitySpec(_DeclaredTerms):
         return {name: (held[name], *(one.get(name, held[name]) for one in others)) for name in sorted(held)}
 
     def floors_by_context(self) -> dict[str, list[tuple[float | Quantile, list[int]]]]:
-        """Return, by task, each floor with the contexts in which it holds; -1 is no context."""
+        """Return, by task, each floor with the contexts in which it holds; -1 stands for the base."""
         return _by_context([place.relevance_floor for place in self._places])
 
     def multipliers_by_context(self) -> dict[str, list[tuple[Multiplier, list[int]]]]:
-        """Return, by name, each multiplier with the contexts in which it holds; -1 is no context."""
+        """Return, by name, each multiplier with the contexts in which it holds; -1 stands for the base."""
         return _by_context([{m.name: m for m in place.multipliers} for place in self._places])
 
     def better_first(self, tier: Tier) -> Literal["low", "high"]:
-        """Return which end of a tier's bands ranks first: as declared, else by the sign of the weight."""
+        """Return the end of a tier's bands that ranks first: as declared, else by the sign of the weight."""
         return tier.prefer or ("low" if self.weights[tier.task].weight < 0 else "high")
 
 
 def _by_context(places: Sequence[Mapping[str, _Declared]]) -> dict[str, list[tuple[_Declared, list[int]]]]:
-    """Return, by name, what the base (first) and each context declare, with the contexts where it holds."""
+    """Return, by name, the declarations of the base (first) and of each context, with their contexts."""
     held: dict[str, list[tuple[_Declared, list[int]]]] = {}
     for context, declared in enumerate(places, start=-1):
         for name, rule in {**places[0], **declared}.items():

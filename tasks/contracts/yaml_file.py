@@ -1,7 +1,7 @@
-"""Reading a contract file: plain YAML data, nothing else.
+"""Strict reading of a contract file as plain YAML data.
 
-Refused with file and line: duplicate keys, tags, aliases and anchors (so no alias bomb can expand),
-a document that is not a mapping, more than one document, and what `tasks.text_files` refuses.
+Refused with file and line: duplicate keys, tags, aliases and anchors (which prevents alias bombs),
+documents other than a mapping, several documents, and input that `tasks.text_files` refuses.
 """
 
 import re
@@ -22,7 +22,7 @@ _UNWANTED = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "t
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader without aliases, explicit tags, duplicate keys and YAML 1.1's surprises."""
+    """SafeLoader without aliases, explicit tags, duplicate keys and the surprising types of YAML 1.1."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML has no annotations here
@@ -53,7 +53,7 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-# ``on: item`` is a key of ours, so on, off, yes and no are words; dates, octal and base 60 stay text.
+# ``on: item`` is a contract key, so on, off, yes and no are words; dates, octal and base 60 stay text.
 _StrictLoader.yaml_implicit_resolvers = {
     letter: [(tag, pattern) for tag, pattern in resolvers if tag not in _UNWANTED]
     for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
