@@ -3,8 +3,8 @@
 ::
 
     surfaces/<surface>/...     experiments/<name>.yaml      two folders of one parent, both reviewed
-        [starts, ends)             days in UTC; ``ends`` is exclusive
-        arms                       ``control`` and one other, named as in the log's column ``arm``
+    [starts, ends)             days in UTC; ``ends`` is exclusive
+    arms                       ``control`` and one other, named as in the log's column ``arm``
 
 The rows of an experiment are those whose logged ``experiment`` equals its name. Its metrics are metrics of
 user outcomes: rates, rates given a parent, shares of a column, ``observed_utility`` and ``latency_p99_ms``.

@@ -2,12 +2,11 @@
 
 The timeline of an impression::
 
-        shown_at ----- within -----|            the window in which an event counts
-        shown_at --- until ---|                 with ``until``: the window ends at a time in a column of the
-                                                at most ``within`` after it opens; the label is known from
-                                                then on
-        shown_at ---------- maturity ------|    the label is known from here on
-            parent_at ---- within ----|         with ``after``: the window opens at the parent's event
+    shown_at ----- within -----|            the window in which an event counts
+    shown_at --- until ---|                 with ``until``: the window ends at a time in a column of the
+                                            impression, at most ``within`` long; then the label is known
+    shown_at ---------- maturity ------|    the label is known from here on
+        parent_at ---- within ----|         with ``after``: the window opens at the parent's event
 """
 
 from collections.abc import Mapping, Sequence

@@ -77,8 +77,7 @@ class ExampleWeights(Closed):
 
 
 class StartFrom(Closed):
-    """A denser task that initialises a sparse one: by its predictions, or by its trees with refitted
-    leaves."""
+    """A denser task that a sparse task starts from: its predictions, or its trees with refitted leaves."""
 
     task: Identifier
     by: Literal["predictions", "leaves"] = "predictions"
@@ -161,8 +160,7 @@ def head_kind(kind: Literal["binary", "value"], objective: Objective | None) -> 
 Architecture = Literal["shared_bottom", "mmoe", "ple"]
 BalanceMethod = Literal["manual", "frequency", "uncertainty", "gradnorm", "pcgrad", "staged"]
 ModelChoice = Literal["trees", "trunk", "blend", "best"]
-"""The model that a release uses for a task; ``best`` compares them on held-out users of the calibrate
-days."""
+"""The model that a release uses for a task; ``best`` uses held-out users of the calibrate days."""
 
 _Width = Annotated[int, Field(ge=1, le=4096)]
 _Pair = Annotated[tuple[Identifier, ...], AsTuple, Field(min_length=2, max_length=2)]

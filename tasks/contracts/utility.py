@@ -172,8 +172,7 @@ class Offset(Closed):
 
 
 class Multiplier(Closed):
-    """A factor of the utility if every condition holds; the factors of all matching multipliers are
-    multiplied."""
+    """A factor of the utility if every condition holds; all matching multipliers apply."""
 
     name: Identifier
     when: Annotated[dict[Identifier, _Condition], Field(min_length=1)]
