@@ -1,17 +1,17 @@
-"""Labels of impressions: compiled from tasks.yaml to SQL, built from the log, kept as snapshots, explained.
+"""Labels of impressions: compiled from tasks.yaml to SQL, built from the log, stored as snapshots, explained.
 
 In reading order::
 
-    maturity, windows                      how far a label reaches in time, and the events that may count
-    credit                                 the events that an impression is credited with
+    maturity, windows                      time range of a label, and the events that may count
+    credit                                 events credited to an impression
     status                                 status and label, parents before children
     query, compile                         one SQL query, or its relations one by one; provisional labels
-    spark_build                            the query run on Spark
+    spark_build                            the query on Spark
     build_record, build                    a build: the days that it rewrites, one commit to the store
-    snapshot, store                        the snapshots, and the label store that holds them
-    calendar                               each task's days: mature, immature, failed, not validated
-    show, compare, export, vacuum          a snapshot counted, compared, exported; old snapshots removed
-    explain                                why an impression has its labels
+    snapshot, store                        snapshots, and the label store that holds them
+    calendar                               state of each task's days: mature, immature, failed, not validated
+    show, compare, export, vacuum          counts, comparison and export of snapshots; removal of old ones
+    explain                                reasons for the labels of one impression
       explanation, explanation_text
 
 Steps: build, compare, compile, explain, export, show, snapshot, spark_build, store, vacuum.

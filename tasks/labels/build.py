@@ -2,17 +2,17 @@
 
 ::
 
-    logs -> checks -> what changed since the last build -> those days labelled -> one commit -> snapshot
+    logs -> checks -> changes since the last build -> labels of those days -> one commit -> snapshot
 
-Labelling runs where the log is, with DuckDB or Spark::
+Labels are computed where the log is stored, with DuckDB or Spark::
 
-    shown, known           views on the log, of the days that are read
-    <task>__credited ...   tables, as small as the outcomes
+    shown, known           views on the log, limited to the days that are read
+    <task>__credited ...   tables whose size depends on the number of outcomes
     facts ... labels       one streaming pass: log -> joins -> status and label -> ds=.../part-<uuid>.parquet
-    digests                one pass over the files that were written
+    digests                one pass over the written files
 
-Bad rows go to the quarantine before the commit. A build that is killed leaves the last snapshot as it was,
-and running it again ends in the same state. One process builds the labels of a surface at a time.
+Invalid rows go to the quarantine before the commit. A killed build leaves the last snapshot unchanged, and a
+second run gives the same result. One process builds the labels of a surface at a time.
 """
 
 import logging
@@ -58,8 +58,8 @@ _COUNT_CHANGED = """
 """
 
 _AS_WRITTEN = "SET disabled_optimizers = 'build_side_probe_side'"
-"""Hash the side of a join that is written second. Left alone, DuckDB estimates a log of some days at a fifth
-of its size, and hashes the impressions instead of the outcomes."""
+"""Build the hash table on the right side of a join. By default DuckDB estimates a log of several days at a
+fifth of its size, and hashes the impressions instead of the outcomes."""
 
 _COPY = """
     COPY ($labels) TO $folder
@@ -69,18 +69,18 @@ _COPY = """
 
 @dataclass(frozen=True)
 class LabelsResult:
-    """The snapshot of the labels, and everything that was counted on the way.
+    """The snapshot of the labels, and the counts of the build.
 
     Attributes
     ----------
-    digest : the content digest.
-    arrived : the instant up to which the log had arrived: labels mature by it.
-    days : the reason of each day that was rewritten.
-    gone : days of the store that the log no longer has.
-    changed : where events came late or were corrected, the observed labels that changed, by task.
-    quarantined : bad rows by rule.
-    arrived_early : events that arrived before they happened: a clock is wrong.
-    unknown_events : events that no task names, at most the 100 most frequent names.
+    digest : content digest.
+    arrived : instant up to which the log has arrived; labels mature before it.
+    days : reason for each rewritten day.
+    gone : days of the store that the log no longer contains.
+    changed : observed labels that changed through late or corrected events, by task.
+    quarantined : invalid rows by rule.
+    arrived_early : events that arrived before they happened, which indicates a wrong clock.
+    unknown_events : events that no task reads, at most the 100 most frequent names.
     """
 
     snapshot: str
@@ -101,7 +101,7 @@ class LabelsResult:
 
 @dataclass(frozen=True)
 class Written:
-    """The files of a build, their columns, and each day's rows and sum of digests."""
+    """The files of a build, their columns, and the number of rows and the sum of digests of each day."""
 
     files: list[DataFile]
     schema: pa.Schema
@@ -113,20 +113,21 @@ def run(
 ) -> LabelsResult:
     """Build the labels as of an instant.
 
-    A build whose as-of lies before the store's own goes to a table of its own. Confined to days, it takes the
-    store's as-of instead: no day goes back to less mature labels.
+    A build whose as-of is earlier than the store's is written to a separate table. A build limited to days
+    uses
+    the store's as-of instead, so no day goes back to less mature labels.
 
     Parameters
     ----------
     first_day, last_day
-        Confine the build to these days of impressions; by default it covers every day that changed.
+        Limit the build to these days of impressions. By default it covers every day that changed.
 
     Raises
     ------
     DataError
-        A log table is missing, empty, or not as the contracts need it.
+        A log table is missing, empty, or does not match the contracts.
     StoreError
-        A store failed, or other machines committed builds meanwhile again and again.
+        A store failed, or other machines repeatedly committed builds at the same time.
     """
     refuse_future(as_of)
     if first_day and last_day and first_day > last_day:
@@ -191,7 +192,7 @@ def _describe_build(
     written: Written | None,
     changed: dict[str, int],
 ) -> LabelsResult:
-    """Return what a build came to, for people and for the next step."""
+    """Log a summary of the build, and return its result."""
     return LabelsResult(
         snapshot=snapshot.id,
         digest=snapshot.content_digest,
@@ -228,7 +229,7 @@ def _report_profile(workspace: Workspace, profile: LogProfile) -> None:
 
 
 def _find_basis(log: LogTables, as_of: datetime) -> Basis:
-    """Return what every label depends on; a log that ends long before the as-of is warned of."""
+    """Return the inputs of every label; warn if the log ends long before the as-of."""
     arrived, within = find_arrived(log, as_of=as_of), log.contracts.surface.arrival.within
     if as_of - arrived >= within:
         _LOG.warning(
@@ -253,9 +254,9 @@ def _write(log: LogTables, profile: LogProfile, path: Location, basis: Basis, co
 
 
 def write_labels(log: LogTables, query: LabelQuery, read: Files, folder: Location) -> Written:
-    """Label the impressions of a compiled query, and write them below a folder.
+    """Label the impressions of a compiled query, and write them to a folder.
 
-    The files are ``ds=<day>/part-<home>-<uuid>.parquet``. Needs ``log.cut`` and ``compile_days``' views.
+    The files are ``ds=<day>/part-<home>-<uuid>.parquet``. Requires ``log.cut`` and ``compile_days``' views.
     """
     labels = _stamp_contract(query.labels(), log.contracts)
     if log.contracts.surface.engine.name == "spark":
@@ -298,7 +299,7 @@ def _write_with_duckdb(
 
 
 def _encode_words(labels: exp.Query, *enums: Sequence[str]) -> exp.Query:
-    """Turn words into enums of one byte each until they are in the file, where they are strings again."""
+    """Encode strings as one-byte enums during the query; files contain strings."""
     encoded = labels.copy()
     for words in enums:
         kind = f"ENUM({', '.join(map(repr, map(str, words)))})"
@@ -309,7 +310,7 @@ def _encode_words(labels: exp.Query, *enums: Sequence[str]) -> exp.Query:
 
 
 def _check_rows(profile: LogProfile, covered: Coverage, written: Written | None) -> None:
-    """Check that every impression that takes part was written once."""
+    """Check that each selected impression was written exactly once."""
     for day in covered.write:
         rows, read = (written.days.get(day, (0, 0))[0] if written else 0), profile.days.impressions[day].rows
         if rows != read:
@@ -320,7 +321,7 @@ def _check_rows(profile: LogProfile, covered: Coverage, written: Written | None)
 
 
 def _count_changed(log: LogTables, last: Snapshot, covered: Coverage, written: Written) -> dict[str, int]:
-    """Count the observed labels that late events changed, on the days that they touched."""
+    """Count the observed labels that late events changed, on the days that these events affect."""
     days = covered.touched & set(covered.write)
     before = [file.path for file in last.files() if file_day(file) in days - covered.lost]
     if not before:
@@ -336,7 +337,7 @@ def count_changed_labels(
     before: Iterable[Location],
     after: Iterable[Location],
 ) -> dict[str, int]:
-    """Count by task the labels that were observed ``before`` and are not ``after``, or have another value."""
+    """Count by task the labels observed ``before`` that are unobserved or have another value ``after``."""
     names = list(tasks)
     statement = x.fill(
         _COUNT_CHANGED,

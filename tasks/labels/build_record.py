@@ -1,34 +1,34 @@
-"""The record of a build, and the identity of the snapshot that it makes.
+"""The record of a build, and the identity of its snapshot.
 
 ::
 
-    Basis     as-of, contract and columns: what every label depends on
+    Basis     as-of, contract and columns: the inputs of every label
     Build     Basis, days of the store, days of the log as read     JSON in the metadata of the commit
 
 A snapshot is identified by contract digest, as-of and content digest. The content digest covers key, labels,
-statuses, instants and all other columns of every row. It depends neither on the order of the rows nor on the
-files or the engine that wrote them. With h, the 64-bit hash of a row's columns::
+statuses, instants and all other columns of every row. It depends neither on the order of the rows, nor on
+the files, nor on the engine. With h, the 64-bit hash of a row's columns, it is::
 
     sum of h * 2^64 + sum of hash(h)   modulo 2^128
 
-Both hashes are DuckDB's own.
+Both hashes are DuckDB's.
 
-Which days a build rewrites: those where something can have changed since the last one, and no other.
+A build rewrites the days that may have changed since the last build.
 
 ::
 
-    new            the day is in the log and not in the store
+    new            the log contains the day and the store does not
     contract       the day was built under another contract
-    log            impressions that the last build had read have changed, appeared or gone
-    grown          impressions were shown on the day after the last build
-    matured        some label crossed its maturity since the last build, or the log has fallen behind it
-    events         an event that bears on the day changed, appeared late, or is gone; an event bears on the
-                   days before it as far as the windows of the tasks that read it reach
-    left behind    an earlier build should have rewritten the day and was confined to others
-    lost           a file of the day is missing from the store, or is not as it was written
+    log            impressions that the last build read were changed, added or removed
+    grown          impressions were added to the day after the last build
+    matured        a label passed its maturity since the last build, or the arrival of the log went back
+    events         an event that affects the day was changed, added late or removed; an event affects earlier
+                   days within the windows of the tasks that read it
+    left behind    an earlier build limited to other days should have rewritten the day
+    lost           a file of the day is missing from the store, or differs from the written one
 
-A day that is in the store and no longer in the log stays as it was built, as long as the contract does: logs
-may be kept for less long than labels. If the store has lost it too, it is dropped, and an error is logged.
+A day in the store that the log no longer contains stays unchanged under the same contract, because logs may
+be deleted before labels. If its files are lost too, the day is dropped and an error is logged.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ from tasks.sql import expressions as x
 from tasks.stores.location import Location
 
 STAMPS: Final = (c.CONTRACT_VERSION, c.CONTRACT_DIGEST)
-"""Columns that a build adds to every row. The content digest leaves them out: they are part of the name."""
+"""Columns that a build adds to every row. The content digest omits them; the snapshot id covers them."""
 
 _DIGESTS = """
     SELECT $day, count(*), sum(h), sum(hash(h))
@@ -64,9 +64,9 @@ _HALF, _MODULUS = 1 << 64, 1 << 128
 
 @dataclass(frozen=True)
 class Basis:
-    """What every label of a build depends on: as-of, digest of the tasks, impressions' columns with types.
+    """The inputs of every label of a build: as-of, digest of the tasks, impressions' columns with types.
 
-    ``arrived`` is the instant up to which the log had arrived, None where that is the as-of.
+    ``arrived`` is the instant up to which the log had arrived, None if it equals the as-of.
     """
 
     as_of: datetime
@@ -76,20 +76,20 @@ class Basis:
 
     @property
     def mature_by(self) -> datetime:
-        """The instant up to which the log had arrived: what matures by it is known."""
+        """The instant up to which the log had arrived; labels that mature by then are known."""
         return self.arrived or self.as_of
 
     @property
     def horizon(self) -> Horizon:
-        """The instants by which events are known, and labels mature."""
+        """The instants up to which events are known and labels mature."""
         return Horizon(self.as_of, self.mature_by)
 
 
 @dataclass(frozen=True)
 class Day:
-    """A day of the store: its rows and the sum of their digests.
+    """A day of the store: its number of rows and the sum of their digests.
 
-    ``left_behind`` says that an earlier build should have rewritten the day and was confined to others.
+    ``left_behind``: an earlier build limited to other days should have rewritten the day.
     """
 
     rows: int
@@ -99,7 +99,7 @@ class Day:
 
 @dataclass(frozen=True)
 class Build(Basis):
-    """The days of the store, and those of the log as the build read them, written or not."""
+    """The days of the store, and the days of the log as the build read them."""
 
     days: Mapping[date, Day]
     impressions: Mapping[date, DaySum]
@@ -120,7 +120,7 @@ class Build(Basis):
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON; sums are strings, as they exceed a double."""
+        """Return plain JSON; sums are strings because they exceed a double's precision."""
         return {
             "as_of": self.as_of.astimezone(UTC).isoformat(),
             **({"arrived": self.arrived.astimezone(UTC).isoformat()} if self.arrived else {}),
@@ -182,7 +182,7 @@ def sum_days(
 
 
 def combine_sums(hashes: int, rehashes: int) -> int:
-    """Return the sum of digests, of the sum of the rows' hashes and the sum of the hashes' hashes.
+    """Combine the sum of the rows' hashes and the sum of the hashes' hashes into one sum of digests.
 
     Examples
     --------
@@ -193,7 +193,7 @@ def combine_sums(hashes: int, rehashes: int) -> int:
 
 
 def content_digest(rows: int, sums: Iterable[int]) -> str:
-    """Return the digest of a snapshot's rows, of their number and the sums of digests of its days.
+    """Return the digest of a snapshot's content from its number of rows and its days' sums of digests.
 
     Examples
     --------
@@ -206,7 +206,7 @@ def content_digest(rows: int, sums: Iterable[int]) -> str:
 
 
 def snapshot_id(contract: str, as_of: datetime, content: str) -> str:
-    """Return the name of a snapshot: equal where contract, as-of and content are.
+    """Return the id of a snapshot, which follows from contract, as-of and content.
 
     Examples
     --------
@@ -223,14 +223,14 @@ _EVERY_DAY = DayRange()
 
 @dataclass(frozen=True)
 class Coverage:
-    """The days that a build writes, each with its reason, and the fate of the other days of the store.
+    """The days that a build writes, each with its reason, and the handling of the store's other days.
 
     Attributes
     ----------
-    touched : days on which an event changed, appeared late, or is gone.
-    lost : days whose files are missing or torn.
-    gone : days that the log no longer has.
-    replace_all : whether no day of the last build stays, since the contract or the log's columns are others.
+    touched : days affected by an event that was changed, added late or removed.
+    lost : days whose files are missing or damaged.
+    gone : days that the log no longer contains.
+    replace_all : whether all days of the last build are replaced because the contract or the columns changed.
     """
 
     write: Mapping[date, str]
@@ -242,7 +242,7 @@ class Coverage:
 
     @property
     def dropped(self) -> frozenset[date]:
-        """Days that neither the store nor the log has any more."""
+        """Days that neither the store nor the log contains any more."""
         return frozenset() if self.replace_all else self.lost & self.gone
 
     @property
@@ -265,14 +265,15 @@ def cover_days(
     Parameters
     ----------
     last
-        The store's last build; None where there is no store.
+        The store's last build, or None for a new store.
     basis
-        Of the build to make. Where its contract or columns are not the last build's, every day is rewritten,
-        also outside ``within``: days of two contracts are never mixed.
+        Basis of the new build. If its contract or columns differ from the last build's, every day is
+        rewritten, also
+        outside ``within``, because one table never mixes contracts.
     lost
-        Days of the store whose files are missing or torn.
+        Days of the store whose files are missing or damaged.
     within
-        Confine the build; days outside that should have been rewritten are then recorded as left behind.
+        Limit the build. Days outside that should have been rewritten are recorded as left behind.
     """
     if last is None:
         return Coverage({day: "new" for day in sorted(log.impressions) if day in within}, replace_all=True)
@@ -316,7 +317,7 @@ def _reasons(last: Build, log: LogDays, tasks: TasksSpec, basis: Basis) -> Itera
 
 
 def _touched(last: Build, log: LogDays, tasks: TasksSpec) -> Iterator[date]:
-    """Yield the days on which an event bears that changed, appeared late, or is gone."""
+    """Yield the days affected by an event that was changed, added late or removed."""
     streams = log.late | _differing(last.events, log.events_before)
     for name in {name for _, name in streams} & tasks.events:
         days = [day for day, of_day in streams if of_day == name]
@@ -329,9 +330,9 @@ def _differing(then: Mapping[_Key, DaySum], now: Mapping[_Key, DaySum]) -> set[_
 
 
 def _matures_between(day: date, tasks: TasksSpec, one: datetime, other: datetime) -> bool:
-    """Return whether a label of some instant of the day matures after one instant and up to another.
+    """Return whether any label of the day matures between two instants, given in either order.
 
-    In either order: a log that has since fallen behind its as-of takes back what it had not yet brought.
+    The order is reversed if the log's arrival has fallen further behind its as-of since the last build.
     """
     after, until = sorted((one, other))
     return after < until and any(

@@ -1,15 +1,15 @@
-"""The label calendar: what every day's labels of every task are good for, as the record of a build has it.
+"""The label calendar: the state of every task's labels on every day, from the records of builds.
 
 ::
 
-    not built       the log holds the day and the store does not
-    outdated        an earlier build should have rewritten the day and was confined to others
+    not built       the log contains the day and the store does not
+    outdated        an earlier build limited to other days should have rewritten the day
     immature        the log has not arrived up to the maturity of the day's last impression
-    failed          the newest build's validation failed, and the day is not as it was published before
-    not validated   likewise, and that build was not validated yet
-    mature          published: training may learn from it
+    failed          validation of the newest build failed, and the day differs from the published one
+    not validated   the newest build was not validated, and the day differs from the published one
+    mature          published and available for training
 
-The first that applies. No label is read: records of builds hold each day's rows and digest.
+The first matching state applies. No label is read: records of builds hold each day's rows and digest.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ _DAY: Final = timedelta(days=1)
 
 
 class DayState(StrEnum):
-    """What a day's labels of one task are good for."""
+    """State of a day's labels of one task."""
 
     MATURE = "mature"
     IMMATURE = "immature"
@@ -46,11 +46,11 @@ class DayStates:
 
     @property
     def mature_to(self) -> date | None:
-        """The newest day that training may learn from; None where there is none."""
+        """The newest day available for training, or None."""
         return max((day for day, state in self.days if state is DayState.MATURE), default=None)
 
     def count(self, state: DayState) -> int:
-        """Return how many days are in a state."""
+        """Return the number of days in a state."""
         return sum(found is state for _, found in self.days)
 
 
@@ -61,9 +61,9 @@ def day_states(
 
     Parameters
     ----------
-    newest, published : the records of the newest build and of the published one, if there is one.
+    newest, published : records of the newest build and of the published one, if any.
     newest_failed : whether the newest build failed its validation.
-    last : how many days, counted back from the newest of log and store; a day that neither holds is left out.
+    last : number of days, counted back from the newest of log and store; days in neither are omitted.
     """
     known = sorted({*newest.days, *newest.impressions})
     days = [day for day in known if day > known[-1] - last * _DAY] if known else []

@@ -1,7 +1,7 @@
-"""What changed between two label snapshots: by task, by day, and from which label to which.
+"""Differences between two label snapshots by task, by day, and from which label to which.
 
-Days whose files both snapshots share hold the same rows and are not read. The rows of the other days are
-joined by impression, whatever the day on which each snapshot has it.
+Days whose files both snapshots share are equal and are not read. Rows of the other days are joined by
+impression, even if the snapshots have it on different days.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ _MOVES = """
 
 @dataclass(frozen=True)
 class Side:
-    """A snapshot, and the contract that it was built under."""
+    """A snapshot with the contract that it was built under."""
 
     snapshot: str
     as_of: str
@@ -56,7 +56,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Transition:
-    """The number of labels that changed from one to another, as ``immature`` to ``observed 1``."""
+    """The number of labels that changed from one value to another, such as ``immature`` to ``observed 1``."""
 
     before: str
     after: str
@@ -110,7 +110,7 @@ def diff(workspace: Workspace, *, before: str, after: str) -> Difference:
     DataError
         The store has no such snapshot.
     StoreError
-        Files of a day that is compared are gone, or hold other rows than were built.
+        Files of a compared day are missing, or contain other rows than were built.
     """
     store = LabelStore(workspace.store, workspace.surface)
     old, new = store.snapshot(before), store.snapshot(after)
@@ -164,7 +164,7 @@ def _side(snapshot: Snapshot) -> Side:
 def _open(
     connection: duckdb.DuckDBPyConnection, side: str, paths: Sequence[Location], tasks: Sequence[str]
 ) -> None:
-    """Make a view of a side's rows: key, day and the tasks' columns, of the same types on both sides."""
+    """Create a view of a snapshot's rows: key, day and the tasks' columns, with equal types on both sides."""
     kinds = dict.fromkeys(c.IMPRESSION_KEY, "VARCHAR") | {c.DAY: "DATE"}
     for task in tasks:
         kinds |= {task: "DOUBLE", c.status(task): "VARCHAR", c.at(task): "TIMESTAMPTZ"}
@@ -180,7 +180,7 @@ def _open(
 
 
 def _join(connection: duckdb.DuckDBPyConnection, tasks: Sequence[str]) -> None:
-    """Make the table of impressions that only one side has, or some label of which differs."""
+    """Create the table of impressions that only one side contains or that have a different label."""
     names = [name for task in tasks for name in (task, c.status(task), c.at(task))]
     columns = [x.alias(x.column(name, side), f"{side}_{name}") for side in "ab" for name in names]
     appeared, gone = (x.is_null(x.column(c.REQUEST_ID, side)) for side in "ab")

@@ -1,18 +1,17 @@
-"""tasks.yaml compiled to SQL: one query, in relations that can run as one statement or one by one.
+"""Compiles tasks.yaml to SQL: one query, whose relations can run as one statement or one by one.
 
 ::
 
-    impressions, events                      the log, under our column names
-      repeated, first_of_repeated, shown     logs/rows.py   known before the as-of, one row a key
-      repeated_events, first_events, known                  likewise, one event an id
-      <task>__signals ... <task>__credited   credit.py      which events an impression is credited with
+    impressions, events                      the log, under the standard column names
+      repeated, first_of_repeated, shown     logs/rows.py   known before the as-of, one row per key
+      repeated_events, first_events, known                  known before the as-of, one event per id
+      <task>__signals ... <task>__credited   credit.py      events credited to an impression
       facts, statuses_<n>, labels_<n>        status.py      status and label, parents before children
       -> impression columns, ds, and <task>, <task>__status, <task>__at of every task
 
-Labels of days that are not mature yet, as if nothing more came: what has happened so far.
-
-They are no labels to learn from: who has not bought yet may buy tomorrow. Estimates that know which share of
-the events has come by now may read them.
+Provisional labels of immature days count the outcomes so far, as if no more events arrived. They are not
+used as training labels, since a later purchase may still arrive. Estimates that know the share of events
+that have arrived may read them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -85,12 +84,15 @@ def label_query(
     Parameters
     ----------
     forms
-        The form of a crediting by its name, such as ``click__credited`` or ``click__out_0``; one that is not
-        named is made as its key suggests.
+        The form of a crediting by its name, such as ``click__credited`` or ``click__out_0``. By default it
+        follows
+        from the key.
     labels_only
-        Credit only what bears on the labels of the days to write: no immature impression, and none of other
-        days, unless it competes with others. An explanation also names events that came too early, so it
-        needs all.
+        Credit only impressions that affect the labels of the days to write: no immature impressions, and
+        other
+        days only if they compete for events. An explanation also lists events that came too early, so it
+        needs
+        all impressions.
     """
     refuse_name_clashes(tasks, log.impressions)
     names = tuple(n for n in log.impressions if n != c.DAY)
@@ -113,7 +115,7 @@ def label_query(
 def _rows_taking_part(
     tasks: TasksSpec, horizon: Horizon, log: Log, days: LabelDays, *, labels_only: bool
 ) -> dict[str, exp.Query]:
-    """Select the impressions and events that can bear on a label, by the name of the relation."""
+    """Select the impressions and events that can affect a label, by name of the relation."""
     as_of = horizon.as_of
     names = tuple(n for n in log.impressions if n != c.DAY)
     taking_part = {
@@ -134,10 +136,11 @@ def _rows_taking_part(
 def compile_days(
     log: LogTables, tasks: TasksSpec, *, horizon: Horizon, days: LabelDays, labels_only: bool
 ) -> LabelQuery:
-    """Compile the labels of some days, and make the views of the rows that they are made from.
+    """Compile the labels of some days, and create the views of the rows that they read.
 
-    From here on the log tables are the files that may hold rows of the days to read. Needs ``log.cut``; see
-    ``label_query``.
+    Afterwards the log tables consist of the files that may hold rows of the days to read. Requires
+    ``log.cut``;
+    see ``label_query``.
     """
     for table, files in find_files(log, days).items():
         log.view(table, table, files)
@@ -148,7 +151,7 @@ def compile_days(
 
 
 def refuse_name_clashes(tasks: TasksSpec, impressions: Iterable[str]) -> None:
-    """Refuse columns of the log that have a label's name."""
+    """Refuse columns of the log that have the name of a label column."""
     taken = {name.lower(): name for name in tasks.tasks}
     for column in impressions:
         if column.lower() in {c.CONTRACT_VERSION, c.CONTRACT_DIGEST}:
@@ -161,12 +164,12 @@ def refuse_name_clashes(tasks: TasksSpec, impressions: Iterable[str]) -> None:
 
 
 def labels_script(contracts: Contracts, dialect: str = "duckdb") -> str:
-    """Write the SQL of a surface's labels for a dialect, with a head of comments.
+    """Return the SQL of a surface's labels in a dialect, with a comment header.
 
     Raises
     ------
     ContractError
-        The dialect is not known.
+        The dialect is unknown.
     """
     tasks, log = contracts.tasks, contract_log(contracts.surface, contracts.tasks)
     sql = labels_sql(tasks, Horizon.whole(None), dialect, log=log)
@@ -188,11 +191,11 @@ def labels_script(contracts: Contracts, dialect: str = "duckdb") -> str:
 def query_provisional(
     log: LogTables, tasks: TasksSpec, days: Iterable[date], *, as_of: datetime
 ) -> LabelQuery:
-    """Return the query of the labels of impressions of some days, with the tables that it reads made.
+    """Return the provisional label query of some days' impressions, and create the tables that it reads.
 
     Parameters
     ----------
-    as_of : events that are known later take no part.
+    as_of : later known events are ignored.
     """
     wanted = find_label_days(tasks, days)
     cut_near(log, wanted, as_of=as_of)
@@ -204,12 +207,12 @@ def query_provisional(
 
 
 def read_provisional(workspace: Workspace, days: Iterable[date], *, as_of: datetime) -> pa.Table:
-    """Return key, labels and crediting instants of the impressions of some days, by the events known so far.
+    """Return key, labels and crediting instants of some days' impressions from the events known so far.
 
     Parameters
     ----------
-    days : of impressions; the labels of a mature day are those of the label store.
-    as_of : events that are known later take no part.
+    days : days of impressions; labels of mature days equal those of the label store.
+    as_of : later known events are ignored.
     """
     with open_log(workspace) as log:
         tasks = log.contracts.tasks

@@ -1,16 +1,16 @@
-"""Which events an impression is credited with: the relations of a task, in one of two forms.
+"""Events credited to an impression: the relations of a task, in one of two forms.
 
 ::
 
     <task>__signals    the events that may count, with the match columns
-    <task>__windows    first_touch, last_touch by a scan: of each instant the impression that competes
-    <task>__touched    first_touch, last_touch: the impression that takes each instant's events
+    <task>__windows    first_touch, last_touch by a scan: for each instant the impression that competes
+    <task>__touched    first_touch, last_touch: the impression credited with each instant's events
     <task>__credited   per window (every) or impression (touch): crediting event, answer, value
     <task>__out_<k>    per window: the first event of the k-th exclusion
 
-Both forms give the same rows. A join visits every pair of a window and a signal with equal match columns, a
-scan sorts both. Where few rows share a key the join is faster; where one user has tens of thousands of
-impressions and events it does not end. The form is chosen by the key, or by counting the pairs.
+Both forms give the same rows. A join visits every pair of a window and a signal with equal match columns; a
+scan sorts both. A join is faster if few rows share a key, but does not finish if one user has tens of
+thousands of impressions and events. The form is chosen by the key, or by counting the pairs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,14 +35,14 @@ _TICK = timedelta(microseconds=1)
 def list_creditings(
     spec: TasksSpec, task: str, arrived: x.AsOf, *, has_position: bool, labels_only: bool = False
 ) -> list[Crediting]:
-    """Return a task's own crediting, and that of each of its exclusions.
+    """Return a task's own crediting, and the crediting of each of its exclusions.
 
     Parameters
     ----------
     arrived
         The instant up to which the log had arrived: see ``Horizon``.
     has_position
-        Whether the impressions have a position to break ties by.
+        Whether the impressions have a position, which breaks ties.
     labels_only
         See ``label_query``.
     """
@@ -91,7 +91,7 @@ def _crediting(spec: TasksSpec, task: str, forms: dict[Form, Relations], windows
 
 
 def _exclusion(spec: TasksSpec, task: str, number: int, arrived: x.AsOf, among: str) -> Crediting:
-    """Return the crediting of an exclusion, of mature impressions alone: an immature label shows none."""
+    """Return the crediting of an exclusion for mature impressions; immature labels have no exclusions."""
     rule, name = spec.tasks[task].exclude[number], w.excluded(task, number)
     own = w.event_rule(spec, task)
     mature = w.is_mature(spec, task, arrived, rows.SHOWN)
@@ -104,7 +104,7 @@ def _exclusion(spec: TasksSpec, task: str, number: int, arrived: x.AsOf, among: 
 
 
 def join_every(spec: TasksSpec, task: str, signals: str, windows: exp.Select) -> exp.Select:
-    """Return what each window is credited with."""
+    """Return the credit of each window."""
     rule, opened = w.event_rule(spec, task), windows.copy()
     if not _ignores_repeats(rule):
         opened = w.with_signals(opened, rule.match, signals)
@@ -114,7 +114,7 @@ def join_every(spec: TasksSpec, task: str, signals: str, windows: exp.Select) ->
 
 
 def credited_touched(spec: TasksSpec, task: str, signals: str) -> exp.Select:
-    """Return what each impression is credited with: the signals of the instants that it was touched at."""
+    """Return the credit of each impression: the signals of the instants for which it was chosen."""
     touched = x.table(w.touched(task), w.WINDOWS)
     return _fold(spec, task, _pairs(spec, task, touched, signals, c.IMPRESSION_KEY), c.IMPRESSION_KEY)
 
@@ -140,7 +140,7 @@ def join_touched(spec: TasksSpec, task: str, signals: str, *, has_position: bool
 def join_exclusion(
     spec: TasksSpec, task: str, match: Sequence[str], signals: str, windows: exp.Select
 ) -> exp.Select:
-    """Return, of each window that holds one, the first exclusion event."""
+    """Return the first exclusion event of each window that contains one."""
     earliest, rule = exp.Min(this=x.column(c.HAPPENED_AT, w.SIGNALS)), w.event_rule(spec, task)
     window = (*match, *w.bounds(rule))
     return x.select(
@@ -152,12 +152,12 @@ def join_exclusion(
 
 
 def _ignores_repeats(rule: w.Rule) -> bool:
-    """Return whether a signal that comes twice leaves the result of the fold unchanged."""
+    """Return whether a repeated signal leaves the result of the fold unchanged."""
     return rule.aggregate == "max" if isinstance(rule, ValueRule) else rule.at_least == 1
 
 
 def _pairs(spec: TasksSpec, task: str, windows: exp.Expr, signals: str, group: Sequence[str]) -> exp.Select:
-    """Return every signal with the window to which it is credited, numbered where the rule counts."""
+    """Return every signal with the window that it is credited to, numbered if the rule counts signals."""
     rule = w.event_rule(spec, task)
     inside = w.inside(rule, rule.match)
     if rule.credit != "every":
@@ -175,7 +175,7 @@ def _pairs(spec: TasksSpec, task: str, windows: exp.Expr, signals: str, group: S
 
 
 def _fold(spec: TasksSpec, task: str, pairs: exp.Select, group: Sequence[str]) -> exp.Select:
-    """Fold the pairs of window and signal into one row a window."""
+    """Fold the pairs of window and signal into one row per window."""
     rule = w.event_rule(spec, task)
     if isinstance(rule, ValueRule):
         folded = [x.alias(_amount(rule), w.AMOUNT)]
@@ -188,7 +188,7 @@ def _fold(spec: TasksSpec, task: str, pairs: exp.Select, group: Sequence[str]) -
 
 
 def _numbered_by(rule: w.Rule) -> tuple[str, ...]:
-    """Return the order in which a window's signals must be numbered; nothing where they need not be."""
+    """Return the sort order for numbering a window's signals; empty if no numbering is needed."""
     if isinstance(rule, ValueRule):
         return (c.HAPPENED_AT, w.AMOUNT) if rule.aggregate == "first" else ()
     return (c.HAPPENED_AT,) if rule.at_least > 1 else ()
@@ -220,7 +220,7 @@ _INSTANT, _FOUND, _SCANNED = "_instant", "_found", "scanned"
 
 @dataclass(frozen=True)
 class _Side:
-    """Rows of a scan, the instant at which each is placed, and the columns that it adds."""
+    """Rows of a scan, the instant of each row, and the columns that the side adds."""
 
     source: exp.Expr
     placed_at: exp.Expr
@@ -229,7 +229,7 @@ class _Side:
 
 @dataclass(frozen=True)
 class _Fold:
-    """A column of a scan: the fold of the other side's rows so far, or of those in a frame of some length."""
+    """A column of a scan: the fold of the other side's rows so far, or of those within a time frame."""
 
     name: str
     function: type[exp.AggFunc]
@@ -249,9 +249,11 @@ class _Fold:
 def can_scan(rule: w.Rule) -> bool:
     """Return whether a scan gives a rule's exact credit.
 
-    A sum adds its values in order and a first value compares two columns: both need each window's own
-    signals, which only a touch gives. A touch needs windows that close in the order in which the impressions
-    were shown, which windows after a parent's event need not do. Windows with ends of their own need a join.
+    A sum adds values in order and a first value compares two columns. Both need each window's own signals,
+    which
+    a scan provides only for touch credit. Touch credit requires windows that close in the order of
+    impressions;
+    windows after a parent's event may not. Windows with their own deadline need a join.
     """
     if rule.until is not None:
         return False
@@ -261,7 +263,7 @@ def can_scan(rule: w.Rule) -> bool:
 
 
 def scan_every(spec: TasksSpec, task: str, signals: str, windows: exp.Select) -> exp.Select:
-    """Return what each window is credited with."""
+    """Return the credit of each window."""
     rule = w.event_rule(spec, task)
     folds = {_Fold(w.AT, exp.Min): x.when(x.column(w.COUNTS), x.column(w.AT))}
     if isinstance(rule, ValueRule):
@@ -279,14 +281,14 @@ def scan_every(spec: TasksSpec, task: str, signals: str, windows: exp.Select) ->
 def scan_exclusion(
     spec: TasksSpec, task: str, match: Sequence[str], signals: str, windows: exp.Select
 ) -> exp.Select:
-    """Return, of each window that holds one, the first exclusion event."""
+    """Return the first exclusion event of each window that contains one."""
     folds = {_Fold(w.AT, exp.Min): x.column(c.HAPPENED_AT)}
     opened = w.with_signals(windows.copy(), match, signals)
     return _of_windows(w.event_rule(spec, task), match, opened, x.table(signals), folds)
 
 
 def scan_contenders(spec: TasksSpec, task: str, signals: str, *, has_position: bool) -> exp.Select:
-    """Return, of the impressions of one instant, the one that a touch prefers."""
+    """Return, among the impressions of one instant, the one that touch credit prefers."""
     rule = w.event_rule(spec, task)
     names = (*rule.match, *c.IMPRESSION_KEY)
     opened = w.with_signals(
@@ -331,7 +333,7 @@ def scan_touched(spec: TasksSpec, task: str, signals: str, contenders: str) -> e
 
 
 def _nth(rule: w.Rule, signals: str) -> exp.Expr:
-    """Return the signals with ``_at``, at which a window that counts this signal first has enough of them."""
+    """Return the signals with ``_at``, the instant at which a window starting with this signal has enough."""
     if isinstance(rule, ValueRule):
         return x.table(signals)
     at: exp.Expr = x.column(c.HAPPENED_AT)
@@ -347,7 +349,7 @@ def _of_windows(
     signals: exp.Expr,
     folds: Mapping[_Fold, exp.Expr],
 ) -> exp.Select:
-    """Return the windows for which a fold gives a value; ``folds`` maps each to its argument."""
+    """Return the windows for which a fold gives a value; ``folds`` maps each fold to its argument."""
     opened, at = x.column(w.OPENS), x.column(c.HAPPENED_AT)
     x.distinct(windows)
     placed_at = w.later(opened, _TICK) if rule.after else opened
@@ -368,7 +370,7 @@ def _of_windows(
 
 
 def _holds(rule: w.Rule, fold: _Fold) -> exp.Expr:
-    """Return that a fold's value lies in the window; a frame holds nothing else."""
+    """Condition that a fold's value lies in the window; a fold in a frame contains no others."""
     if fold.frame is not None:
         return x.not_null(x.column(fold.name))
     return x.lt(x.column(fold.name), w.closes(rule, x.column(w.OPENS)))
@@ -381,7 +383,7 @@ def _value(name: str) -> exp.Expr:
 def _scan(
     match: Sequence[str], asking: _Side, other: _Side, folds: Sequence[_Fold], *, latest_first: bool
 ) -> exp.Subquery:
-    """Return each row of one side with the folds of the other side's rows that come no later in the scan."""
+    """Return each row of one side with folds of the other side's rows that do not follow it in the scan."""
     names = (*asking.columns, *other.columns)
     both = exp.Union(this=_rows(match, asking, names), expression=_rows(match, other, names), distinct=False)
     folded = [x.alias(fold.over(match, latest_first=latest_first), fold.name) for fold in folds]

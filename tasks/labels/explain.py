@@ -1,11 +1,11 @@
-"""Explains why the labels of one impression are what they are.
+"""Explains the labels of one impression.
 
 ::
 
     REQUEST_ID/ITEM_ID -> its row in the snapshot -> the same row labelled again from the log -> sentences
 
 The row is labelled again by the relations of a build, as of the snapshot's as-of. If the log has changed
-since, the two may differ, and the explanation says so.
+since, the two may differ, and the explanation reports this.
 """
 
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ _QUARANTINED = """
 
 @dataclass(frozen=True)
 class ExplainResult:
-    """One impression's labels, each with its reason; ``agrees`` says whether the log still gives them."""
+    """One impression's labels with reasons; ``agrees`` is whether the current log gives the same labels."""
 
     snapshot: str
     as_of: str
@@ -69,7 +69,7 @@ class ExplainResult:
 
 
 def explain(workspace: Workspace, *, impression: str, snapshot: str | None = None) -> ExplainResult:
-    """Explain the labels of an impression of a snapshot, by default of the newest build.
+    """Explain the labels of an impression in a snapshot, by default of the newest build.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def explain(workspace: Workspace, *, impression: str, snapshot: str | None = Non
     Raises
     ------
     DataError
-        The snapshot has no such impression, or the log no longer has it.
+        The snapshot does not contain the impression, or the log no longer does.
     """
     source = LabelStore(workspace.store, workspace.surface).find(snapshot)
     key = _parse_key(impression, source.schema())
@@ -116,7 +116,7 @@ def explain(workspace: Workspace, *, impression: str, snapshot: str | None = Non
 
 
 def _read_facts(log: LogTables, key: Key, day: date, as_of: datetime, arrived: datetime) -> Facts | None:
-    """Label the days around a day again, and read the facts of one impression."""
+    """Label the days around a day again, and read the facts about one impression."""
     tasks, horizon = log.contracts.tasks, Horizon(as_of, arrived)
     days = find_label_days(tasks, [day])
     cut_near(log, days, as_of=as_of)
@@ -191,7 +191,7 @@ def _in_full(label: LabelValue) -> str:
 
 
 def explain_missing(workspace: Workspace, snapshot: Snapshot, key: Key) -> str:
-    """Return what is known of an impression that is not in a snapshot, in sentences."""
+    """Explain in sentences why an impression is not in a snapshot."""
     reasons = [*_from_quarantine(workspace, key), *_from_log(workspace, snapshot, key)]
     name = "/".join(map(str, key.values()))
     return " ".join(
@@ -200,7 +200,7 @@ def explain_missing(workspace: Workspace, snapshot: Snapshot, key: Key) -> str:
 
 
 def find_shown_at(log: LogTables, key: Key) -> list[datetime | None]:
-    """Return the instants of every impression of a key, also of those after any as-of."""
+    """Return the instants of every impression with a key, including those after the as-of."""
     at = x.column(c.SHOWN_AT)
     query = x.select([at], x.table(rows.IMPRESSIONS), where=[of_key(key)])
     return [shown_at for (shown_at,) in log.fetch("FROM ($shown) ORDER BY 1", shown=query)]
@@ -230,7 +230,7 @@ def _from_log(workspace: Workspace, snapshot: Snapshot, key: Key) -> Iterator[st
     try:
         with open_log(workspace) as log:
             times = [at for at in find_shown_at(log, key) if at is not None]
-    except DataError:  # the log cannot be read, so it gives no reason
+    except DataError:  # the log cannot be read, so there is no reason to report
         return
     if times:
         at = min(times)

@@ -1,15 +1,13 @@
-"""Why one impression's labels are what they are: from the facts of its row to an explanation of each task.
+"""Reasons for one impression's labels: from the facts about its row to an explanation per task.
 
 ::
 
-    Facts                  what the label relations hold of the row     (read from the relations)
-      -> TaskExplanation   of each task: window, maturity, status and cause, and the events that bear on it
-    explanation_text.py writes a task's explanation in sentences
+    Facts                  the row's values in the label relations      (read from the relations)
+      -> TaskExplanation   per task: window, maturity, status and cause, and the relevant events
+    explanation_text.py formats a task's explanation as sentences
 
-Reads one impression's labels from the relations of a label query, with everything that led to them.
-
-The relations are those of a build over the days around the impression. So the facts are those that a build as
-of the same instant would store.
+The relations are those of a build over the days around the impression, so the facts equal those that a build
+at the same instant would store.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +34,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class LabelValue:
-    """A task's label in the store: value where it is observed, status, instant of the crediting event."""
+    """A task's stored label: value if observed, status, instant of the crediting event."""
 
     value: float | None
     status: str
@@ -45,7 +43,7 @@ class LabelValue:
 
 @dataclass(frozen=True)
 class Impression:
-    """An impression by its key, and when it was shown."""
+    """An impression: its key and the instant at which it was shown."""
 
     request_id: Any
     item_id: Any
@@ -56,8 +54,8 @@ class Impression:
 class Event:
     """An event in a window.
 
-    ``counts`` says whether the rule counts it: it may only answer, or have too small a value. ``credited_to``
-    is another impression that the event is credited to, if any; ``columns`` are those that are not null.
+    ``counts``: whether the rule counts the event; it may only be an answer, or have too small a value.
+    ``credited_to`` is another impression that the event is credited to; ``columns`` are the non-null ones.
     """
 
     name: str
@@ -86,8 +84,9 @@ class Event:
 class Events:
     """Events in a window.
 
-    ``some`` of them, earliest first; the ``number`` of all; of these, the number that count and are
-    ``credited`` to the impression.
+    ``some``: the earliest events. ``number``: the number of all events. ``credited``: the number of events
+    that
+    count and are credited to the impression.
     """
 
     some: tuple[Event, ...] = ()
@@ -97,10 +96,11 @@ class Events:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the label relations hold of one impression: its row of the last layer, and labels by task.
+    """The values of one impression in the label relations: its row of the last layer, and labels by task.
 
-    ``causes`` are those that hold, in the order in which they apply; ``exclusions`` are by task and rule;
-    ``duplicates`` are the instants of other impressions with its key, which are in quarantine.
+    ``causes`` are the matching ones in order of precedence; ``exclusions`` are by task and rule;
+    ``duplicates``
+    are instants of quarantined impressions with the same key.
     """
 
     row: Mapping[str, Any]
@@ -117,17 +117,17 @@ class TaskExplanation:
 
     Attributes
     ----------
-    why, of : the kind of the first cause that holds, and its part, column, parent or exclusion.
+    why, of : kind of the first matching cause, and its component, column, parent or exclusion.
     opens, closes : the window; None for a composite, for a child whose parent has no crediting event, and
-        where the deadline lies outside it.
-    deadline : the impression's own end of the window.
-    crediting : the event that makes it positive, whatever the status.
-    events : the events in the window, credited or not.
-    observing : the event that answers, where the task is observed by one.
+        for a deadline outside the window.
+    deadline : end of the window from the impression's own column.
+    crediting : the event that makes the impression positive, whatever the status.
+    events : all events in the window.
+    observing : the answer, for a task observed by an event.
     seen : the impression's value in the column that the task is observed by.
     excluding : the first exclusion event in the window, whether or not it excluded the row.
     parent : the task that must be observed and 1, and its label.
-    parts : of a composite: the known value of each part, None where it is not known, and the part's label.
+    parts : for a composite, the value of each component (None if unknown) and its label.
     """
 
     label: LabelValue
@@ -148,7 +148,7 @@ class TaskExplanation:
 
     @property
     def elsewhere(self) -> tuple[Event, ...]:
-        """The events in the window that count and are credited to another impression."""
+        """Events in the window that count and are credited to another impression."""
         return tuple(event for event in self.events.some if event.counts and event.credited_to)
 
     def to_json(self) -> Json:
@@ -181,7 +181,7 @@ def explain_tasks(tasks: TasksSpec, facts: Facts) -> dict[str, TaskExplanation]:
 
 
 def list_changed_tasks(stored: Mapping[str, LabelValue], now: Mapping[str, LabelValue]) -> list[str]:
-    """Return the tasks whose label in the store differs from the one that the log gives now."""
+    """Return the tasks whose stored label differs from the one computed from the current log."""
     return [task for task, label in now.items() if task in stored and stored[task] != label]
 
 
@@ -205,7 +205,7 @@ def plain(value: Any) -> Any:
 
 
 def _window(rule: Rule, row: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:
-    """Return where the window of an impression opens and closes, None where it has none."""
+    """Return where the window of an impression opens and closes; None without a window."""
     opens: datetime | None = row[credit(rule.after)] if rule.after else row[c.SHOWN_AT]
     if opens is None:
         return None, None
@@ -250,7 +250,7 @@ def _crediting(events: Events, at: datetime | None) -> Event | None:
 
 
 def _excluding(exclusions: Sequence[Events], number: str | None) -> Event | None:
-    """Return the first event of the exclusion that excluded the row, else of any."""
+    """Return the first event of the exclusion that excluded the row, else of any exclusion."""
     these = exclusions if number is None else [exclusions[int(number)]]
     return min((e for out in these for e in out.some[:1]), key=lambda event: event.at, default=None)
 
@@ -267,7 +267,7 @@ Key = Mapping[str, Any]
 """The impression's key by column."""
 
 MOST = 20
-"""Events of a window that are read one by one; the others are counted."""
+"""Number of events of a window that are read individually; further events are counted."""
 
 _SOME_EVENTS = """
     SELECT *, count(*) OVER () AS _number, count(*) FILTER ($own) OVER () AS _credited
@@ -276,17 +276,17 @@ _SOME_EVENTS = """
 
 
 def why_column(task: str, number: int) -> str:
-    """Name the column that says whether a task's n-th cause holds."""
+    """Return the column that contains whether a task's n-th cause holds."""
     return f"{task}__why_{number}"
 
 
 def credited_column(column: str) -> str:
-    """Name the column that holds this column of the impression to which an event is credited."""
+    """Return the column that contains this column of the impression to which an event is credited."""
     return f"_to_{column}"
 
 
 def of_key(key: Key, table: str | None = None) -> exp.Expr:
-    """Return that a row has the key."""
+    """Condition that a row has the key."""
     return x.all_of(*(x.eq(x.column(name, table), _literal(value)) for name, value in key.items()))
 
 
@@ -302,7 +302,7 @@ def explained_row(tasks: TasksSpec, query: LabelQuery, key: Key, arrived: x.AsOf
 
 
 def events_in_window(tasks: TasksSpec, task: str, key: Key, as_of: x.AsOf, *, log: Log) -> exp.Select:
-    """Return the known events in a task's window: needs ``explained`` and the task's own relations."""
+    """Return the known events in a task's window; requires ``explained`` and the task's own relations."""
     rule = w.event_rule(tasks, task)
     names = (*rule.event, *w.answers(tasks, task))
     signals = _known(log, as_of, names, [x.alias(w.counts(rule), w.COUNTS)])
@@ -323,7 +323,7 @@ def events_in_window(tasks: TasksSpec, task: str, key: Key, as_of: x.AsOf, *, lo
 
 
 def exclusions_in_window(tasks: TasksSpec, task: str, number: int, as_of: x.AsOf, *, log: Log) -> exp.Select:
-    """Return the known events of a task's n-th exclusion in its window: needs ``explained``."""
+    """Return the known events of a task's n-th exclusion in its window; requires ``explained``."""
     rule, out = w.event_rule(tasks, task), tasks.tasks[task].exclude[number]
     signals = _known(log, as_of, out.event, [])
     joins: list[x.Join] = [(_window_query(rule, out.on), w.inside(rule, out.on))]
@@ -337,7 +337,7 @@ def _known(log: Log, as_of: x.AsOf, events: Sequence[str], more: Sequence[exp.Ex
 
 
 def _window_query(rule: w.Rule, match: Sequence[str]) -> exp.Subquery:
-    """Return the impression's window: its match columns and where it opens, which may be nowhere."""
+    """Return the impression's window: its match columns and its start, which may be null."""
     opens = x.column(credit(rule.after) if rule.after else c.SHOWN_AT)
     keys = [name for name in c.IMPRESSION_KEY if name not in match]
     columns = [*x.columns((*match, *keys)), x.alias(opens, w.OPENS), *w.ends(rule, opens.copy())]
@@ -349,9 +349,9 @@ def _literal(value: Any) -> exp.Expr:
 
 
 def read_facts(log: LogTables, query: LabelQuery, key: Key, *, horizon: Horizon) -> Facts | None:
-    """Read what the relations hold of one impression; None where the log does not have it.
+    """Read the facts about one impression from the relations; None if the log does not contain it.
 
-    Needs the relations of the query: see ``make_relations``.
+    Requires the relations of the query: see ``make_relations``.
     """
     tasks, as_of = log.contracts.tasks, horizon.as_of
     log.create(EXPLAINED, explained_row(tasks, query, key, horizon.arrived))

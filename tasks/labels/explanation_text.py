@@ -1,4 +1,4 @@
-"""Writes an explanation in short sentences, times in UTC.
+"""Formats an explanation as short sentences, times in UTC.
 
 ::
 
@@ -6,7 +6,7 @@
         Known since 11:00:00.
     return_30d: not applicable. It is learned where purchase_7d is positive, and purchase_7d is 0.
 
-A time on the day of the impression is written without its day.
+Times on the day of the impression are written without a date.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ from tasks.labels.status import Why
 
 Clock = Callable[[datetime | None], str]
 _NAMED = 3
-"""Events that are named one by one; the rest is only mentioned."""
+"""Number of events that are listed individually; further events are summarised."""
 
 
 def describe_task(
@@ -41,7 +41,7 @@ def describe_task(
 
 
 def time_beside(at: datetime, other: datetime) -> str:
-    """Return a time of day, with its date where that is not the other's.
+    """Return a time of day, with its date if it differs from the other's.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def time_beside(at: datetime, other: datetime) -> str:
 
 
 def describe_label(label: LabelValue) -> str:
-    """Return a label in words: its value where it is observed, else its status.
+    """Return a label in words: its value if observed, else its status.
 
     Examples
     --------

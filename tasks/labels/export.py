@@ -18,7 +18,7 @@ from tasks.stores.workspace import Workspace
 
 _FORMATS = {"parquet": "parquet", "jsonl": "json"}
 _LABELS, _WEIGHTS = "labels", "weights"
-"""What a line nests."""
+"""Nested fields of a line."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,15 @@ def export(
     out: Path,
     format: Literal["parquet", "jsonl"] = "parquet",  # noqa: A002 - the command's own word
 ) -> ExportResult:
-    """Write the snapshot of the newest build to one file, whole or not at all.
+    """Write the snapshot of the newest build to one file atomically.
 
-    ``jsonl`` nests a row's labels and loss weights as the data row of contracts.md does; a label that is not
-    observed has weight 0, so a loss over the lines ignores it.
+    ``jsonl`` nests a row's labels and loss weights as in the data row of contracts.md. Unobserved labels have
+    weight 0, so a loss over the lines ignores them.
 
     Raises
     ------
     ContractError
-        The format is not known, or a column has the name of what it nests.
+        The format is unknown, or a column has the name of a nested field.
     """
     if format not in _FORMATS:
         raise ContractError(unknown("format", format, _FORMATS))
@@ -67,7 +67,7 @@ def export(
 
 
 def _nested(workspace: Workspace, snapshot: Snapshot) -> Iterator[exp.Expr]:
-    """Yield the columns of the nested row, labels and weights nested."""
+    """Yield the columns of an exported row, with labels and weights nested."""
     tasks, contract, schema = snapshot.tasks(), workspace.contracts.tasks.tasks, snapshot.schema()
     taken = {n for t in tasks for n in (t, c.status(t), c.at(t))}
     for field in schema:
@@ -99,7 +99,7 @@ def _object(fields: Mapping[str, exp.Expr]) -> exp.Expr:
 
 
 def _json_value(value: exp.Expr, kind: pa.DataType, depth: int = 0) -> exp.Expr:
-    """Return a value as JSON has it at any depth: instants in ISO 8601, null for NaN and infinities."""
+    """Return a JSON value at any depth: instants in ISO 8601, null for NaN and infinities."""
     if pa.types.is_timestamp(kind):
         return x.call("STRFTIME", value, x.text("%Y-%m-%dT%H:%M:%S.%fZ"))
     if pa.types.is_floating(kind):

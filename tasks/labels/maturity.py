@@ -1,11 +1,11 @@
-"""How far in time a label reaches, for whole chains.
+"""Time range of a label, for whole chains of tasks.
 
 ::
 
     shown_at |-- window (sum along the chain) --|            events that can count
-    shown_at |---------- matures ------------------|         the label is known, and its parents' and parts'
-    shown_at |-------- known_at ------|                      sooner, where a window ends at a row's own time
-     |-- before --| shown_at |-- after --|                   reach: impressions that may take its events
+    shown_at |---------- matures ------------------|         label, parents and components are known
+    shown_at |-------- known_at ------|                      earlier, if a deadline column ends a window
+     |-- before --| shown_at |-- after --|                   reach: impressions that compete for its events
 """
 
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ _NONE = timedelta()
 
 
 def matures(spec: TasksSpec, task: str) -> timedelta:
-    """Return the time after shown_at at which a label and everything that it builds on is known."""
+    """Return the time after shown_at at which a label and all tasks that it depends on are known."""
     return max(spec.maturity(task), *(matures(spec, other) for other in spec.needs(task)), _NONE)
 
 
 def label_basis(spec: TasksSpec, task: str) -> dict[str, str | None]:
-    """Return the tasks whose events decide when a label is known, each with the column of its deadline."""
+    """Return the tasks whose events decide when a label is known, each with its deadline column."""
     found: dict[str, str | None] = {}
     for other in spec.needs(task):
         found |= label_basis(spec, other)
@@ -34,12 +34,12 @@ def label_basis(spec: TasksSpec, task: str) -> dict[str, str | None]:
 
 
 def grace(spec: TasksSpec, task: str) -> timedelta:
-    """Return how long after its window a label is known."""
+    """Return the delay between the end of the window and the maturity of the label."""
     return spec.maturity(task) - spec.window(task)
 
 
 def known_at(spec: TasksSpec, task: str, row: Mapping[str, Any]) -> datetime:
-    """Return when the label of an impression is known."""
+    """Return the instant at which the label of an impression is known."""
     shown_at: datetime = row[c.SHOWN_AT]
     known = [shown_at]
     for name, until in label_basis(spec, task).items():
@@ -50,30 +50,31 @@ def known_at(spec: TasksSpec, task: str, row: Mapping[str, Any]) -> datetime:
 
 
 def matures_from(spec: TasksSpec, task: str) -> timedelta:
-    """Return the least time after shown_at at which a label can be known."""
+    """Return the minimum time after shown_at at which a label can be known."""
     fixed = [name for name, until in label_basis(spec, task).items() if until is None]
     return max(map(spec.maturity, fixed), default=_NONE)
 
 
 def longest_window(spec: TasksSpec) -> timedelta:
-    """Return the time after shown_at in which an event can bear on any label."""
+    """Return the time after shown_at in which an event can affect any label."""
     return max(spec.window(task) for task in spec.tasks)
 
 
 @dataclass(frozen=True)
 class Reach:
-    """How long before and after an impression others lie that can take an event from it."""
+    """Time before and after an impression within which other impressions can compete for its events."""
 
     before: timedelta
     after: timedelta
 
 
 def reach(spec: TasksSpec, task: str) -> Reach:
-    """Return how far away an impression can be that takes an event of this task or of its parents.
+    """Return the reach of impressions that compete for events of this task or of its parents.
 
-    Its window holds the same event, so both lie within one window of each other. Under last touch it is the
-    later one, under first touch the earlier. Where the window hangs on a parent's event that is itself
-    competed for, the distances add up.
+    Competing impressions have the same event in their windows, so they lie within one window of each other.
+    Last touch prefers the later impression, first touch the earlier one. The distances add up along a chain
+    if
+    the window opens at a parent's event that is itself competed for.
     """
 
     def added(credit: str) -> timedelta:
@@ -84,22 +85,22 @@ def reach(spec: TasksSpec, task: str) -> Reach:
 
 
 def longest_reach(spec: TasksSpec) -> Reach:
-    """Return the greatest reach of any task; zero where every task credits every impression."""
+    """Return the maximum reach of all tasks; zero if every task credits every impression."""
     of_tasks = [reach(spec, task) for task in spec.tasks]
     return Reach(max(r.before for r in of_tasks), max(r.after for r in of_tasks))
 
 
 def credits_alone(spec: TasksSpec, task: str) -> bool:
-    """Return whether what a task credits an impression with bears on no other impression's label."""
+    """Return whether the credit of one impression affects no other impression's label."""
     below = (link for other in spec.tasks for link in (task, *_after(spec, other, task)))
     return not any(_touch(spec, link) for link in below)
 
 
 def bearing(spec: TasksSpec, event: str) -> tuple[timedelta, timedelta]:
-    """Return how long before an event an impression can be on which it bears, and the reach beyond that.
+    """Return how long before an event an affected impression can be, and the reach beyond it.
 
-    An event bears on the tasks that read it, each event by itself. Where it moves their crediting event it
-    moves the windows of the tasks after them, and with touch credit that moves credit between neighbours.
+    An event affects the tasks that read it. If it changes their crediting event, it shifts the windows of the
+    tasks after them. Under touch credit this moves credit between neighbouring impressions.
     """
     readers = [task for task in spec.tasks if event in spec.tasks[task].events]
     back = max((spec.window(task) for task in readers), default=_NONE)
@@ -112,7 +113,7 @@ def bearing(spec: TasksSpec, event: str) -> tuple[timedelta, timedelta]:
 
 
 def _after(spec: TasksSpec, task: str, reader: str) -> tuple[str, ...]:
-    """Return the links of a task's chain that come after another task; none where it is not in the chain."""
+    """Return the links of a task's chain after another task; empty if that task is not in the chain."""
     chain = spec.window_chain(task)
     return chain[chain.index(reader) + 1 :] if reader in chain else ()
 

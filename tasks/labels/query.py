@@ -1,21 +1,21 @@
-"""A compiled label query: its relations, in the order in which they build on each other.
+"""A compiled label query: its relations, in the order of their dependencies.
 
 ::
 
-    LabelQuery.rows          the rows of the log that take part
-      .creditings            per task, which events an impression is credited with: a ``Crediting`` each
+    LabelQuery.rows          the selected rows of the log
+      .creditings            per task, the events credited to impressions: a ``Crediting`` each
       .layers                facts, statuses and labels of the impressions
       .final                 the columns of the label store
-    Horizon                  the instants by which events are known, and labels mature
+    Horizon                  the instants up to which events are known and labels mature
     LabelDays                the days that the query writes and reads
 
-The relations of a label query in a session: the files and days that it reads, and its tables of credit.
+In a session, the query's tables of credit are created from the files and days that it reads.
 
 ::
 
     signals                               a table
-    windows x signals of equal keys       counted: the pairs that a join would visit
-    join, or scan where they are many     a table; the relations that only lead to it are dropped again
+    windows x signals of equal keys       number of pairs that a join would visit
+    join, or scan for many pairs          a table; intermediate relations are dropped
 """
 
 import logging
@@ -39,11 +39,11 @@ from tasks.sql import expressions as x
 Relations = dict[str, exp.Query]
 
 _SELECTIVE = ({c.REQUEST_ID}, {c.USER_ID, c.ITEM_ID})
-"""Columns that few rows share: a match that holds one of these sets is joined."""
+"""Columns that few rows share; a match on one of these sets uses a join."""
 
 
 class Form(StrEnum):
-    """How windows and signals find each other."""
+    """How windows and signals are matched."""
 
     JOIN = "join"
     SCAN = "scan"
@@ -51,10 +51,11 @@ class Form(StrEnum):
 
 @dataclass(frozen=True)
 class Horizon:
-    """The instant of a build, and the same or an earlier one up to which the log had arrived by then.
+    """The as-of of a build, and the instant up to which the log had arrived by then.
 
-    An event is known by the former, a label is mature by the latter: what has not arrived is no negative.
-    None leaves the parameters ``as_of`` and ``arrived`` in the SQL.
+    Events are known by the former, labels mature by the latter, so a late log creates no negatives. None
+    leaves
+    the parameters ``as_of`` and ``arrived`` in the SQL.
     """
 
     as_of: x.AsOf
@@ -68,9 +69,9 @@ class Horizon:
 
 @dataclass(frozen=True)
 class LabelDays:
-    """The days whose labels a query writes, and those whose impressions and events it reads; all where None.
+    """The days whose labels a query writes, and the days of the rows that it reads; None for all.
 
-    More days are read than written: impressions around a day compete with its own for the same events.
+    More days are read than written, because impressions of adjacent days compete for the same events.
     """
 
     write: Sequence[DayRange] | None = None
@@ -80,9 +81,9 @@ class LabelDays:
 
 @dataclass(frozen=True)
 class Crediting:
-    """A relation that the labels join, the signals that it needs, and the forms in which it can be made.
+    """A relation that the labels join, its signals, and its possible forms.
 
-    The signals meet the ``windows``: an engine can count the pairs of both that a join would visit.
+    Signals are matched with the ``windows``, for which an engine can count the pairs that a join would visit.
     """
 
     name: str
@@ -93,12 +94,12 @@ class Crediting:
 
     @property
     def usual(self) -> Form:
-        """The form by the key alone."""
+        """The form that follows from the key alone."""
         selective = any(columns <= set(self.match) for columns in _SELECTIVE)
         return Form.JOIN if selective or Form.SCAN not in self.forms else Form.SCAN
 
     def relations(self, form: Form | None = None) -> Relations:
-        """Return the relations in the order in which they build on each other."""
+        """Return the relations in the order of their dependencies."""
         return {self.signals[0]: self.signals[1], **self.forms[form or self.usual]}
 
 
@@ -106,8 +107,8 @@ class Crediting:
 class LabelQuery:
     """The relations of labels, and the query over them.
 
-    ``creditings`` are by task, parents before children; ``forms`` names the form of a crediting by its name,
-    and one that is not named takes its usual form.
+    ``creditings`` are by task, parents before children. ``forms`` gives the form of a crediting by its name;
+    by default it is the usual form.
     """
 
     rows: Mapping[str, exp.Query]
@@ -118,7 +119,7 @@ class LabelQuery:
 
     @property
     def on_the_cut(self) -> Relations:
-        """The rows that take part, of a log whose repeated keys and ids are known."""
+        """The selected rows of a log whose repeated keys and ids are known."""
         return {name: query for name, query in self.rows.items() if name not in rows.CUT}
 
     @property
@@ -135,7 +136,7 @@ class LabelQuery:
 
     @property
     def last_layer(self) -> str:
-        """The name of the layer that holds every task's label."""
+        """Name of the layer with every task's label."""
         return list(self.layers)[-1]
 
     def labels(self) -> exp.Select:
@@ -143,16 +144,16 @@ class LabelQuery:
         return x.with_relations(self.final.copy(), self.layers.items())
 
     def statement(self) -> exp.Select:
-        """Return all of it as one SELECT."""
+        """Return the whole query as one SELECT."""
         credit = (relation for task in self.credit.values() for relation in task.items())
         return x.with_relations(self.final.copy(), (*self.rows.items(), *credit, *self.layers.items()))
 
 
 MAX_FAN_OUT = 12
-"""Pairs for each window and signal above which a scan is taken. It decides how long, never what."""
+"""Pairs per window and signal above which a scan is used. It affects the duration, never the result."""
 
 FEW_SIGNALS = 2
-"""Signals of one key in an eighth of them up to which a join is taken without counting the pairs."""
+"""Signals of one key, in a sample of one eighth, up to which a join is used without counting pairs."""
 
 _NEAR = "near"
 _NO_TIME = timedelta()
@@ -160,7 +161,7 @@ _LOG = logging.getLogger("equipoise")
 
 
 def find_label_days(tasks: TasksSpec, days: Iterable[date]) -> LabelDays:
-    """Return the days to read for the labels of some days: of competing impressions, and of events."""
+    """Return the days of competing impressions and of events to read for the labels of some days."""
     wanted, reach = list(days), longest_reach(tasks)
     return LabelDays(
         write=spread_days(wanted, before=_NO_TIME, after=_NO_TIME),
@@ -182,7 +183,7 @@ def find_files(log: LogTables, days: LabelDays) -> dict[str, list[File]]:
 
 
 def cut_near(log: LogTables, days: LabelDays, *, as_of: datetime) -> None:
-    """Cut the log like ``log.cut``, with repeated keys only as far as the labels of some days need them."""
+    """Cut the log like ``log.cut``, with only the repeated keys that the labels of some days need."""
     near, request = rows.in_days(c.SHOWN_AT, days.impressions or [DayRange()]), x.column(c.REQUEST_ID)
     requests = x.select([request], x.table(rows.IMPRESSIONS), where=[near])
     alike = exp.In(this=request.copy(), query=exp.Subquery(this=requests))
@@ -192,16 +193,16 @@ def cut_near(log: LogTables, days: LabelDays, *, as_of: datetime) -> None:
 
 
 def make_relations(log: LogTables, query: LabelQuery) -> None:
-    """Make every relation of credit as a table, each in its usual form; needs the rows of the query."""
+    """Create every relation of credit as a table in its usual form; requires the rows of the query."""
     for relations in query.credit.values():
         for name, relation in relations.items():
             log.create(name, relation)
 
 
 def make_credit_tables(log: LogTables, creditings: Iterable[Crediting]) -> None:
-    """Make the relations that the labels join, each in the form that its keys in this log ask for.
+    """Create the relations that the labels join, each in the form that suits its keys in this log.
 
-    Needs the relations ``shown`` and ``known``, and those of a task's parents.
+    Requires the relations ``shown`` and ``known``, and those of a task's parents.
     """
     for crediting in creditings:
         log.create(*crediting.signals)
@@ -228,7 +229,7 @@ def _choose_form(log: LogTables, crediting: Crediting) -> Form:
 
 
 def _count_most_frequent(log: LogTables, crediting: Crediting) -> int:
-    """Count the signals of the most frequent key in an eighth of them: a frequent key has some there."""
+    """Count the signals of the most frequent key in a sample of one eighth of the rows."""
     ((most,),) = log.fetch(
         """SELECT coalesce(max(n), 0)
            FROM (SELECT count(*) AS n FROM $signals WHERE rowid % 8 = 0 GROUP BY $match)""",

@@ -1,13 +1,13 @@
-"""Counts labels: of a snapshot by task and status, or of the log before a build.
+"""Counts the labels of a snapshot by task and status, or of the log before a build.
 
-A task with ``before_positive`` has two base rates, since its exclusions drop negatives and keep early
+A task with ``before_positive`` has two base rates, because its exclusions drop negatives but not early
 positives::
 
     shown_at ---- positive ---- exclusion ----|      before_positive: true    1, positive by then
                                                      before_positive: false   excluded
-    shown_at ------------------ exclusion ----|      either way               excluded
+    shown_at ------------------ exclusion ----|      both                     excluded
 
-The rate as labelled is too high. The second rate leaves the early positives out; it is counted on the log.
+The rate as labelled is too high. The second rate omits the early positives; it is counted on the log.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,7 +32,7 @@ from tasks.sql import expressions as x
 from tasks.stores.workspace import Workspace, format_instant
 
 Counts = Mapping[str, int]
-"""Rows of a task: observed, positive, and by each other status."""
+"""Number of a task's rows: observed, positive, and by each other status."""
 
 _COUNT = """
     SELECT count(*), count_if($label = 1), count_if($spared) FROM ($rows) WHERE $observed
@@ -41,9 +41,9 @@ _COUNT = """
 
 @dataclass(frozen=True)
 class BothRates:
-    """Positives among observed rows as labelled, and without the positives that an exclusion came after.
+    """Base rate as labelled, and without the positives that are followed by an exclusion event.
 
-    ``note`` says why the second rate is not known, or is not of the snapshot's rows alone.
+    ``note`` explains why the second rate is unknown or covers other rows than the snapshot's.
     """
 
     as_labelled: float | None
@@ -54,14 +54,14 @@ class BothRates:
 
 @dataclass(frozen=True)
 class ShowResult:
-    """Rows by task and status; ``positive`` are the observed ones above 0.
+    """Rows by task and status; ``positive`` counts the observed labels above 0.
 
     Attributes
     ----------
-    rates : positive over observed rows.
-    means : of value tasks, the mean of their observed values.
-    changed : by task, the observed labels that the snapshot's build changed through late events.
-    before_positive : the two rates of tasks whose exclusions spare rows.
+    rates : share of positives among observed rows.
+    means : for value tasks, the mean of the observed values.
+    changed : by task, the observed labels that late events changed in the snapshot's build.
+    before_positive : both base rates of tasks with ``before_positive`` exclusions.
     """
 
     snapshot: str
@@ -75,7 +75,7 @@ class ShowResult:
 
 
 def show(workspace: Workspace, *, snapshot: str | None = None) -> ShowResult:
-    """Count a snapshot's rows by task and status; by default those of the newest build."""
+    """Count a snapshot's rows by task and status; by default the newest build's."""
     shown = LabelStore(workspace.store, workspace.surface).find(snapshot)
     counts = {task: _count(shown, task) for task in shown.tasks()}
     values = {name for name, task in workspace.contracts.tasks.tasks.items() if task.kind == "value"}
@@ -108,7 +108,7 @@ def _count(snapshot: Snapshot, task: str) -> dict[str, int]:
 
 
 def _mean(snapshot: Snapshot, task: str) -> float | None:
-    """Return the mean of a value task's labels; None where none is observed."""
+    """Return the mean of a value task's labels, or None without observed labels."""
     label = exp.cast(x.column(task), "DOUBLE")
     sums = [x.alias(exp.Sum(this=label), "total"), x.alias(exp.Count(this=x.column(task)), "n")]
     found = snapshot.query(x.select(sums, x.table("rows")))
@@ -137,7 +137,7 @@ def _both_rates(
 
 
 def _recount(log: LogTables, task: str, snapshot: Snapshot, days: Iterable[date]) -> tuple[int, int, int]:
-    """Count on the log a task's observed rows, its positives, and those that an exclusion came after."""
+    """Count a task's observed rows, positives, and positives followed by an exclusion, on the log."""
     tasks = keep_chain(log.contracts.tasks, task)
     label_days = find_label_days(tasks, days)
     horizon = Horizon(snapshot.as_of, find_arrived(log, as_of=snapshot.as_of))
@@ -175,7 +175,7 @@ def _rate(positive: int, observed: int) -> float | None:
 
 
 def list_sparing_tasks(tasks: TasksSpec) -> tuple[str, ...]:
-    """Return the binary tasks with an exclusion that spares rows that were positive before it."""
+    """Return the binary tasks with an exclusion that retains rows that were positive before it."""
     return tuple(
         name
         for name, task in tasks.tasks.items()
@@ -184,7 +184,7 @@ def list_sparing_tasks(tasks: TasksSpec) -> tuple[str, ...]:
 
 
 def keep_chain(tasks: TasksSpec, *names: str) -> TasksSpec:
-    """Return the contract of some tasks and of the tasks that they build on."""
+    """Return a contract with only these tasks and the tasks that they depend on."""
     needed = [*names]
     for task in needed:
         needed += tasks.needs(task)
@@ -192,7 +192,7 @@ def keep_chain(tasks: TasksSpec, *names: str) -> TasksSpec:
 
 
 def has_exclusion(tasks: TasksSpec, name: str) -> exp.Expr:
-    """Return that an exclusion event lies in a task's window, also where the row was positive before it."""
+    """Condition that an exclusion event lies in a task's window, even after a positive."""
     task = tasks.tasks[name]
     strict = tuple(out.model_copy(update={"before_positive": False}) for out in task.exclude)
     other = _with_tasks(tasks, {**tasks.tasks, name: task.model_copy(update={"exclude": strict})})
@@ -213,7 +213,7 @@ class LabelCount:
     positives: int = 0
 
     def __add__(self, other: "LabelCount") -> "LabelCount":
-        """Count the labels of both."""
+        """Add two counts."""
         return LabelCount(self.observed + other.observed, self.positives + other.positives)
 
 
@@ -224,7 +224,7 @@ def count_labels(
 
     Parameters
     ----------
-    log : tables in a connection of the caller's own: its views are cut to the files of these days.
+    log : tables in the caller's own connection; their views are cut to the files of these days.
     """
     tasks, wanted = log.contracts.tasks, find_label_days(log.contracts.tasks, days)
     horizon = Horizon(as_of, find_arrived(log, as_of=as_of))

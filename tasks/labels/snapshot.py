@@ -1,8 +1,8 @@
-"""A label snapshot: its identity, and its rows, read from the version of the table that it points to.
+"""A label snapshot: its identity, and its rows in a version of the label table.
 
-Rows are compared with the content digest before they are read, once a process and file: a day whose rows are
-not those that were built is refused. What is read after that is read alike, without the statistics of the
-files, which the digest does not cover.
+Each process verifies the rows of a file with the content digest before it first reads them, and refuses days
+whose rows differ from those that were built. Queries ignore the files' statistics, which the digest does not
+cover.
 """
 
 import json
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from tasks.stores.runs import StepRun
 
 BUILD: Final = "equipoise.build"
-"""The key in a commit's metadata of the record of its build."""
+"""Metadata key of a commit for the record of its build."""
 CHANGED: Final = "equipoise.changed"
-"""The key in a commit's metadata of the observed labels that its build changed, by task."""
+"""Metadata key of a commit for the observed labels that its build changed, by task."""
 
 PIECE: Final = 1 << 17
-"""Rows of a piece of `Snapshot.stream`, at most."""
+"""Maximum rows of a piece of `Snapshot.stream`."""
 _SORTED_AT_ONCE: Final = 1 << 20
-"""Rows of days that are sorted together, at most; a day of more is sorted by itself."""
+"""Maximum rows of days that are sorted together; a larger day is sorted by itself."""
 _ROWS = "rows"
 _AS_VERIFIED = "SET disabled_optimizers = 'filter_pushdown, statistics_propagation'"
-"""Skip no part of a file by what its statistics say."""
+"""Do not skip parts of files based on their statistics."""
 _READ_STAMPS = "SELECT max(hash($stamps)) FROM read_parquet($paths)"
 _ATTACH = """
     CREATE OR REPLACE TEMP VIEW $name AS
@@ -49,7 +49,7 @@ _ATTACH = """
 """
 
 _VERIFIED: Final[set[tuple[Location, str]]] = set()
-"""The files that this process has compared with their digests, each as it was then."""
+"""Files that this process has verified, with the identity that each had at that time."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Snapshot:
         return delta.schema_of(locate(self.path), self.version)
 
     def tasks(self) -> tuple[str, ...]:
-        """Return the tasks that there are labels of."""
+        """Return the labelled tasks."""
         names = self.schema().names
         return tuple(name for name in names if c.status(name) in names)
 
@@ -83,7 +83,7 @@ class Snapshot:
         return sorted(wanted, key=lambda file: str(file.path))
 
     def changed(self) -> dict[str, int]:
-        """Return by task the observed labels that the snapshot's build changed, through late events."""
+        """Return by task the observed labels that late events changed in the snapshot's build."""
         return json.loads(self._metadata().get(CHANGED, "{}"))
 
     def mature_by(self) -> datetime:
@@ -96,7 +96,7 @@ class Snapshot:
         return Build.from_json(json.loads(self._metadata()[BUILD]))
 
     def log_to(self, run: "StepRun", *, context: str) -> None:
-        """Log in a run that it read these labels, and what for."""
+        """Record in a run that it read these labels, and in which context."""
         name = f"{self.surface} labels"
         run.dataset(name, digest=self.content_digest, source=self.path, context=context)
 
@@ -159,7 +159,7 @@ class Snapshot:
         return pa.schema([schema.field(name) for name in columns])
 
     def _files_to_sort(self, first: date, last: date) -> Iterator[list[DataFile]]:
-        """Gather the files of successive days of few rows; a day of many is sorted by itself."""
+        """Group the files of successive small days; a large day is sorted by itself."""
         recorded, gathered, rows = self.build().days, list[DataFile](), 0
         for day, files in groupby(sorted(self.files(first, last), key=file_day), key=file_day):
             if gathered and rows + recorded[day].rows > _SORTED_AT_ONCE:
@@ -169,7 +169,7 @@ class Snapshot:
         yield gathered
 
     def days(self) -> pa.Table:
-        """Return each day's rows and, per task, how many labels are observed and positive: above 0."""
+        """Return each day's rows and, per task, the numbers of observed and of positive (above 0) labels."""
         counts: list[exp.Expr] = [x.alias(exp.Count(this=exp.Star()), "rows")]
         for task in self.tasks():
             positive = x.when(x.gt(x.column(task), x.integer(0)), x.integer(1))
@@ -182,11 +182,11 @@ class Snapshot:
         return days
 
     def dates(self) -> list[date]:
-        """Return the days of its rows, in order."""
+        """Return the days with rows, in order."""
         return self.days().column(c.DAY).to_pylist()
 
     def query(self, query: exp.Query, first: date = date.min, last: date = date.max) -> pa.Table | None:
-        """Run a query on the relation ``rows``: the rows of some days; None where there is none."""
+        """Run a query on the relation ``rows`` of some days' rows; None if there are none."""
         with self.opened(first, last) as connection:
             return None if connection is None else connection.sql(x.render(query)).to_arrow_table()
 
@@ -194,12 +194,12 @@ class Snapshot:
     def opened(
         self, first: date = date.min, last: date = date.max
     ) -> Iterator[duckdb.DuckDBPyConnection | None]:
-        """Open the rows of some days as the relation ``rows``; None where there is none.
+        """Open some days' rows as the relation ``rows``; None if there are none.
 
         Raises
         ------
         StoreError
-            Files of the snapshot are gone, or hold other rows than were built.
+            Files of the snapshot are missing, or contain other rows than were built.
         """
         files = self.files(first, last)
         if not files:
@@ -215,31 +215,31 @@ class Snapshot:
                 yield connection
 
     def attach(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
-        """Make a view of all rows in a session.
+        """Create a view of all rows in a session.
 
         Raises
         ------
         StoreError
-            Files of the snapshot are gone, or hold other rows than were built.
+            Files of the snapshot are missing, or contain other rows than were built.
         """
         with self._reading():
             self._verify(connection, files := self.files())
             _attach(connection, name, files)
 
     def verify(self, connection: duckdb.DuckDBPyConnection, days: Collection[date]) -> None:
-        """Compare the rows of some days with those that were built; what the connection reads is those.
+        """Verify that some days contain the rows that were built, as the connection reads them.
 
         Raises
         ------
         StoreError
-            Files of the snapshot are gone, or hold other rows than were built.
+            Files of the snapshot are missing, or contain other rows than were built.
         """
         with self._reading():
             self._verify(connection, [file for file in self.files() if file_day(file) in days])
             connection.execute(_AS_VERIFIED)
 
     def _verify(self, connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile]) -> None:
-        """Refuse files that hold other rows than were built, unless this process has read them before."""
+        """Refuse files that contain other rows than were built; each process checks a file once."""
         unread = [file for file in files if (file.path, _identity(file)) not in _VERIFIED]
         if not unread:
             return
@@ -252,14 +252,14 @@ class Snapshot:
         _VERIFIED.update((file.path, _identity(file)) for file in of_days)
 
     def _differing(self, connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile]) -> list[date]:
-        """Return the days whose rows are not those that were built."""
+        """Return the days whose rows differ from those that were built."""
         recorded = self._recorded_days()
         schema = self.schema()
         days = sorted({file_day(file) for file in files})
         sums: dict[date, tuple[int, int]] = {}
         try:
             sums = _sum_days(connection, files, schema)
-        except duckdb.Error:  # of one file at least: which day's?
+        except duckdb.Error:  # at least one file is unreadable: check day by day
             if not all(map(_exists, files)):
                 raise
             for day in days:
@@ -268,12 +268,12 @@ class Snapshot:
         return [day for day in days if sums.get(day) != recorded.get(day)]
 
     def _recorded_days(self) -> dict[date, tuple[int, int]]:
-        """Return each day's rows and sum of digests, from the record that the snapshot's name was made of.
+        """Return each day's rows and sum of digests, from the record that the snapshot id was computed from.
 
         Raises
         ------
         StoreError
-            The record is not the one that the snapshot was named by.
+            The record does not match the snapshot id.
         """
         build = self.build()
         if self.id != build.snapshot_facts()["id"]:
@@ -292,7 +292,7 @@ class Snapshot:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Turn a failure to read into a StoreError, which names the days whose files are gone."""
+        """Convert read failures to a StoreError that names the days with missing files."""
         try:
             yield
         except duckdb.IOException as error:
@@ -312,7 +312,7 @@ def _attach(connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[Da
 def _sum_days(
     connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile], schema: pa.Schema
 ) -> dict[date, tuple[int, int]]:
-    """Sum the digests of files' rows by day, having read every column."""
+    """Sum the digests of files' rows by day, reading every column."""
     paths = [file.path for file in files]
     if not paths:
         return {}
@@ -330,5 +330,5 @@ def _exists(file: DataFile) -> bool:
 
 
 def _identity(file: DataFile) -> str:
-    """Return what is another where a file of this machine was written again; an object never is."""
+    """Return an identity that changes when a local file is rewritten; objects are never rewritten."""
     return identity_of(file.path) if isinstance(file.path, Path) and _exists(file) else ""

@@ -1,14 +1,14 @@
-"""Labels computed by Spark from the files that DuckDB checked, and put into the table's folder.
+"""Computes labels with Spark from the files that DuckDB checked, and moves them to the table's folder.
 
 ::
 
-    impressions, events    the same files, under the same names, as the same types
-    repeated, first_of...  the repeated keys that DuckDB found, handed over as small files
-    <task>__credited ...   cached in memory or on disk while the build lasts
-    labels                 <session's folder>/labels/ds=.../part-*.parquet, then moved into the table's folder
+    impressions, events    the same files, with the same names and types
+    repeated, first_of...  the repeated keys that DuckDB found, passed as small files
+    <task>__credited ...   cached in memory or on disk during the build
+    labels                 <session's folder>/labels/ds=.../part-*.parquet, then moved to the table's folder
 
-Spark writes to a folder of its own, since of two jobs that write below one folder, the first to end removes
-the other's temporary files. So a build that fails in Spark leaves nothing in the table's folder.
+Spark writes to a separate folder, because the first of two jobs that write to the same folder removes the
+other's temporary files when it ends. A build that fails in Spark therefore leaves no files in the table.
 """
 
 import logging
@@ -43,13 +43,13 @@ _LOG = logging.getLogger("equipoise")
 _COPY = "COPY (SELECT * FROM $table) TO $file (FORMAT parquet)"
 
 Files = Mapping[str, Sequence[File]]
-"""Of each log table, the files that a build reads."""
+"""The files of each log table that a build reads."""
 
 
 def write_with_spark(
     log: LogTables, query: LabelQuery, labels: exp.Query, read: Files, folder: Location, *, schema: pa.Schema
 ) -> list[DataFile]:
-    """Run a compiled query in Spark, and put its rows below a folder as ``ds=<day>/part-*.parquet``."""
+    """Run a compiled query in Spark, and write its rows to a folder as ``ds=<day>/part-*.parquet``."""
     staged = log.folder / "labels"
     with session(log.folder.parent, log.contracts.surface.engine) as spark:
         for table, files in read.items():
@@ -68,9 +68,9 @@ def _run(spark: "SparkSession", query: exp.Query) -> "DataFrame":
 
 
 def _log_table(spark: "SparkSession", log: LogTables, table: str, files: Sequence[File]) -> "DataFrame":
-    """Return some files of a table like DuckDB's view of them: with the same names and types.
+    """Return some files of a table with the names and types of DuckDB's view of them.
 
-    Files of one schema are read together: Spark would not unite files of several schemas as DuckDB does.
+    Files with the same schema are read together, because Spark merges different schemas in another way.
     """
     groups: dict[pa.Schema, list[Path]] = {}
     for file in files:
@@ -88,7 +88,7 @@ def _log_table(spark: "SparkSession", log: LogTables, table: str, files: Sequenc
 
 
 def _schema(table: str, file: Path) -> pa.Schema:
-    """Return the columns of a file, whose footer DuckDB could read and pyarrow may find spoilt."""
+    """Return the columns of a file; DuckDB may read a footer that pyarrow reports as damaged."""
     try:
         return pq.read_schema(file).remove_metadata()
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -112,7 +112,7 @@ def _part(
 
 
 def _read(name: str, schema: pa.Schema) -> exp.Expr:
-    """Return a column as Spark reads it; nanoseconds, which it reads as numbers, rounded down."""
+    """Return a column as Spark reads it; nanoseconds, which Spark reads as numbers, are rounded down."""
     field = schema.field(name) if name in schema.names else None
     if field is None or not (types.is_timestamp(field.type) and field.type.unit == "ns"):
         return x.column(name)
@@ -140,7 +140,7 @@ def _empty(spark: "SparkSession", log: LogTables, table: str) -> "DataFrame":
 
 
 def _hand_over(spark: "SparkSession", log: LogTables) -> None:
-    """Give Spark the repeated keys and ids and the first row of each, which DuckDB found in all files."""
+    """Pass to Spark the repeated keys and ids, and the first row of each, that DuckDB found in all files."""
     for name in rows.CUT if log.log.has_event_ids else rows.CUT[:2]:
         file = log.folder / f"{name}.parquet"
         log.connection.execute(x.fill(_COPY, table=x.table(name), file=x.text(file)))
@@ -149,7 +149,7 @@ def _hand_over(spark: "SparkSession", log: LogTables) -> None:
 
 @contextmanager
 def _cached(spark: "SparkSession", credit: Mapping[str, Mapping[str, exp.Query]]) -> Iterator[None]:
-    """Make every task's relations, cached so that relations that build on one do not make it again."""
+    """Create every task's relations and cache them for the relations that depend on them."""
     cached = []
     try:
         for relations in credit.values():
@@ -163,7 +163,7 @@ def _cached(spark: "SparkSession", credit: Mapping[str, Mapping[str, exp.Query]]
 
 
 def _move_files(log: LogTables, staged: Path, folder: Location, schema: pa.Schema) -> list[DataFile]:
-    """Put Spark's files into the table's folder under names of their own: all of them, or none."""
+    """Move Spark's files into the table's folder under new names: all of them, or none."""
     wanted = schema.remove(schema.get_field_index(c.DAY))
     written = [
         _describe_file(file, folder, part_name(log.folder.parent, str(uuid.uuid4())), wanted)
@@ -182,7 +182,7 @@ def _move_files(log: LogTables, staged: Path, folder: Location, schema: pa.Schem
 
 
 def _describe_file(file: Path, folder: Location, name: str, wanted: pa.Schema) -> tuple[Path, DataFile]:
-    """Return one of Spark's files and its place in the table's folder; its columns must be DuckDB's."""
+    """Return one of Spark's files with its target; its columns must equal DuckDB's."""
     footer = pq.read_metadata(file)
     columns = footer.schema.to_arrow_schema().remove_metadata()
     if [(f.name, f.type) for f in columns] != [(f.name, f.type) for f in wanted]:

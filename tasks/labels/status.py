@@ -1,11 +1,11 @@
-"""Layers from credited events to status and label, each task after those that it builds on.
+"""Layers from credited events to status and label, each task after the tasks that it depends on.
 
 ::
 
     facts      impression columns + <task>__credit | <task>__amount | <task>__answer | <task>__out_<k>
-    statuses   + <task>__status    immature | not_applicable | excluded | observed: the first that applies
+    statuses   + <task>__status    immature | not_applicable | excluded | observed: the first match applies
     labels     + <task>            null unless observed
-               + <task>__known     observed, or 0 because a parent is known to be 0: what composites read
+               + <task>__known     observed, or 0 because a parent is known to be 0; read by composites
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,32 +34,32 @@ from tasks.sql import expressions as x
 
 
 def credit(task: str) -> str:
-    """Name the column of a task's crediting event, whatever the status."""
+    """Return the column of a task's crediting event, whatever the status."""
     return f"{task}__credit"
 
 
 def amount(task: str) -> str:
-    """Name the column of a value task's aggregate, null where no event had a value."""
+    """Return the column of a value task's aggregate, null if no event had a value."""
     return f"{task}__amount"
 
 
 def answer(task: str) -> str:
-    """Name the column that says whether the observing event was credited."""
+    """Return the column that contains whether the observing event was credited."""
     return f"{task}__answer"
 
 
 def out(task: str, number: int) -> str:
-    """Name the column of the first event of a task's exclusion rule."""
+    """Return the column of the first event of a task's exclusion rule."""
     return f"{task}__out_{number}"
 
 
 def known(task: str) -> str:
-    """Name the column of what a composite may read of a task."""
+    """Return the column of a task that composites read."""
     return f"{task}__known"
 
 
 def order_levels(spec: TasksSpec) -> list[list[str]]:
-    """Return the tasks in layers: each builds only on layers before its own."""
+    """Return the tasks in layers; each depends only on earlier layers."""
     depth: dict[str, int] = {}
     for task in spec.order():
         depth[task] = max((depth[other] + 1 for other in spec.needs(task)), default=0)
@@ -67,7 +67,7 @@ def order_levels(spec: TasksSpec) -> list[list[str]]:
 
 
 class Why(StrEnum):
-    """The kinds of causes by which a label is not observed."""
+    """Reasons why a label is not observed."""
 
     MATURITY = "maturity"
     PART = "part"
@@ -82,7 +82,7 @@ class Why(StrEnum):
 
 @dataclass(frozen=True)
 class Cause:
-    """A reason why a label is not observed: the status, the part, column, parent or rule, and a condition."""
+    """A reason why a label is not observed: status, component, column, parent or rule, and a condition."""
 
     status: c.Status
     why: Why
@@ -91,7 +91,7 @@ class Cause:
 
 
 def causes(spec: TasksSpec, name: str, arrived: x.AsOf) -> Iterator[Cause]:
-    """Yield the causes by which a task's label may not be observed; the first that holds gives the status."""
+    """Yield the possible reasons why a task's label is not observed; the first match gives the status."""
     yield Cause(c.Status.IMMATURE, Why.MATURITY, name, x.not_(is_mature(spec, name, arrived)))
     for why, of, missing in _not_applicable(spec, name):
         yield Cause(c.Status.NOT_APPLICABLE, why, of, missing)
@@ -102,7 +102,7 @@ def causes(spec: TasksSpec, name: str, arrived: x.AsOf) -> Iterator[Cause]:
 def label_layers(
     spec: TasksSpec, arrived: x.AsOf, names: Sequence[str], write: Sequence[rows.DayRange] | None
 ) -> dict[str, exp.Query]:
-    """Return the layers by name: ``facts``, then ``statuses_<n>`` and ``labels_<n>`` of each level of tasks.
+    """Return the layers by name: ``facts``, then ``statuses_<n>`` and ``labels_<n>`` for each level of tasks.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def label_layers(
     names
         The impressions' columns.
     write
-        The days whose impressions are labelled; all where None.
+        The days whose impressions are labelled; None for all.
     """
     layers: dict[str, exp.Query] = {"facts": _facts(spec, names, write)}
     for n, level in enumerate(order_levels(spec)):
@@ -121,7 +121,7 @@ def label_layers(
 
 
 def select_labels(spec: TasksSpec, names: Sequence[str], layer: str) -> exp.Select:
-    """Select the columns of the label store from the last layer: impression, day and every task's labels."""
+    """Select the columns of the label store from the last layer: impression, day and all tasks' labels."""
     return x.select([*x.columns((*names, c.DAY)), *final_columns(spec)], x.table(layer))
 
 
@@ -136,7 +136,7 @@ def status_columns(spec: TasksSpec, tasks: Iterable[str], arrived: x.AsOf) -> It
 
 
 def label_columns(spec: TasksSpec, tasks: Iterable[str]) -> Iterator[exp.Expr]:
-    """Yield ``<task>`` of each task, and ``<task>__known`` of each that bears on a composite."""
+    """Yield ``<task>`` of each task, and ``<task>__known`` of each task that a composite depends on."""
     bearing = _bearing_on_composites(spec)
     for name in tasks:
         label = x.when(_observed(name), _value(spec.tasks[name], name))
@@ -182,7 +182,7 @@ def _facts_of(task: TaskSpec, name: str) -> Iterator[exp.Expr]:
 
 
 def _bearing_on_composites(spec: TasksSpec) -> set[str]:
-    """Return the parts of composites, and the tasks that those depend on."""
+    """Return the components of composites, and the tasks that those depend on."""
     bearing: set[str] = set()
     waiting = [part for task in spec.tasks for part in spec.parts(task)]
     while waiting:

@@ -2,11 +2,11 @@
 
 ::
 
-    labels/<surface>/                 the newest build; its as-of never goes back
-    labels/<surface>__as_of/<T>/      builds as of the past
-    snapshots/<surface>/              one row a published snapshot: training reads only what has one
+    labels/<surface>/                 the newest build; its as-of never decreases
+    labels/<surface>__as_of/<T>/      builds with a past as-of
+    snapshots/<surface>/              one row per published snapshot; training reads only published snapshots
 
-A snapshot is known by contract digest, as-of and content digest; the version of the table only points to it.
+Contract digest, as-of and content digest identify a snapshot; the table's version only locates its files.
 """
 
 import json
@@ -51,14 +51,14 @@ _PUBLISHED = pa.schema(
 
 @dataclass(frozen=True)
 class LabelStore:
-    """The label store of one surface of a home; its tables lie below EQUIPOISE_STORE, else in the home."""
+    """The label store of one surface of a home; its tables are in EQUIPOISE_STORE, else in the home."""
 
     store: Store
     surface: str
 
     @property
     def root(self) -> Location:
-        """Where the tables lie."""
+        """Folder of the tables."""
         return self.store.root
 
     @property
@@ -73,11 +73,11 @@ class LabelStore:
 
     @property
     def summaries(self) -> Location:
-        """The table of the summaries of the log's files, one Parquet file; losing it costs time only."""
+        """The table of the summaries of the log's files, one Parquet file; it is a cache."""
         return self.root / "summaries" / f"{self.surface}.parquet"
 
     def recover(self) -> None:
-        """Set commits aside that a power cut tore, and remove files that killed builds left in the tables."""
+        """Set aside commits damaged by a power failure, and remove the files of killed builds."""
         for table in (
             self.path,
             *self.path.with_name(f"{self.surface}{BUILDS_AS_OF}").glob("*"),
@@ -87,19 +87,19 @@ class LabelStore:
             delta.sweep_left_behind(table, scratch_folder(self.store.home))
 
     def lost_days(self, path: Location) -> frozenset[date]:
-        """Return the days of a table's newest version whose files are missing, or are not as written."""
+        """Return the days of a table's newest version whose files are missing or damaged."""
         if delta.version_of(path) is None:
             return frozenset()
         return frozenset(file_day(f) for f in delta.lost_files(path))
 
     def aside(self, as_of: datetime) -> Location:
-        """Return the table of a build as of the past."""
+        """Return the table of a build with a past as-of."""
         return self.path.with_name(f"{self.surface}{BUILDS_AS_OF}") / as_of.astimezone(UTC).strftime(
             "%Y%m%dT%H%M%S.%fZ"
         )
 
     def last(self, path: Location | None = None) -> Snapshot | None:
-        """Return the newest snapshot of a table, by default of the store's own, None without one."""
+        """Return the newest snapshot of a table, by default the store's main table, or None."""
         table = path or self.path
         if delta.version_of(table) is None:
             return None
@@ -107,7 +107,7 @@ class LabelStore:
         return next((self._snapshot(table, v, info) for v, info in newest_first if BUILD in info), None)
 
     def last_published(self) -> Snapshot | None:
-        """Return the snapshot of the store's own table that was published last; None where none was."""
+        """Return the snapshot of the main table that was published last, or None."""
         published = map(self._of_row, self._rows(None))
         return next((snapshot for snapshot in published if snapshot.path == str(self.path)), None)
 
@@ -121,12 +121,12 @@ class LabelStore:
         expected: int | None,
         changed: Mapping[str, int] = MappingProxyType({}),
     ) -> Snapshot:
-        """Make a build visible in one commit to a table; a commit that fails removes the new files.
+        """Commit a build to a table; a failed commit removes the new files.
 
         Parameters
         ----------
-        replace : the days whose earlier files go.
-        expected : the version of the table that the build started from; None where there is no table.
+        replace : days whose earlier files are removed.
+        expected : version of the table that the build started from, or None for a new table.
         changed : by task, the observed labels that the build changed.
 
         Raises
@@ -147,7 +147,7 @@ class LabelStore:
         return self._snapshot(path, version, metadata)
 
     def find(self, snapshot_id: str | None) -> Snapshot:
-        """Find a snapshot by its name, by default that of the newest build.
+        """Find a snapshot by its id, by default the newest build's.
 
         Raises
         ------
@@ -163,7 +163,7 @@ class LabelStore:
         return last
 
     def snapshot(self, snapshot_id: str) -> Snapshot:
-        """Find a snapshot by its name, published or only built.
+        """Find a snapshot by its id, published or not.
 
         Raises
         ------
@@ -178,14 +178,14 @@ class LabelStore:
         raise DataError(unknown("label snapshot", snapshot_id, names, where=f"the store of {self.surface}"))
 
     def published_snapshot(self, snapshot_id: str, *, as_of: datetime) -> Snapshot:
-        """Find the published snapshot that a part or a release as of an instant is made from.
+        """Find the published snapshot that a component or a release as of an instant is built from.
 
         Raises
         ------
         GateRefused
-            It was not published: its labels did not pass validation, or were not validated.
-        DataError
-            It shows the labels as of another instant, or there is none.
+            It was not published: its labels failed validation, or were not validated.
+            DataError
+                Its labels are as of another instant, or there is no such snapshot.
         """
         labels = self.snapshot(snapshot_id)
         if not self.published(snapshot_id):
@@ -201,18 +201,18 @@ class LabelStore:
         return labels
 
     def published(self, snapshot_id: str) -> bool:
-        """Return whether training may read a snapshot."""
+        """Return whether a snapshot is published, that is, available for training."""
         return any(row["id"] == snapshot_id for row in self._rows(["id", "published_at"]))
 
     def publish(self, snapshot_id: str, *, report: str, severity: str) -> None:
-        """Let training read a snapshot; publishing it again changes nothing.
+        """Make a snapshot available for training; publishing it again has no effect.
 
         Parameters
         ----------
         report
-            The location of the validation's report.
+            Location of the validation report.
         severity
-            The worst severity of the rules that failed.
+            Worst severity of the rules that failed.
         """
         snapshot = self.snapshot(snapshot_id)
         if self.published(snapshot_id):
@@ -227,7 +227,7 @@ class LabelStore:
         delta.append(self.snapshots, pa.Table.from_pylist([row], schema=_PUBLISHED))
 
     def point_to(self, built: Snapshot) -> None:
-        """Let the name of a published snapshot mean these files: of those before, some may be lost."""
+        """Point a published snapshot to the files of a new build, since its earlier files may be lost."""
         place = {"path": str(relative_path(self.root, locate(built.path))), "version": built.version}
         row = next((row for row in self._rows(None) if row["id"] == built.id), None)
         if row is not None and not place.items() <= row.items():
@@ -235,12 +235,12 @@ class LabelStore:
             delta.append(self.snapshots, pa.Table.from_pylist([moved], schema=_PUBLISHED))
 
     def tables(self) -> list[Location]:
-        """Return the tables that exist: the newest build's, then those of builds as of the past."""
+        """Return the existing tables: the newest build's, then those of builds with a past as-of."""
         aside: Iterable[Location] = self.path.with_name(f"{self.surface}{BUILDS_AS_OF}").glob("*")
         return [t for t in (self.path, *sorted(aside, key=str)) if delta.version_of(t) is not None]
 
     def known(self) -> Iterator[Snapshot]:
-        """Yield every snapshot: the published ones, then each build, newest first; some come twice."""
+        """Yield every snapshot: the published ones, then each build, newest first; some are yielded twice."""
         yield from (self._of_row(row) for row in self._rows(None))
         for table in self.tables():
             for version, metadata in delta.history(table):
@@ -248,7 +248,7 @@ class LabelStore:
                     yield self._snapshot(table, version, metadata)
 
     def _rows(self, columns: Sequence[str] | None) -> list[dict[str, Any]]:
-        """Return what was published, newest first."""
+        """Return the published rows, newest first."""
         rows = delta.read(self.snapshots, columns).to_pylist()
         return sorted(rows, key=lambda row: row["published_at"], reverse=True)
 

@@ -1,13 +1,13 @@
-"""Removes files of the label store that no snapshot still in use needs.
+"""Removes files of the label store that no snapshot in use needs.
 
 ::
 
-    stay     the newest build, the newest published snapshot, every build younger than ``keep``,
+    kept     the newest build, the newest published snapshot, every build younger than ``keep``,
              every snapshot that a release pins
-    go       older builds' files, whole tables of builds as of the past, files of killed builds,
-             and summaries that no build has used since, which the next one computes again
+    removed  older builds' files, whole tables of builds with a past as-of, files of killed builds,
+             and summaries that no build has used since (they can be computed again)
 
-Files that were written within the last day stay in any case: another machine may be about to commit them.
+Files written within the last day are always kept, because another machine may be about to commit them.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -28,9 +28,9 @@ _ABOUT_TO_BE_COMMITTED = timedelta(days=1)
 
 @dataclass(frozen=True)
 class VacuumResult:
-    """The files that were removed, or would be, and their size in bytes.
+    """The removed files, or with ``dry_run`` the removable ones, and their size in bytes.
 
-    ``tables`` counts the files by table; ``pinned`` gives, by snapshot, the releases that keep it. ``oldest``
+    ``tables`` counts the files by table; ``pinned`` maps snapshots to the releases that pin them. ``oldest``
     and ``newest``: when the files were written.
     """
 
@@ -51,18 +51,18 @@ def vacuum(
     now: datetime | None = None,
     releases: Collection[int] | None = None,
 ) -> VacuumResult:
-    """Remove unneeded files of a surface's label store; no build of this machine runs meanwhile.
+    """Remove unneeded files of a surface's label store, while no build of this machine runs.
 
     Parameters
     ----------
     keep
-        Builds younger than this stay.
+        Builds younger than this are kept.
     dry_run
-        Report the files and remove none.
+        Report the files without removing them.
     now
-        The instant from which age is counted; default: the present.
+        The instant from which age is counted. Default: the present.
     releases
-        The releases whose snapshots stay; default: all.
+        The releases whose snapshots are kept. Default: all.
 
     Raises
     ------
@@ -104,12 +104,12 @@ def _remove(names: Iterable[str]) -> None:
 
 
 def _place(name: str) -> tuple[bool, str]:
-    """Order files so that the last one of a whole table is the first commit: killed before, it is a table."""
+    """Sort key by which a table's first commit is removed last: a killed run then leaves a table."""
     return delta.LOG not in PurePosixPath(name).parts, name
 
 
 def _pinned(workspace: Workspace, releases: Collection[int] | None) -> dict[str, list[int]]:
-    """Return by snapshot the releases that pin it, of some releases."""
+    """Return by snapshot the given releases that pin it."""
     pinned: dict[str, list[int]] = {}
     for release in workspace.releases.summaries():
         if release["snapshot"] and (releases is None or release["version"] in releases):
@@ -122,7 +122,7 @@ def _labels(store: LabelStore, pinned: Collection[str], since: datetime, now: da
     needed: dict[str, set[int]] = {str(table): set() for table in tables}
     names = {*pinned, *([] if published is None else [published.id])}
     for snapshot in store.known():
-        if snapshot.id in names and snapshot.path in needed:  # not all tables are left
+        if snapshot.id in names and snapshot.path in needed:  # some tables no longer exist
             needed[snapshot.path].add(snapshot.version)
     going: dict[str, Stored] = {}
     for table in tables:
@@ -137,7 +137,7 @@ def _labels(store: LabelStore, pinned: Collection[str], since: datetime, now: da
 
 
 def _left_behind(table: Location, now: datetime) -> dict[str, Stored]:
-    """Return the files of a table to which rows are only added that are in no version."""
+    """Return the files of an append-only table that belong to no version."""
     newest = delta.version_of(table)
     if newest is None:
         return {}

@@ -1,12 +1,12 @@
-"""Windows of impressions and the events that may count in them: the start of crediting, in either form.
+"""Windows of impressions and the events that may count in them: the first step of crediting in either form.
 
 ::
 
     <task>__signals    the events that may count, with the match columns
-    windows            of each impression that has one: match columns, ``_opens``
-                       and ``_closes`` where it ends at a time of the impression's own
+    windows            of each impression with a window: match columns, ``_opens``,
+                       and ``_closes`` if the impression has its own deadline
 
-Names that begin with ``_`` cannot clash with a log's columns: a contract's identifiers begin with a letter.
+Names that begin with ``_`` cannot collide with a log's columns: contract identifiers begin with a letter.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,26 +24,26 @@ from tasks.sql import expressions as x
 AT, OPENS, CLOSES, ANSWERED, AMOUNT = "_at", "_opens", "_closes", "_answered", "_amount"
 COUNTS, ANSWERS = "_counts", "_answers"
 WINDOWS, SIGNALS = "_windows", "_signals"
-"""The names of the two sides of a join."""
+"""Aliases of the two sides of a join."""
 
 ARRIVED = "arrived"
-"""The parameter of the instant up to which the log had arrived."""
+"""Parameter for the instant up to which the log had arrived."""
 
 Rule = Positive | ValueRule
 
 
 def credited(task: str) -> str:
-    """Name the relation of a task's credited events."""
+    """Return the relation of a task's credited events."""
     return f"{task}__credited"
 
 
 def touched(task: str) -> str:
-    """Name the relation of the impressions that a task's events are credited to; only under touch credit."""
+    """Return the relation of the impressions credited with a task's events; only for touch credit."""
     return f"{task}__touched"
 
 
 def excluded(task: str, number: int) -> str:
-    """Name the relation of a task's exclusion events of one rule."""
+    """Return the relation of a task's exclusion events of one rule."""
     return f"{task}__out_{number}"
 
 
@@ -56,13 +56,13 @@ def event_rule(spec: TasksSpec, task: str) -> Rule:
 
 
 def answers(spec: TasksSpec, task: str) -> tuple[str, ...]:
-    """Return the events one of which makes a task observed; none where it needs no answer."""
+    """Return the events that make a task observed; empty if it needs no answer."""
     observed_when = spec.tasks[task].observed_when
     return (observed_when.event or ()) if observed_when else ()
 
 
 def is_mature(spec: TasksSpec, task: str, arrived: x.AsOf, table: str | None = None) -> exp.Expr:
-    """Return that the label of an impression is known, of a log that had arrived so far."""
+    """Condition that the label of an impression is known in a log that has arrived up to an instant."""
     basis = label_basis(spec, task)
     fixed = [spec.maturity(name) for name, until in basis.items() if until is None]
     known = [_had_arrived(c.SHOWN_AT, max(fixed), arrived, table)] if fixed else []
@@ -78,7 +78,7 @@ def _had_arrived(column: str, after: timedelta, arrived: x.AsOf, table: str | No
 
 
 def counts(rule: Rule) -> exp.Expr:
-    """Return that the rule counts an event, which may also only answer."""
+    """Condition that the rule counts an event; other events are only answers."""
     named = x.one_of(x.column(c.EVENT), rule.event)
     if isinstance(rule, ValueRule):
         return named
@@ -99,7 +99,7 @@ def signals(spec: TasksSpec, task: str) -> exp.Select:
 
 
 def events(match: Sequence[str], names: Iterable[str], more: Sequence[exp.Expr] = ()) -> exp.Select:
-    """Return the known events of some names that can match an impression."""
+    """Return the known events with some names that can match an impression."""
     return x.select(
         [*x.columns((*match, c.HAPPENED_AT)), *more],
         x.table(KNOWN),
@@ -108,12 +108,12 @@ def events(match: Sequence[str], names: Iterable[str], more: Sequence[exp.Expr] 
 
 
 def opens(rule: Rule) -> exp.Column:
-    """Return where a window opens: at the impression, or at the parent's crediting event."""
+    """Return the start of a window: the impression, or the parent's crediting event."""
     return x.column(AT, credited(rule.after)) if rule.after else x.column(c.SHOWN_AT, SHOWN)
 
 
 def closes(rule: Rule, opened: exp.Expr, table: str | None = None) -> exp.Expr:
-    """Return the end of a window, the first instant after it; null where its own time lies further off."""
+    """Return the exclusive end of a window; null if the impression's deadline lies beyond it."""
     latest = later(opened, rule.within)
     if rule.until is None:
         return latest
@@ -126,12 +126,12 @@ def bounds(rule: Rule) -> tuple[str, ...]:
 
 
 def ends(rule: Rule, opened: exp.Expr, table: str | None = None) -> list[exp.Expr]:
-    """Return the column of a window's own end, where it has one."""
+    """Return the column of a window's own end, if any."""
     return [x.alias(closes(rule, opened, table), CLOSES)] if rule.until else []
 
 
 def later(instant: exp.Expr, duration: timedelta) -> exp.Expr:
-    """Return an instant some time later."""
+    """Return an instant shifted by a duration."""
     return exp.Add(this=instant, expression=x.interval(duration))
 
 
@@ -143,7 +143,7 @@ def windows(
     among: str = SHOWN,
     where: Sequence[exp.Expr] = (),
 ) -> exp.Select:
-    """Return columns of each impression of a relation that has a window, and where it opens."""
+    """Return columns of each impression of a relation that has a window, and the window's start."""
     rule = event_rule(spec, task)
     opened = [x.not_null(x.column(AT, credited(rule.after)))] if rule.after else []
     return x.select(
@@ -155,7 +155,7 @@ def windows(
 
 
 def with_signals(query: exp.Select, match: Sequence[str], relation: str) -> exp.Select:
-    """Keep the impressions that have a signal somewhere with their match columns, in place."""
+    """Filter impressions to those with a signal for their match columns."""
     has_signal = x.exists(x.table(relation, SIGNALS), x.eq_columns(match, SIGNALS, SHOWN))
     before = query.args.get("where")
     query.set("where", exp.Where(this=x.all_of(*([before.this] if before else []), has_signal)))
@@ -163,7 +163,7 @@ def with_signals(query: exp.Select, match: Sequence[str], relation: str) -> exp.
 
 
 def inside(rule: Rule, match: Sequence[str]) -> exp.Expr:
-    """Return that one of ``_signals`` has the match columns of one of ``_windows`` and lies in it."""
+    """Condition that a row of ``_signals`` matches a row of ``_windows`` and lies in it."""
     happened, opened = x.column(c.HAPPENED_AT, SIGNALS), x.column(OPENS, WINDOWS)
     closed = x.column(CLOSES, WINDOWS) if rule.until else closes(rule, opened.copy())
     after_opening = x.gt if rule.after else x.ge
@@ -175,7 +175,7 @@ def inside(rule: Rule, match: Sequence[str]) -> exp.Expr:
 
 
 def credit_joins(spec: TasksSpec, task: str) -> list[x.Join]:
-    """Return the joins from the impressions to a task's credited events, its chain's before its own."""
+    """Return the joins from the impressions to a task's credited events, parents first."""
     rule = event_rule(spec, task)
     chain = credit_joins(spec, rule.after) if rule.after else []
     relation = credited(task)
@@ -194,12 +194,12 @@ def exclusion_joins(spec: TasksSpec, task: str) -> list[x.Join]:
 
 
 def best_by(*, has_position: bool) -> tuple[str, ...]:
-    """Return the columns by which a touch chooses among impressions."""
+    """Return the columns by which touch credit chooses among impressions."""
     return (c.SHOWN_AT, *((c.POSITION,) if has_position else ()), *c.IMPRESSION_KEY)
 
 
 def best_first(rule: Rule, table: str, *, has_position: bool) -> list[exp.Expr]:
-    """Return the sort keys that put the impression a touch prefers first."""
+    """Return sort keys that put the impression preferred by touch credit first."""
     order = x.descending if rule.credit == "last_touch" else x.ascending
     return [order(column) for column in x.columns(best_by(has_position=has_position), table)]
 
