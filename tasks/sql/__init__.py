@@ -1,6 +1,6 @@
 """SQL as trees: ``expressions`` builds them, fills templates with them and renders dialects.
 
-Nothing here reads or writes data; the room has no step.
+This package reads and writes no data and has no steps.
 """
 
 __all__ = ["expressions"]

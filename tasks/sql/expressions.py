@@ -1,7 +1,7 @@
 """SQL expressions as sqlglot trees: names are quoted, values are literals.
 
-sqlglot's own builders copy the whole tree at every step; these put nodes together once. ``fill`` puts them
-into templates of DuckDB's, ``render`` writes a tree in any dialect.
+sqlglot's own builders copy the whole tree at every step; these functions build each node once. ``fill``
+inserts trees into DuckDB templates, ``render`` writes a tree in any dialect.
 
 Examples
 --------
@@ -23,10 +23,10 @@ from sqlglot.dialects.duckdb import DuckDB
 _PATTERN = re.compile(r"([*?[])")
 
 AsOf = datetime | None
-"""The instant of a build; None leaves a parameter ``as_of`` in the SQL."""
+"""Instant of a build; None leaves a parameter ``as_of`` in the SQL."""
 
 Join = tuple[exp.Expr, exp.Expr]
-"""A table and the condition on which it is joined."""
+"""A table and its join condition."""
 
 
 def name(text: str) -> exp.Identifier:
@@ -45,12 +45,12 @@ def columns(names: Iterable[str], table: str | None = None) -> list[exp.Expr]:
 
 
 def table(text: str, alias: str | None = None) -> exp.Table:
-    """Return a quoted table, under a quoted alias."""
+    """Return a quoted table with a quoted alias."""
     return exp.Table(this=name(text), alias=exp.TableAlias(this=name(alias)) if alias else None)
 
 
 def subquery(query: exp.Query, alias: str) -> exp.Subquery:
-    """Return a query in brackets, under a quoted alias."""
+    """Return a query in parentheses with a quoted alias."""
     return exp.Subquery(this=query, alias=exp.TableAlias(this=name(alias)))
 
 
@@ -68,7 +68,7 @@ def select(
     where: Sequence[exp.Expr] = (),
     group: Sequence[exp.Expr] = (),
 ) -> exp.Select:
-    """Return a SELECT; ``left`` makes its joins left joins, the conditions of ``where`` are joined by AND."""
+    """Return a SELECT; ``left`` makes the joins left joins, ``where`` conditions are joined by AND."""
     side = "LEFT" if left else None
     return exp.Select(
         expressions=list(expressions),
@@ -95,7 +95,7 @@ def order_by(query: exp.Select, keys: Iterable[exp.Expr], *, limit: int | None =
 
 
 def with_relations(query: exp.Select, relations: Iterable[tuple[str, exp.Query]]) -> exp.Select:
-    """Put ``WITH "name" AS (...)`` before a query, in place."""
+    """Prepend ``WITH "name" AS (...)`` to a query, in place."""
     tables = [exp.CTE(this=inner, alias=exp.TableAlias(this=name(text))) for text, inner in relations]
     query.set("with_", exp.With(expressions=tables))
     return query
@@ -189,7 +189,7 @@ def case(branches: Iterable[tuple[exp.Expr, exp.Expr]], otherwise: exp.Expr | No
 
 
 def coalesce(*expressions: exp.Expr) -> exp.Expr:
-    """Return the first that is not null."""
+    """Return the first non-null expression."""
     first, *rest = expressions
     return exp.Coalesce(this=first, expressions=rest)
 
@@ -199,8 +199,9 @@ def over(
 ) -> exp.Window:
     """Return ``fold OVER (PARTITION BY ... ORDER BY ... RANGE ...)``.
 
-    The frame holds all rows up to the current one, or those of the duration ``back`` before it. Rows of
-    one instant are in each other's frames.
+    The frame contains all rows up to the current one, or those within the duration ``back`` before it. Rows
+    of the
+    same instant are in each other's frames.
     """
     start = "UNBOUNDED" if back is None else interval(back)
     spec = exp.WindowSpec(kind="RANGE", start=start, start_side="PRECEDING", end="CURRENT ROW")
@@ -233,7 +234,7 @@ def descending(expression: exp.Expr) -> exp.Ordered:
 
 
 def call(function: str, *arguments: exp.Expr) -> exp.Expr:
-    """Return a call of one of the engine's functions."""
+    """Return a call of an engine's function."""
     return exp.Anonymous(this=function, expressions=list(arguments))
 
 
@@ -243,7 +244,7 @@ def text(value: object) -> exp.Expr:
 
 
 def file_names(paths: Iterable[object]) -> exp.Expr:
-    """Return a list of files, each of exactly this name: DuckDB takes a name for a pattern.
+    """Return a list of exact file names, escaped because DuckDB interprets names as patterns.
 
     Examples
     --------
@@ -264,14 +265,15 @@ def _type(name: str) -> exp.DataType:
 
 
 TIMES: Final = ("TIMESTAMP", "TIMESTAMPTZ")
-"""DuckDB's types of whole microseconds that have one of nanoseconds beside them."""
+"""DuckDB's microsecond types that also have a nanosecond version."""
 
 
 def round_down(instant: exp.Expr, to: str) -> exp.Expr:
     r"""Return a time in nanoseconds as DuckDB's type of microseconds, rounded down.
 
-    A cast rounds to the nearest: the last nanosecond of a day would be the next day's first. So does
-    DATE_TRUNC where there is no zone.
+    A cast rounds to nearest, so the last nanosecond of a day would move to the next day. DATE_TRUNC rounds
+    the same
+    way for times without a zone.
 
     Examples
     --------
@@ -301,7 +303,7 @@ def number(value: float) -> exp.Expr:
 
 
 def instant(as_of: AsOf, *, minus: timedelta = timedelta(), parameter: str = "as_of") -> exp.Expr:
-    """Return an instant less a duration: one literal where the instant is known, else a parameter.
+    """Return an instant minus a duration: one literal for a known instant, else a parameter.
 
     Examples
     --------
@@ -321,7 +323,7 @@ def day_start(day: date) -> exp.Expr:
 
 
 def interval(duration: timedelta) -> exp.Interval:
-    """Return an interval in hours or a smaller unit: they have one length in every zone, days do not.
+    """Return an interval in hours or a smaller unit, whose length does not depend on the zone as days do.
 
     Examples
     --------
@@ -339,23 +341,23 @@ Part = exp.Expr | Sequence[exp.Expr]
 
 
 def finite(value: exp.Expr) -> exp.Expr:
-    """Return a value as a double, null where it is NaN."""
+    """Return a value as a double, with NaN replaced by null."""
     double = cast(value, "DOUBLE")
     return when(not_(exp.IsNan(this=double)), double.copy())
 
 
 def ordered_sum(value: exp.Expr) -> exp.Expr:
-    """Return the sum of a group's values, added from the smallest to the greatest."""
+    """Return the sum of a group's values, added in ascending order."""
     return exp.Anonymous(this=_ORDERED_SUM, expressions=[value])
 
 
 def utc_day(instant: exp.Expr) -> exp.Expr:
-    """Return the day of an instant in UTC; on DuckDB whatever the session's zone is."""
+    """Return the UTC day of an instant, in DuckDB whatever the session's zone."""
     return exp.Anonymous(this=_UTC_DAY, expressions=[instant])
 
 
 def for_dialect(query: exp.Expr, dialect: str) -> exp.Expr:
-    """Return a query with the expressions of this module as the dialect writes them."""
+    """Return a query with this module's expressions in the dialect's form."""
     return query.transform(lambda node: _as_dialect_has(node, dialect))
 
 
@@ -393,7 +395,7 @@ def _ordered_sum(value: exp.Expr, dialect: str) -> exp.Expr:
 
 
 def fill(template: str, **parts: Part) -> str:
-    """Return a template with expressions, or lists of them, in place of its ``$names``."""
+    """Return a template with its ``$names`` replaced by expressions or lists of them."""
     return Template(template).substitute({name: _sql(part) for name, part in parts.items()})
 
 
@@ -404,5 +406,5 @@ def _sql(part: Part) -> str:
 
 
 def render(query: exp.Expr, dialect: str = "duckdb") -> str:
-    """Return a query as text of a dialect, every name quoted."""
+    """Return a query as text in a dialect, with every name quoted."""
     return for_dialect(query, dialect).sql(dialect=dialect, identify=True, pretty=True)
