@@ -1,17 +1,17 @@
-"""The log: its files are found, their columns checked, their rows profiled and read.
+"""Reading of the log: finding files, checking columns, profiling and selecting rows.
 
 In reading order::
 
     sources ─ postgresql                   the Parquet files of each table
-      parquet_footer, footers, checks      which files hold rows; their columns under our names; quarantine
-        rows, schema                       the rows and columns that take part; rows as a frame of pandas
+      parquet_footer, footers, checks      files with rows; their columns under standard names; quarantine
+        rows, schema                       selection of rows and columns; rows as a pandas frame
         tables, session                    the log tables in a DuckDB session
-        spark, limits                      the same in Spark; threads and memory of an engine
-          summaries                        the content of each file, computed once a file
+        spark, limits                      Spark sessions; threads and memory of an engine
+          summaries                        the content of each file, computed once per file
           profile, days                    the log by day as of an instant; keys in several files
     arrival                                whether the log has arrived; its days before a build
-    schema_fit                             what the contracts ask of the columns
-    sketch                                 a log without contracts, for a first draft of them
+    schema_fit                             requirements of the contracts on columns
+    sketch                                 facts about a log without contracts, for a first draft
 
 Steps: arrival, checks, session, sketch, sources, spark.
 """

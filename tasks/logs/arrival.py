@@ -1,9 +1,9 @@
-"""How far the log has arrived: a retrain before the as-of's rows are there would learn from missing days.
+"""Arrival of the log: a retrain before the as-of's rows arrive would learn from incomplete days.
 
 ::
 
-    ----- rows of a table -----|                 newest before the as-of
-                         [-- within --) as-of    it lies in here: the table has arrived
+    ----- rows of a table -----|                 newest row before the as-of
+                         [-- within --) as-of    the table has arrived if the row lies in this interval
 """
 
 import logging
@@ -32,9 +32,9 @@ _COUNT = """
 
 @dataclass(frozen=True)
 class ArrivalResult:
-    """Whether every table has arrived: whether its newest row before the as-of lies after ``wanted``.
+    """Whether every table has arrived: whether its newest row before the as-of is later than ``wanted``.
 
-    ``missing`` names in one line the tables that have not arrived.
+    ``missing`` lists in one line the tables that have not arrived.
     """
 
     as_of: str
@@ -46,8 +46,8 @@ class ArrivalResult:
 def run(workspace: Workspace, *, as_of: datetime) -> ArrivalResult:
     """Check whether impressions and events have arrived up to an as-of.
 
-    Logs that have ended (``until``) need to reach their end only. One column of each table is read, in the
-    files of which the statistics do not tell the newest row.
+    Logs that have ended (``until``) must reach only their end. One column of each table is read, in the files
+    whose statistics do not give the newest row.
     """
     surface = workspace.contracts.surface
     until, within = min(as_of, surface.ends_at or as_of), surface.arrival.within
@@ -75,17 +75,17 @@ def warn(workspace: Workspace, *, as_of: datetime) -> None:
 
 
 def last_midnight(workspace: Workspace, *, as_of: datetime) -> datetime:
-    """Return the last midnight that traffic had passed by an as-of; its outcomes come in for long after."""
+    """Return the last midnight before the newest traffic at an as-of; outcomes arrive for long afterwards."""
     with open_log(workspace) as log:
         arrived = _arrived(log, _newest(log, IMPRESSIONS, as_of), as_of)
     return arrived.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def find_arrived(log: LogTables, *, as_of: datetime) -> datetime:
-    """Return the instant up to which a log had arrived by an as-of: what it had not brought is no negative.
+    """Return the instant up to which a log had arrived at an as-of; later windows give no negatives.
 
-    It is the as-of where the newest known row of either table lies less than ``arrival.within`` before it,
-    else that row's time. A log that has ended (``until``) has arrived up to its end at most.
+    It is the as-of if the newest known row of either table is less than ``arrival.within`` older, else that
+    row's time. A log that has ended (``until``) arrives at most up to its end.
     """
     ends = [at for table in (IMPRESSIONS, EVENTS) if (at := _newest(log, table, as_of))]
     return _arrived(log, max(ends, default=None), as_of)
@@ -100,7 +100,7 @@ def _arrived(log: LogTables, newest: datetime | None, as_of: datetime) -> dateti
 def _newest(log: LogTables, table: str, as_of: datetime) -> datetime | None:
     """Return the time of a table's newest row that is known as of an instant.
 
-    Files whose rows were all known by then are read by their statistics alone.
+    For files whose rows were all known by then, the statistics are sufficient.
     """
     files = {file: log.is_settled(table, file, as_of) for file in log.views[table].table.files}
     log.view(_UNSETTLED, table, [file for file, settled in files.items() if not settled])
@@ -126,6 +126,6 @@ def _missing(late: Mapping[str, datetime | None], *, until: datetime, within: ti
 
 
 def count_days(log: LogTables, as_of: datetime) -> Mapping[date, int]:
-    """Count the impressions that take part in a build as of an instant, by UTC day, oldest first."""
+    """Count the valid impressions as of an instant by UTC day, oldest first."""
     parts = {"at": x.column(c.SHOWN_AT), "source": x.table(IMPRESSIONS), "known": has_key(None, as_of)}
     return dict(log.fetch(_COUNT, **parts))

@@ -1,11 +1,11 @@
-"""Checks of a log table's columns against the contracts, before a row is read.
+"""Checks of a log table's columns against the contracts, and the quarantine of invalid rows.
 
-Every message names the table, the column, its kind and the remedy; all problems of a table come in one error.
+Columns are checked before a row is read. Each message names the table, the column, its kind and the remedy;
+one error lists all problems of a table.
 
-The quarantine: rows of the log that take part in no build, with rule, reason and the first as-of, as JSON.
-
-Each row has a digest, so that one that is already in the quarantine is not put there again; rows that are
-equal in everything are distinguished by their number.
+The quarantine stores rows that no build uses, with rule, reason and the first as-of, as JSON. A digest of
+each
+row prevents storing it twice; identical rows are distinguished by a number.
 """
 
 import uuid
@@ -40,11 +40,11 @@ _ANY = _ID | _NUMBER | _FLAG | _INSTANT
 
 _OF_EVENTS = frozenset({c.EVENT, c.HAPPENED_AT, c.VALUE, c.INGESTED_AT, c.EVENT_ID})
 _OF_IMPRESSIONS = frozenset({c.SHOWN_AT, c.POSITION, c.PROPENSITY, c.VISIBLE})
-"""Columns of ours that one table alone has: in another, a column of the mapped name is one of its own."""
+"""Standard columns that only one table has; another table may use such a name for a column of its own."""
 
 
 def rename_columns(table: Table, ours_theirs: Mapping[str, str]) -> View:
-    """Return a table under our column names; a column that the surface does not map keeps its own."""
+    """Return a table under standard column names; unmapped columns keep their names."""
     elsewhere = _OF_IMPRESSIONS if table.name == EVENTS else _OF_EVENTS
     mapped = {
         name_here: name_in_log
@@ -70,7 +70,7 @@ def rename_columns(table: Table, ours_theirs: Mapping[str, str]) -> View:
 
 
 def needed_columns(table: str, contracts: Contracts) -> dict[str, frozenset[str]]:
-    """Return the columns that a table must have, each with the kinds of values that it may have."""
+    """Return the columns that a table must have, each with its allowed kinds of values."""
     match = dict.fromkeys(match_columns(contracts.tasks), _ANY)
     ids = {name: _ID for name in match if name in IDS}
     if table == EVENTS:
@@ -105,14 +105,14 @@ _OPTIONAL: Mapping[str, frozenset[str]] = {
 
 
 def check_columns(view: View, contracts: Contracts) -> None:
-    """Refuse a table that lacks a column or has one of another kind."""
+    """Refuse a table with missing columns or columns of another kind."""
     problems = list(_problems(view, needed_columns(view.table.name, contracts), contracts.surface.columns))
     if problems:
         raise DataError("\n".join(problems))
 
 
 def check_same_kinds(impressions: View, other: View, names: Iterable[str]) -> None:
-    """Refuse two tables that hold a column with different kinds of values."""
+    """Refuse two tables that contain a column with different kinds of values."""
     for name in names:
         name_here, name_in_log = (v.columns.get(name, Column(name)) for v in (impressions, other))
         if name_here.absent or name_in_log.absent or name_here.kind == name_in_log.kind:
@@ -204,7 +204,7 @@ _COPY_NEW = """
 def quarantine_bad_rows(
     workspace: Workspace, log: LogTables, *, as_of: datetime, files: Mapping[str, Sequence[File]]
 ) -> int:
-    """Append the bad rows that the quarantine does not hold yet; return how many there were."""
+    """Append the invalid rows that are not yet in the quarantine; return the number of invalid rows."""
     find_bad_rows(log, as_of=as_of, files=files)
     table = workspace.quarantine
     delta.set_torn_commits_aside(table)
@@ -221,7 +221,7 @@ def quarantine_bad_rows(
 
 
 def find_bad_rows(log: LogTables, *, as_of: datetime, files: Mapping[str, Sequence[File]]) -> None:
-    """Make the relation ``bad_rows``: table, rule, reason, row. Needs ``log.cut`` and ``cut_events``."""
+    """Create the relation ``bad_rows``: table, rule, reason, row. Requires ``log.cut`` and ``cut_events``."""
     name = x.name(BAD_ROWS)
     log.connection.execute(x.fill(_CREATE, name=name))
     for table, of_table in files.items():
@@ -245,7 +245,7 @@ def find_bad_rows(log: LogTables, *, as_of: datetime, files: Mapping[str, Sequen
 def copy_new_bad_rows(
     log: LogTables, to: Location, *, as_of: datetime, known: Sequence[Location]
 ) -> tuple[int, int]:
-    """Write the bad rows that no known file holds as Parquet; return how many, and the size in bytes."""
+    """Write invalid rows that no known file contains to Parquet; return their number and size in bytes."""
     to.parent.mkdir(parents=True, exist_ok=True)
     digest = x.column("digest")
     seen = x.select([digest], x.call("READ_PARQUET", x.file_names(known)))

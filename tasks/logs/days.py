@@ -1,4 +1,4 @@
-"""The log by day: what a build keeps of it, so that the next one can tell what has changed since."""
+"""The log by day, as a build records it for the next build to detect changes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from tasks.logs.rows import DayRange
 ONE_DAY = timedelta(days=1)
 
 Stream = tuple[date, str]
-"""The events of one name that happened on a day."""
+"""The events of one name on a day."""
 
 
 @dataclass(frozen=True)
 class DaySum:
-    """Rows of a day and the sum of their hashes."""
+    """Number of rows of a day, and the sum of their hashes."""
 
     rows: int
     sum: int
@@ -22,9 +22,9 @@ class DaySum:
 
 @dataclass(frozen=True)
 class LogDays:
-    """The log by day as of a build, and the same of the rows that were known at the previous build.
+    """The log by day as of a build, and the same for the rows that the previous build knew.
 
-    ``late`` are the streams with events that happened before the previous build and arrived since.
+    ``late``: streams with events that happened before the previous build and arrived after it.
     """
 
     impressions: Mapping[date, DaySum]
@@ -46,7 +46,7 @@ def day_start(day: date) -> datetime:
 
 
 def spread_days(days: Iterable[date], *, before: timedelta, after: timedelta) -> list[DayRange]:
-    """Return the ranges of days that hold every instant from ``before`` a day to ``after`` it.
+    """Return the ranges of days that contain every instant from ``before`` a day to ``after`` it.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def spread_days(days: Iterable[date], *, before: timedelta, after: timedelta) ->
 
 
 def list_days(ranges: Iterable[DayRange]) -> list[date]:
-    """Return every day of some ranges.
+    """Return every day of the given ranges.
 
     Examples
     --------

@@ -1,20 +1,21 @@
-"""Parquet footers of a log table: rows, columns, the kinds of their values and the spans of their times.
+"""Parquet footers of a log table: rows, columns, kinds of values and time spans.
 
 ::
 
-    File        rows, columns and folders, and per column of instants its first and last (a ``TimeSpan``)
+    File        rows, columns and folders, and the first and last instant of time columns (``TimeSpan``)
       Table     the files of one log table, with the kinds of values of each ``Column``
-        View    the table under our column names
+        View    the table under standard column names
 
-A column is checked by the files in which it has a value: writers give an all-null column any type.
+A column's kind comes from the files in which it has values: writers give all-null columns any type.
 
-Folders whose names are columns, as in ``<logs>/feed/source=ads/part-0.parquet``, hold for every row below
-them. All files of a table lie in such folders, or none. DuckDB and Spark take the outermost folder of a name,
-wherever it stands in the path, and let it replace a column of the file. A path that they would read otherwise
-is refused.
+A folder whose name is a column, as in ``<logs>/feed/source=ads/part-0.parquet``, gives the value for every
+row below it. Either all files of a table lie in such folders, or none. DuckDB and Spark use the outermost
+folder with a name anywhere in the path, in preference to a column of the file. A path with another result is
+refused.
 
-Times before year 1, after year 9999 and infinite ones are refused: databases have them (``infinity`` of
-PostgreSQL), and a wrong unit makes them. The statistics of the files show them, else a count.
+Infinite times and times outside the years 1 to 9999 are refused. They come from ``infinity`` in PostgreSQL,
+or
+from a wrong unit. The statistics of the files show them; without statistics the rows are checked.
 """
 
 import re
@@ -32,7 +33,7 @@ from tasks.stores.location import Location, identity_of, relative_path
 STRING, INTEGER, NUMBER, BOOLEAN = "string", "integer", "number", "boolean"
 INSTANT, WITHOUT_ZONE, OTHER = "time with zone", "time without zone", "other type"
 LIST = "list"
-"""The kinds of values that a column may have."""
+"""Kinds of values that a column may have."""
 
 _SPACE = 32
 _NULL = '"NULL"'
@@ -51,9 +52,9 @@ _OF_THE_CALENDAR = re.compile(r"(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9:.]+(\+0
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table's files: the kinds of its values, each with a file that has it.
+    """A column of a table's files: the kinds of its values, each with an example file.
 
-    ``nanoseconds``: a file has times in them, which whoever reads rounds down to microseconds.
+    ``nanoseconds``: a file has times in nanoseconds, which readers round down to microseconds.
     """
 
     name: str
@@ -62,18 +63,18 @@ class Column:
 
     @property
     def absent(self) -> bool:
-        """Whether no file holds a value."""
+        """Whether no file contains a value."""
         return not self.kinds
 
     @property
     def kind(self) -> str:
-        """The kind of the column's values: integers among numbers are numbers."""
+        """The kind of the column's values; a mix of integers and numbers counts as numbers."""
         return NUMBER if self.kinds.keys() == {INTEGER, NUMBER} else next(iter(self.kinds))
 
 
 @dataclass(frozen=True)
 class TimeSpan:
-    """The first and last instant of a file's column, None where it holds none, and whether it has nulls."""
+    """First and last instant of a file's column, None without values, and whether the column has nulls."""
 
     first: datetime | None = None
     last: datetime | None = None
@@ -82,11 +83,13 @@ class TimeSpan:
 
 @dataclass(frozen=True)
 class File:
-    """A Parquet file of a log: its rows, the names of its columns and folders, and the spans of its times.
+    """A Parquet file of a log: its rows, names of columns and folders, and time spans.
 
-    ``spans`` maps a column of instants to its span, or to None where the writer kept no statistics; a column
-    that the file lacks is not in it. ``unbounded`` are the columns of times whose statistics do not tell
-    whether the calendar has them. ``identity`` is another where the file was written again.
+    ``spans`` maps each time column of the file to its span, or to None without statistics. ``unbounded``
+    lists
+    the time columns whose statistics do not show whether all times are valid. ``identity`` changes when the
+    file
+    is rewritten.
     """
 
     path: Location
@@ -101,7 +104,7 @@ class File:
 class Table:
     """The files of one log table and their columns, in order and under the files' own names.
 
-    ``in_folders`` says that some columns are folders, as in ``source=ads/part.parquet``.
+    ``in_folders``: whether some columns are folders, as in ``source=ads/part.parquet``.
     """
 
     name: str
@@ -111,13 +114,13 @@ class Table:
 
     @property
     def rows(self) -> int:
-        """The rows of all files."""
+        """Number of rows of all files."""
         return sum(file.rows for file in self.files)
 
 
 @dataclass(frozen=True)
 class View:
-    """A table under our column names: each mapped to the files' column, which has its own name and kinds."""
+    """A table under standard names, each mapped to the files' column with its own name and kinds."""
 
     table: Table
     columns: Mapping[str, Column]
@@ -152,7 +155,7 @@ def read_footers(name: str, files: Sequence[Location], *, below: Location) -> Ta
 
 
 def _identities(table: str, files: Sequence[Location]) -> list[str]:
-    """Return what each file is before its footer is read."""
+    """Return the identity of each file before its footer is read."""
     identities = []
     for file in files:
         try:
@@ -175,7 +178,7 @@ def _file(table: str, path: Location, identity: str, footer: Footer, names: froz
 
 
 def refuse_odd_names(table: str, names: Iterable[str]) -> None:
-    """Refuse columns that an engine does not tell apart, or whose names no engine takes."""
+    """Refuse columns that an engine does not distinguish, and names that some engine does not accept."""
     known: dict[str, str] = {}
     for name in names:
         if not name.strip() or any(ord(sign) < _SPACE for sign in name):
@@ -190,7 +193,7 @@ def refuse_odd_names(table: str, names: Iterable[str]) -> None:
 
 
 def _check_names(table: str, footer: Footer) -> None:
-    """Refuse odd names of columns and of their fields, at any depth."""
+    """Refuse invalid names of columns and of their fields, at any depth."""
     refuse_odd_names(table, [column.name for column in footer.columns])
     for column in footer.columns:
         for names in column.siblings:
@@ -198,19 +201,19 @@ def _check_names(table: str, footer: Footer) -> None:
 
 
 def _texts(footer: Footer) -> dict[str, tuple[Chunk, ...] | None]:
-    """Return the columns of a file with the statistics of those that hold texts."""
+    """Return the columns of a file, with statistics for those that contain text."""
     return {one.name: one.chunks if _kind(one.type) == STRING else None for one in footer.columns}
 
 
 def _file_columns(footer: Footer) -> Iterator[tuple[str, str | None]]:
-    """Yield the columns of a file with the kind of their values, None where it holds none."""
+    """Yield the columns of a file with the kind of their values, None without values."""
     for column in footer.columns:
         empty = column.type == _NULL or all(chunk.nulls == chunk.values for chunk in column.chunks)
         yield column.name, None if empty and not column.nested else _kind(column.type)
 
 
 def _find_unbounded(where: str, footer: Footer) -> tuple[str, ...]:
-    """Return the columns of times whose statistics do not tell; times of no calendar are refused."""
+    """Return the time columns without conclusive statistics; refuse invalid times."""
     return tuple(
         column.name
         for column in footer.columns
@@ -246,7 +249,7 @@ def _kind(kind: str) -> str:
 
 
 def folder_columns(file: Location, below: Location) -> tuple[str, ...]:
-    """Return the columns that are folders between a file and a folder above it.
+    """Return the columns that are given by folders between a file and a folder above it.
 
     Examples
     --------
@@ -258,7 +261,7 @@ def folder_columns(file: Location, below: Location) -> tuple[str, ...]:
 
 
 def refuse_unlike_folders(table: str, files: Iterable[Location], below: Location) -> None:
-    """Refuse files that lie in folders of other columns, or twice in folders of one."""
+    """Refuse files in folders of different columns, or in two folders of the same column."""
     first: tuple[Location, frozenset[str]] | None = None
     for file in files:
         own = frozenset(folder_columns(file, below))
@@ -281,9 +284,9 @@ def refuse_unlike_folders(table: str, files: Iterable[Location], below: Location
 def refuse_shadowed_columns(
     table: str, file: Location, below: Location, texts: Mapping[str, Iterable[Chunk] | None]
 ) -> None:
-    """Refuse a file of which a column has other values than the folder of its name, which an engine reads.
+    """Refuse a file whose column differs from the folder of the same name, which engines prefer.
 
-    The day shown is made anew, so neither counts.
+    The day column is exempt because it is computed from the instant.
     """
     if not (own := folder_columns(file, below)):
         return
@@ -300,7 +303,7 @@ def refuse_shadowed_columns(
 
 
 def _all_are(chunks: Iterable[Chunk], value: str) -> bool:
-    """Return whether a column has no value but one, as far as statistics tell."""
+    """Return whether the statistics show that a column contains only one value."""
     return all(
         chunk.nulls == chunk.values or (chunk.nulls == 0 and chunk.least == chunk.greatest == value)
         for chunk in chunks
@@ -319,11 +322,11 @@ def _list(names: frozenset[str]) -> str:
 
 
 FIRST, LAST = "0001-01-01 00:00:00", "9999-12-31 23:59:59.999999"
-"""The first and the last instant that a calendar has, as an engine reads them in UTC."""
+"""First and last valid instant, as an engine reads them in UTC."""
 
 
 def is_time(kind: str) -> bool:
-    """Return whether values of one of DuckDB's types are instants or days.
+    """Return whether a DuckDB type contains instants or days.
 
     Examples
     --------
@@ -334,7 +337,7 @@ def is_time(kind: str) -> bool:
 
 
 def read_time(written: str) -> datetime:
-    """Return an instant as DuckDB writes it, in whole microseconds; earlier ones are rounded down.
+    """Parse an instant in DuckDB's format, rounded down to whole microseconds.
 
     Examples
     --------
@@ -345,7 +348,7 @@ def read_time(written: str) -> datetime:
 
 
 def refuse_impossible_times(where: str, chunks: Sequence[Chunk]) -> bool:
-    """Refuse a column that holds a time of no calendar; return whether its statistics tell."""
+    """Refuse a column that contains an invalid time; return whether its statistics are conclusive."""
     for chunk in chunks:
         for end in (chunk.least, chunk.greatest):
             if end is not None and not _OF_THE_CALENDAR.fullmatch(end):
@@ -354,12 +357,12 @@ def refuse_impossible_times(where: str, chunks: Sequence[Chunk]) -> bool:
 
 
 def _has_bounds(chunk: Chunk) -> bool:
-    """Return whether the ends of a row group are known, or it has no value."""
+    """Return whether the statistics of a row group have both bounds, or it has no value."""
     return None not in (chunk.least, chunk.greatest) or chunk.nulls == chunk.values
 
 
 def impossible_time(where: str) -> DataError:
-    """Return the error of a time of no calendar."""
+    """Return the error for an invalid time."""
     return DataError(
         f"{where} holds a time that is infinite or lies outside the years 1 to 9999: is it written in "
         "another unit? Leave such rows or the column out, or write null where there is no time"

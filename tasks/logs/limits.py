@@ -1,4 +1,4 @@
-"""Threads and memory of an engine: from the environment, else from surface.yaml, else a default."""
+"""Threads and memory of an engine, from the environment, surface.yaml or a default."""
 
 import os
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _MEMORY = "4GB"
 
 @dataclass(frozen=True)
 class Limits:
-    """Threads, and memory as in ``4GB``."""
+    """Number of threads, and memory in the format ``4GB``."""
 
     threads: int
     memory: str

@@ -1,4 +1,4 @@
-"""What the footers of Parquet files say, read by DuckDB: pyarrow ends the whole process at some spoilt ones.
+"""Reads the footers of Parquet files with DuckDB, because some damaged footers crash pyarrow's process.
 
 ::
 
@@ -6,15 +6,15 @@
     parquet_schema          columns and their fields, depth first     -> FooterColumn
     parquet_metadata        statistics of each row group and leaf     -> Chunk
 
-A connection of its own reads them, so that whatever a spoilt footer does to it goes with it.
+A separate connection reads them, so that a damaged footer cannot affect other queries.
 
-Which files of a folder hold a table's rows, so that none is left out for its name in silence::
+These rules decide which files of a folder belong to a table; none is skipped silently because of its name::
 
-    part-0.parquet  part-0.pq  PART-0.PARQ    read, whatever they hold
-    000000_0                                  read where it begins as Parquet does: Hive names its files so
-    part-0.parquet.bak  part-0.gz             refused where it is Parquet from end to end
-    part-1.csv  part-1.json.gz  notes.md      counted in one warning: rows of other formats are not read
-    _SUCCESS  .part-0.crc  part-0.crc         not looked at, nor anything in a folder that is named so
+    part-0.parquet  part-0.pq  PART-0.PARQ    read
+    000000_0                                  read if it begins with Parquet's magic bytes, as Hive's files do
+    part-0.parquet.bak  part-0.gz             refused if it has Parquet's magic bytes at both ends
+    part-1.csv  part-1.json.gz  notes.md      counted in one warning: other formats are not read
+    _SUCCESS  .part-0.crc  part-0.crc         ignored, as are all files in folders with such names
 """
 
 import logging
@@ -44,7 +44,7 @@ _CHUNKS = """
 _CONFIG = {"autoinstall_known_extensions": "false", "memory_limit": "2GB"}
 _DECEIT = "its footer contradicts itself"
 _SPOILT = (duckdb.Error, OSError, ValueError, LookupError, TypeError, MemoryError)
-"""What reading a spoilt footer may end in."""
+"""Errors that reading a damaged footer may raise."""
 _LONGEST = 300
 
 
@@ -57,9 +57,9 @@ _EXAMPLES: Final = 3
 
 @dataclass(frozen=True)
 class Chunk:
-    """A column's part of a row group: its values, nulls among them, and its ends as DuckDB writes them.
+    """A column's part of a row group: values including nulls, minimum and maximum in DuckDB's text format.
 
-    ``nulls``, ``least`` and ``greatest`` are None where the writer kept no such statistics.
+    ``nulls``, ``least`` and ``greatest`` are None without such statistics.
     """
 
     values: int
@@ -70,9 +70,9 @@ class Chunk:
 
 @dataclass(frozen=True)
 class FooterColumn:
-    """A column of a file: the type as which DuckDB reads it, whether it has fields, the parts of its leaves.
+    """A column of a file: DuckDB's type for it, whether it has fields, and the row-group parts of its leaves.
 
-    ``siblings`` are the names of its fields, one tuple for each field that has some.
+    ``siblings`` contains one tuple of field names for each field that has children.
     """
 
     name: str
@@ -84,7 +84,7 @@ class FooterColumn:
 
 @dataclass(frozen=True)
 class Footer:
-    """A file's rows and columns."""
+    """Rows and columns of a file."""
 
     rows: int
     columns: tuple[FooterColumn, ...]
@@ -116,14 +116,14 @@ def read(table: str, files: Sequence[Location]) -> list[Footer]:
 
 
 def refuse_irregular(table: str, files: Sequence[Location]) -> None:
-    """Refuse a pipe or a device, whose reader would wait for ever, and a link to nothing."""
+    """Refuse pipes and devices, which would block the reader, and broken links."""
     for file in files:
         if isinstance(file, Path) and os.path.lexists(file) and not file.is_file():
             raise unreadable(table, file, ValueError("it is a folder, a pipe, a device or a link to nothing"))
 
 
 def unreadable(table: str, file: Location, error: Exception) -> DataError:
-    """Return the one message on a file of a log table that cannot be read.
+    """Return the error for a file of a log table that cannot be read.
 
     Examples
     --------
@@ -142,7 +142,7 @@ def _words(error: Exception) -> str:
 
 
 def _try_alone(connection: duckdb.DuckDBPyConnection, table: str, file: Location) -> None:
-    """Turn whatever a spoilt footer leads to into one message: any of its bytes may be another."""
+    """Convert any failure on a damaged footer to one message, since any of its bytes may be wrong."""
     try:
         _read(connection, [file])
     except _SPOILT as error:
@@ -185,7 +185,7 @@ def _footer(rows: list[Any], fields: list[Any], chunks: list[Any]) -> Footer:
 def _columns(
     tree: Sequence[_Field], leaves: dict[int, list[Chunk]], groups: Sequence[int]
 ) -> Iterator[FooterColumn]:
-    """Yield the columns below the root, each with all that stands below it."""
+    """Yield the columns below the root, each with all its descendants."""
     place, leaf = 1, 0
     for _ in range(tree[0].children):
         end = _end(tree, place)
@@ -203,7 +203,7 @@ def _columns(
 
 
 def _end(tree: Sequence[_Field], place: int) -> int:
-    """Return where the fields below one end."""
+    """Return the index after the last descendant of a field."""
     end = place + 1
     for _ in range(tree[place].children):
         end = _end(tree, end)
@@ -241,7 +241,7 @@ def parquet_below(folder: Location, *, table: str) -> list[Location]:
 
 
 def _warn_of_others(table: str, folder: Location, others: Sequence[PurePath]) -> None:
-    """Say which files of a folder are not read."""
+    """Warn of files of a folder that are not read."""
     if others:
         named = ", ".join(sorted(map(str, others))[:_EXAMPLES])
         _LOG.warning(
@@ -251,7 +251,7 @@ def _warn_of_others(table: str, folder: Location, others: Sequence[PurePath]) ->
 
 
 def named_as_parquet(path: PurePath) -> bool:
-    """Return whether a file's name says that it is Parquet.
+    """Return whether a file has a Parquet file name.
 
     Examples
     --------
@@ -262,7 +262,7 @@ def named_as_parquet(path: PurePath) -> bool:
 
 
 def is_hidden(path: PurePath) -> bool:
-    """Return whether a file, or a folder that it is in, is set aside by its name, as engines set them aside.
+    """Return whether engines ignore a file because of its name or the name of a folder that contains it.
 
     Examples
     --------
@@ -273,7 +273,7 @@ def is_hidden(path: PurePath) -> bool:
 
 
 def _has_magic(file: Location, *, at_end: bool = False) -> bool:
-    """Return whether a file begins as Parquet does, and ends so too where that is asked."""
+    """Return whether a file begins, and optionally also ends, with Parquet's magic bytes."""
     if isinstance(file, Path) and not file.is_file():
         return False
     with file.open("rb") if isinstance(file, Path) else file.open() as opened:

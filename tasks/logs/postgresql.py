@@ -1,13 +1,14 @@
-"""Copies a table of PostgreSQL to Parquet: Arrow batches through ADBC, never the whole table in memory.
+"""Copies a PostgreSQL table to Parquet in Arrow batches through ADBC, with bounded memory.
 
 ::
 
     postgresql://warehouse/public.events     in surface.yaml: a name
-    EQUIPOISE_POSTGRESQL_<NAME>              in the environment: address, user, password, as libpq reads them
+    EQUIPOISE_POSTGRESQL_<NAME>              in the environment: address, user and password in libpq's format
 
-The whole table is read, also its few rows after the as-of, which are counted. libpq's message about a failed
-connection may repeat parts of the password, so it is never passed on. The server's message about a query does
-not, and is passed on.
+The whole table is read, including its few rows after the as-of, which are only counted. libpq's message about
+a failed connection may repeat parts of the password and is never passed on. The server's message about a
+query
+does not and is passed on.
 """
 
 from collections.abc import Iterable, Iterator
@@ -50,7 +51,7 @@ _REASONS = (
     "shutting down",
     "SSL",
 )
-"""Parts of libpq's messages that hold nothing of the connection string and may be repeated."""
+"""Parts of libpq's messages that do not depend on the connection string and are safe to repeat."""
 
 _COLUMNS = """
     SELECT a.attname, base.typname, base.typtype, format_type(a.atttypid, a.atttypmod)
@@ -74,7 +75,7 @@ _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC
 
 @dataclass(frozen=True)
 class _Column:
-    """A column of the table: the name and the kind of its type, and the type as SQL writes it."""
+    """A column of the table: name and kind of its type, and the type in SQL."""
 
     name: str
     type: str
@@ -82,7 +83,7 @@ class _Column:
     written: str
 
     def cast(self) -> exp.Expr | None:
-        """Return the column cast to a type that a log may hold; None where there is no such type."""
+        """Return the column cast to a type that a log supports; None if there is none."""
         column = x.column(self.name)
         if self.type in _AS_IT_IS:
             return column
@@ -103,7 +104,7 @@ def copy_table(source: PostgresTable, to: Path, *, table: str) -> None:
 
 @contextmanager
 def _connect(server: str) -> Iterator["Connection"]:
-    """Open a connection; every failure becomes a StoreError of one line."""
+    """Open a connection; failures raise a one-line StoreError."""
     try:
         from adbc_driver_manager import Error  # noqa: PLC0415 - an extra of this package
         from adbc_driver_postgresql import dbapi  # noqa: PLC0415
@@ -170,7 +171,7 @@ def _write(batches: pa.RecordBatchReader, to: Path, table: str) -> None:
 
 
 def _check_times(batch: pa.RecordBatch, table: str) -> None:
-    """Refuse PostgreSQL's infinite times, which no other engine has."""
+    """Refuse PostgreSQL's infinite times, which other engines lack."""
     for field, column in zip(batch.schema, batch.columns, strict=True):
         if types.is_timestamp(field.type) or types.is_date(field.type):
             first, last = (pa.scalar(end, _INSTANT).cast(field.type) for end in (_FIRST, _LAST))

@@ -1,18 +1,18 @@
-"""The profile of a log as of an instant: rows by day with a fingerprint, and counts of the rows left out.
+"""The profile of a log as of an instant: rows by day with a fingerprint, and counts of omitted rows.
 
-A fingerprint is the sum of the rows' hashes: it does not depend on their order, and changes when rows that an
-earlier build read have changed. The profile is put together from the files' summaries; rows are read again
-only where a key may be repeated or an event arrived late.
+A fingerprint is the sum of the rows' hashes. It does not depend on their order, and changes if rows of an
+earlier build have changed. The profile is computed from the files' summaries. Rows are read again only if a
+key may be repeated or an event arrived late.
 
-Impressions that share a key, found without grouping the whole log.
+Impressions with the same key are found without grouping the whole log.
 
 ::
 
-    a key twice in one file        its summary has the requests, and the number of extra rows
-    a key in two files             possible only for requests of two files, the ``spread_requests``;
-                                   a build stores those that it found, the next compares new files only
-    suspects                       the impressions of all these requests, in the files that matter
-    repeated, duplicates, shown    the cut of the log, among the suspects: see ``LogTables.cut``
+    a key twice in one file        its summary lists the requests and the number of extra rows
+    a key in two files             possible only for requests in two files, the ``spread_requests``;
+                                   a build stores these, so the next one compares new files only
+    suspects                       the impressions of all these requests, in the relevant files
+    repeated, duplicates, shown    selection among the suspects: see ``LogTables.cut``
 """
 
 from collections.abc import Iterable, Mapping
@@ -81,10 +81,10 @@ _EXTRAS_BETWEEN_FILES = """
 
 
 def find_spread_requests(table: SummaryTable, summaries: Summaries, as_of: datetime) -> None:
-    """Make the relation ``spread_requests``: hashes of requests that several files have rows of.
+    """Create the relation ``spread_requests``: hashes of requests with rows in several files.
 
-    A build stores the summaries it compared and the requests it found; the next compares new ones only.
-    The relation may hold requests that are no longer in several files, which costs time only.
+    A build stores the compared summaries and the requests; the next build compares only new summaries. The
+    relation may contain requests that are no longer in several files, which only costs time.
     """
     log, names = table.log, {one.name: one for one in summaries.of_files}
     compared = dict(log.fetch(_COMPARED))
@@ -110,7 +110,7 @@ def find_spread_requests(table: SummaryTable, summaries: Summaries, as_of: datet
 def cut_files(log: LogTables, summaries: Summaries, files: Iterable[File], as_of: datetime) -> None:
     """Cut the log for a build that reads only some of its files.
 
-    The repeated keys of those files are found, and those of spread requests in every file.
+    The cut finds the repeated keys in those files, and those of spread requests in all files.
     """
     wanted = set(files)
     if log.fetch("SELECT count(*) FROM spread_requests")[0][0]:
@@ -126,7 +126,7 @@ def cut_files(log: LogTables, summaries: Summaries, files: Iterable[File], as_of
 
 
 def count_extras(log: LogTables, name: str, *, before: datetime | None = None) -> list[tuple[date, int, int]]:
-    """Return by day the number of impressions left out as duplicates, and the sum of their hashes."""
+    """Return by day the number of impressions omitted as duplicates, and the sum of their hashes."""
     in_files = log.fetch(_EXTRAS_IN_FILES, name=x.table(name))
     shown = x.column(c.SHOWN_AT)
     extra = [x.gt(x.column(rows.PLACE), x.integer(1)), of_requests("spread_requests")]
@@ -146,15 +146,15 @@ _FAULTS: Final = {
     NO_EVENT: "without event or happened_at",
     CONFLICTING_EVENT: "that differ under one event_id",
 }
-"""What is wrong with the rows of each rule of the quarantine."""
+"""Description of the invalid rows of each quarantine rule."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """The rows of a log table by what became of them; the parts add up to ``rows``.
+    """Number of rows of a log table by treatment; the parts add up to ``rows``.
 
-    ``future`` rows lie at or after the as-of, ``not_arrived`` ones happened before it and arrived later,
-    ``repeated`` ones are equal to the event of their id.
+    ``future``: rows at or after the as-of. ``not_arrived``: rows that happened before it and arrived later.
+    ``repeated``: rows equal to the event with the same id.
     """
 
     rows: int
@@ -165,7 +165,7 @@ class Counts:
     repeated: int = 0
 
     def __str__(self) -> str:
-        """Write the counts that are not zero."""
+        """Format the non-zero counts."""
         named = {"kept": self.kept, "after the as-of": self.future, "not arrived yet": self.not_arrived}
         named |= {"repeated": self.repeated}
         named |= {_FAULTS[rule]: n for rule, n in self.quarantined.items()}
@@ -179,16 +179,16 @@ class Counts:
 
 
 MOST_UNKNOWN: Final = 100
-"""Names of events that are told where no task has them: a log may hold a million."""
+"""Maximum number of unknown event names that are reported; a log may contain a million."""
 
 
 @dataclass(frozen=True)
 class LogProfile:
     """A log as of an instant.
 
-    ``arrived_early`` counts the events that had arrived before they happened: a clock is wrong. ``bad_files``
-    are, by table, the new files that hold a row without key, name or time. ``unknown_events`` has the most
-    frequent names that no task has, the most frequent first.
+    ``arrived_early``: number of events that arrived before they happened, which indicates a wrong clock.
+    ``bad_files``: by table, new files with a row without key, name or time. ``unknown_events``: the most
+    frequent event names that no task reads, in decreasing order.
     """
 
     impressions: Counts
@@ -201,7 +201,7 @@ class LogProfile:
 
 
 def profile_log(table: SummaryTable, *, as_of: datetime, previous: datetime | None) -> LogProfile:
-    """Profile a log as of an instant, and cut it there as far as its new files go: see ``cut_files``."""
+    """Profile a log as of an instant, and cut its new files there: see ``cut_files``."""
     log, now = table.log, table.find(as_of, previous)
     log.cut_events(as_of)
     find_spread_requests(table, now[IMPRESSIONS], as_of)
@@ -264,7 +264,7 @@ def _events(log: LogTables, summaries: Summaries) -> Counts:
 
 
 def _repeated_events(log: LogTables, *, before: datetime | None = None) -> list[tuple[date, str, int, int]]:
-    """Return by day and name the events after the first of their id, and the sum of their hashes."""
+    """Return by day and name the number of repeated events, and the sum of their hashes."""
     if not log.log.has_event_ids:
         return []
     known = x.lt(known_since(log.log.events), x.instant(before)) if before else exp.true()
@@ -311,7 +311,7 @@ def _impression_days(log: LogTables, name: str, before: datetime | None = None) 
 
 
 def _event_days(log: LogTables, name: str, before: datetime | None = None) -> dict[tuple[date, str], DaySum]:
-    """Return by day and name the events that some task reads."""
+    """Return the events that tasks read, by day and name."""
     sums = log.fetch(
         """SELECT day, name, sum(n), sum(total) FROM $summaries
            WHERE facet = 'day' AND $bearing GROUP BY 1, 2 ORDER BY 1, 2""",
@@ -326,7 +326,7 @@ def _event_days(log: LogTables, name: str, before: datetime | None = None) -> di
 
 
 def _late(log: LogTables, as_of: datetime, previous: datetime) -> frozenset[tuple[date, str]]:
-    """Return day and name of the events that had happened at the previous build and were not known then."""
+    """Return day and name of the events that happened before the previous build but were unknown to it."""
     if not log.log.has_arrival:
         return frozenset()
     files = [f for f in log.views[EVENTS].table.files if not log.is_settled(EVENTS, f, previous)]

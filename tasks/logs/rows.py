@@ -1,18 +1,19 @@
-"""Which rows of the log take part in a build: known before the as-of, one of each key and of each event_id.
+"""Selection of the rows of a build: known before the as-of, one per key and one per event_id.
 
 ::
 
-    repeated            keys that more than one impression has
-    first_of_repeated   of those, the earliest impression; ties: lowest position, then the other columns
-    shown               every impression that takes part
-    written             every impression of the days to write that has a key, duplicates included
-    repeated_events     ids that more than one known event has
-    first_events        of those, the event that was known first; ties: happened_at, then the other columns
-    known               every event that takes part
+    repeated            keys of more than one impression
+    first_of_repeated   the earliest impression of each of those; ties: lowest position, then other columns
+    shown               all selected impressions
+    written             all impressions with a key on the days to write, including duplicates
+    repeated_events     ids of more than one known event
+    first_events        the event of each of those that was known first; ties: happened_at, then other columns
+    known               all selected events
 
-Other rows lie at or after the as-of, had not arrived by then, repeat the event of their id, or are bad: these
-go to the quarantine under one of four rules. The event that was known first stays so at every later as-of, so
-that a copy that arrives later changes no label.
+Other rows lie at or after the as-of, had not arrived by then, repeat an event, or are invalid; invalid rows
+go
+to the quarantine under one of four rules. The event that was known first stays selected at every later as-of,
+so a copy that arrives later changes no label.
 """
 
 from collections.abc import Sequence
@@ -39,18 +40,18 @@ PLACE = "_place"
 
 REPEATED_KEY, NO_KEY, NO_EVENT = "repeated_key", "no_key", "no_event"
 CONFLICTING_EVENT = "conflicting_event"
-"""The rules by which a row is bad."""
+"""Quarantine rules for invalid rows."""
 
 CUT = (REPEATED, FIRST, REPEATED_EVENTS, FIRST_EVENTS)
-"""Relations that are found in the whole log, whatever days a build reads."""
+"""Relations that are computed from the whole log, whatever days a build reads."""
 
 Cut = datetime | None
-"""The as-of that cuts a file's rows; None where all of them lie before it, so that no time is compared."""
+"""The as-of that cuts a file's rows; None if all of them lie before it and no comparison is needed."""
 
 
 @dataclass(frozen=True)
 class DayRange:
-    """Days from ``first`` to ``last``, both included.
+    """Days from ``first`` to ``last``, inclusive.
 
     Examples
     --------
@@ -66,7 +67,7 @@ class DayRange:
 
 
 def has_key(table: str | None, as_of: x.AsOf) -> exp.Expr:
-    """Return that an impression was shown before the as-of and has its whole key."""
+    """Condition that an impression was shown before the as-of and has its whole key."""
     return x.all_of(
         x.lt(x.column(c.SHOWN_AT, table), x.instant(as_of)),
         *(x.not_null(x.column(k, table)) for k in c.IMPRESSION_KEY),
@@ -74,14 +75,14 @@ def has_key(table: str | None, as_of: x.AsOf) -> exp.Expr:
 
 
 def takes_part(cut: Cut) -> exp.Expr:
-    """Return that an impression has its whole key and was shown before the cut."""
+    """Condition that an impression has its whole key and was shown before the cut."""
     if cut is not None:
         return has_key(None, cut)
     return x.all_of(*(x.not_null(x.column(name)) for name in (c.SHOWN_AT, *c.IMPRESSION_KEY)))
 
 
 def lacks_key(cut: Cut) -> exp.Expr:
-    """Return that an impression has no time, or was shown before the cut and lacks a part of its key."""
+    """Condition that an impression has no time, or was shown before the cut without its whole key."""
     shown = x.column(c.SHOWN_AT)
     lacking = x.any_of(*(x.is_null(x.column(k)) for k in c.IMPRESSION_KEY))
     if cut is not None:
@@ -90,14 +91,14 @@ def lacks_key(cut: Cut) -> exp.Expr:
 
 
 def is_known(cut: Cut, *, ingested: bool) -> exp.Expr:
-    """Return that an event has a time, and had happened and arrived before the cut."""
+    """Condition that an event has a time, and happened and arrived before the cut."""
     if cut is None:
         return x.not_null(x.column(c.HAPPENED_AT))
     return known_as_of(cut, ingested=ingested)
 
 
 def lacks_event(cut: Cut, *, ingested: bool) -> exp.Expr:
-    """Return that an event has no name or no time, and is known as of the cut; see ``is_known``."""
+    """Condition that an event has no name or no time, and is known as of the cut; see ``is_known``."""
     nameless = x.all_of(x.is_null(x.column(c.EVENT)), is_known(cut, ingested=ingested))
     timeless = x.is_null(x.column(c.HAPPENED_AT))
     if cut is not None and ingested:
@@ -106,7 +107,7 @@ def lacks_event(cut: Cut, *, ingested: bool) -> exp.Expr:
 
 
 def repeated_keys(as_of: x.AsOf, among: str = IMPRESSIONS) -> exp.Select:
-    """Return the keys that more than one impression has."""
+    """Return the keys of more than one impression."""
     keys = x.columns(c.IMPRESSION_KEY)
     query = x.select(keys, x.table(among), where=[has_key(among, as_of)], group=x.columns(c.IMPRESSION_KEY))
     query.set("having", exp.Having(this=x.gt(exp.Count(this=exp.Star()), x.integer(1))))
@@ -114,7 +115,7 @@ def repeated_keys(as_of: x.AsOf, among: str = IMPRESSIONS) -> exp.Select:
 
 
 def number_duplicates(table: str, names: Sequence[str]) -> exp.Window:
-    """Return the number of a row among those of its key: the row of number 1 takes part."""
+    """Return the number of a row among those with its key; row number 1 is selected."""
     rest = [n for n in names if n not in {*c.IMPRESSION_KEY, c.SHOWN_AT, c.POSITION}]
     order = [c.SHOWN_AT, *((c.POSITION,) if c.POSITION in names else ()), *rest]
     earliest_first = [x.ascending(column) for column in x.columns(order, table)]
@@ -122,7 +123,7 @@ def number_duplicates(table: str, names: Sequence[str]) -> exp.Window:
 
 
 def duplicates(as_of: x.AsOf, names: Sequence[str], among: str = IMPRESSIONS) -> exp.Select:
-    """Return every impression with a repeated key and its ``_place``, the number among those of its key."""
+    """Return all impressions with a repeated key, with ``_place``, their number among those with the key."""
     place = x.alias(number_duplicates(among, names), PLACE)
     return x.select(
         [*x.columns(names, among), place],
@@ -133,7 +134,7 @@ def duplicates(as_of: x.AsOf, names: Sequence[str], among: str = IMPRESSIONS) ->
 
 
 def first_of_repeated(as_of: x.AsOf, names: Sequence[str]) -> exp.Select:
-    """Return of each repeated key the impression that takes part."""
+    """Return the selected impression of each repeated key."""
     return first_of(x.subquery(duplicates(as_of, names), "placed"), names)
 
 
@@ -143,7 +144,7 @@ def first_of(placed: exp.Expr, names: Sequence[str]) -> exp.Select:
 
 
 def shown_impressions(as_of: x.AsOf, names: Sequence[str], days: Sequence[DayRange] | None) -> exp.Query:
-    """Return the impressions that take part, of some days or of all."""
+    """Return the selected impressions of some days or of all."""
     alone = x.is_null(x.column(c.REQUEST_ID, REPEATED))
     single = x.select(
         x.columns(names, IMPRESSIONS),
@@ -157,9 +158,9 @@ def shown_impressions(as_of: x.AsOf, names: Sequence[str], days: Sequence[DayRan
 
 
 def written_impressions(as_of: x.AsOf, names: Sequence[str], days: Sequence[DayRange] | None) -> exp.Select:
-    """Return the impressions that have a key, of some days or of all, duplicates included.
+    """Return all impressions with a key on some days or on all, including duplicates.
 
-    Credit by window may start from them: windows of duplicate rows are never joined.
+    Credit by window may use them, because windows of duplicate rows are never joined.
     """
     where = [has_key(None, as_of), *_within(c.SHOWN_AT, days)]
     return x.select(x.columns(names), x.table(IMPRESSIONS), where=where)
@@ -173,17 +174,18 @@ def known_events(
     *,
     wanted: Sequence[str] | None = None,
 ) -> exp.Query:
-    """Return the events that are known as of the instant, those of one id once.
+    """Return the known events as of the instant, once per id.
 
     Parameters
     ----------
     events
-        The names that count; None for any name.
-    names
-        Columns of the events table; with ``ingested_at`` among them, an event counts from then on, and with
-        ``event_id`` among them ``repeated_events`` and ``first_events`` are needed.
-    wanted
-        The columns to return; by default those that labels are made from.
+        The names of the events; None for any name.
+        names
+            Columns of the events table. With ``ingested_at`` among them, an event is known from its arrival
+            on. With
+            ``event_id`` among them, ``repeated_events`` and ``first_events`` are required.
+        wanted
+            The columns to return; by default those that labels depend on.
     """
     wanted = wanted or [n for n in names if n not in {c.INGESTED_AT, c.EVENT_ID}]
     if c.EVENT_ID not in names:
@@ -221,7 +223,7 @@ def _named(events: Sequence[str] | None, table: str | None = None) -> exp.Expr:
 
 
 def repeated_events(as_of: x.AsOf, names: Sequence[str], among: str = EVENTS) -> exp.Select:
-    """Return the ids that more than one known event has."""
+    """Return the ids of more than one known event."""
     event_id = x.column(c.EVENT_ID)
     query = x.select([event_id], x.table(among), where=_identified(as_of, names), group=[event_id.copy()])
     query.set("having", exp.Having(this=x.gt(exp.Count(this=exp.Star()), x.integer(1))))
@@ -229,7 +231,7 @@ def repeated_events(as_of: x.AsOf, names: Sequence[str], among: str = EVENTS) ->
 
 
 def duplicate_events(as_of: x.AsOf, names: Sequence[str], among: str = EVENTS) -> exp.Select:
-    """Return every known event with a repeated id and its ``_place``, 1 for the one that was known first."""
+    """Return all known events with a repeated id, with ``_place``, 1 for the one that was known first."""
     rest = [n for n in names if n not in {c.EVENT_ID, c.INGESTED_AT, c.HAPPENED_AT}]
     order = [known_since(names, among), *x.columns((c.HAPPENED_AT, *rest), among)]
     place = x.row_number([x.column(c.EVENT_ID, among)], [x.ascending(key) for key in order])
@@ -242,12 +244,12 @@ def duplicate_events(as_of: x.AsOf, names: Sequence[str], among: str = EVENTS) -
 
 
 def first_events(as_of: x.AsOf, names: Sequence[str]) -> exp.Select:
-    """Return of each repeated id the event that takes part."""
+    """Return the selected event of each repeated id."""
     return first_of(x.subquery(duplicate_events(as_of, names), "placed"), names)
 
 
 def conflicting_events(names: Sequence[str], content: Sequence[str]) -> exp.Select:
-    """Return the events that differ from the first of their id in a column that labels are made from."""
+    """Return the events that differ from the first of their id in a column that labels depend on."""
     same = [
         exp.NullSafeEQ(this=x.column(n, DUPLICATE_EVENTS), expression=x.column(n, FIRST_EVENTS))
         for n in content
@@ -262,7 +264,7 @@ def conflicting_events(names: Sequence[str], content: Sequence[str]) -> exp.Sele
 
 
 def known_since(names: Sequence[str], table: str | None = None) -> exp.Expr:
-    """Return the instant after which an event is known: when it happened, or arrived where that is later."""
+    """Return the instant at which an event becomes known: the later of happening and arrival."""
     happened = x.column(c.HAPPENED_AT, table)
     if c.INGESTED_AT not in names:
         return happened
@@ -276,13 +278,13 @@ def _identified(as_of: x.AsOf, names: Sequence[str], table: str | None = None) -
 
 
 def known_as_of(as_of: x.AsOf, *, ingested: bool, table: str | None = None) -> exp.Expr:
-    """Return that an event had happened, and had arrived where that is logged."""
+    """Condition that an event has happened and, if arrival is logged, has arrived."""
     happened = x.lt(x.column(c.HAPPENED_AT, table), x.instant(as_of))
     return x.all_of(happened, _arrived(as_of, table)) if ingested else happened
 
 
 def in_days(name: str, days: Sequence[DayRange], table: str | None = None) -> exp.Expr:
-    """Return that an instant lies in one of the ranges of UTC days."""
+    """Condition that an instant lies in one of the ranges of UTC days."""
     return x.any_of(*(_in_range(x.column(name, table), r) for r in days))
 
 

@@ -1,8 +1,7 @@
-"""The columns of a log under our names, and those of them that labels are made from.
+"""The columns of a log under standard names, the columns that labels depend on, and rows as pandas frames.
 
-Candidate rows as a frame of pandas, which would round whole numbers beside null ones to floats.
-
-Decimal numbers are doubles, as in the label store: 3.00 is spelled as 3, and equals 3.0.
+pandas would round integers to floats in columns with nulls, so candidate rows are converted by column.
+Decimal numbers become doubles, as in the label store: 3.00 is spelled as 3, and equals 3.0.
 """
 
 from dataclasses import dataclass
@@ -19,24 +18,24 @@ IDS = (c.REQUEST_ID, c.USER_ID, c.ITEM_ID)
 
 @dataclass(frozen=True)
 class Log:
-    """The columns that the log has, under our names, in the tables' order."""
+    """The columns of the log under standard names, in the tables' order."""
 
     impressions: tuple[str, ...]
     events: tuple[str, ...]
 
     @property
     def has_arrival(self) -> bool:
-        """Whether the events say when they arrived."""
+        """Whether the events have an arrival time."""
         return c.INGESTED_AT in self.events
 
     @property
     def has_event_ids(self) -> bool:
-        """Whether events of one id count once."""
+        """Whether events with the same id count once."""
         return c.EVENT_ID in self.events
 
 
 def contract_log(surface: SurfaceSpec, tasks: TasksSpec) -> Log:
-    """Return the columns that the contracts name: the log as far as it is known without reading it."""
+    """Return the columns that the contracts name, without reading the log."""
     observing = [t.observed_when.column for t in tasks.tasks.values() if t.observed_when]
     match = match_columns(tasks)
     segments = [s.column for s in surface.segments]
@@ -52,24 +51,24 @@ def contract_log(surface: SurfaceSpec, tasks: TasksSpec) -> Log:
 
 
 def match_columns(tasks: TasksSpec) -> tuple[str, ...]:
-    """Return the columns on which the contract matches events with impressions."""
+    """Return the columns that match events with impressions in the contracts."""
     rules = [t.rule.match for t in tasks.tasks.values() if t.rule]
     exclusions = [exclusion.on for t in tasks.tasks.values() for exclusion in t.exclude]
     return tuple(dict.fromkeys(name for names in (*rules, *exclusions) for name in names))
 
 
 def event_columns(tasks: TasksSpec, log: Log) -> tuple[str, ...]:
-    """Return the columns of the events that labels are made from."""
+    """Return the columns of the events that labels depend on."""
     wanted = {c.EVENT, c.HAPPENED_AT, c.VALUE, c.INGESTED_AT, c.EVENT_ID, *match_columns(tasks)}
     return tuple(name for name in log.events if name in wanted)
 
 
 _EXACT = 2**53
-"""Up to here a float holds every whole number."""
+"""Largest bound up to which floats represent every integer exactly."""
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
-    """Return candidate rows as a frame, column by column; large whole numbers keep every digit.
+    """Return candidate rows as a frame, converted by column; large integers keep every digit.
 
     Examples
     --------
@@ -92,7 +91,7 @@ def _is_read_as_double(field: pa.Field) -> bool:
 
 
 def _loses_digits(name: str, column: pa.ChunkedArray) -> bool:
-    """Whether a float would not do: for users it never does, since 5.0 is spelled unlike 5."""
+    """Whether floats would lose information; user ids are never floats, since 5.0 is spelled unlike 5."""
     if not column.null_count or not pa.types.is_integer(column.type):
         return False
     ends = pc.min_max(column).as_py()

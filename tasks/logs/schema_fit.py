@@ -1,12 +1,12 @@
-"""What contracts ask of the log's columns, held against its footers before anything is built or trained.
+"""Compares the log's columns with the contracts' requirements before anything is built or trained.
 
 ::
 
     surface, tasks           columns of each table            checks.py
-    utility, slate, gates    columns of what is decided on    candidates if they are logged, else impressions
+    utility, slate, gates    columns that the policy reads       candidates if logged, else impressions
     training, sampling       columns of the impressions
 
-Only footers are read. A table of a server is not looked at here, and neither is a log that has not arrived.
+Only footers are read. Tables of a server are not checked here, nor are logs that have not arrived.
 """
 
 import logging
@@ -47,7 +47,7 @@ _LIST = frozenset({kinds.LIST})
 
 @dataclass(frozen=True)
 class TableSize:
-    """A log table: its files and rows, or why it was not looked at."""
+    """A log table: its files and rows, or why it was not checked."""
 
     table: str
     files: int = 0
@@ -57,9 +57,9 @@ class TableSize:
 
 @dataclass(frozen=True)
 class SchemaFit:
-    """The tables of a log, and what the contracts ask of them and do not find.
+    """The tables of a log, and the requirements of the contracts that they do not meet.
 
-    ``warnings``: what stays inconclusive on such a log.
+    ``warnings``: results that stay inconclusive on such a log.
     """
 
     tables: tuple[TableSize, ...]
@@ -69,9 +69,9 @@ class SchemaFit:
 
 @dataclass(frozen=True)
 class WantedColumn:
-    """A column that a file asks for, with the kinds of values that it may have.
+    """A column that a file requires, with its allowed kinds of values.
 
-    ``of``: the table that holds it; ``slots`` are the candidates, or the impressions where those lack it.
+    ``of``: the table that contains it; ``slots`` stands for candidates, or for impressions if those lack it.
     """
 
     file: str
@@ -90,7 +90,7 @@ class _Fit:
     problems: list[Problem] = field(default_factory=list)
 
     def look(self, table: str, source: str) -> None:
-        """Read the footers of a table and hold them against the contracts."""
+        """Read the footers of a table and check them against the contracts."""
         try:
             parsed = parse_source(source)
             if not isinstance(parsed, str):
@@ -113,7 +113,7 @@ class _Fit:
                 self._refuse(table, line)
 
     def compare(self, table: str, names: Iterable[str]) -> None:
-        """Hold the kinds of columns that tables are matched on against each other."""
+        """Compare the kinds of the columns that join tables."""
         if {table, IMPRESSIONS} <= self.views.keys():
             try:
                 check_same_kinds(self.views[IMPRESSIONS], self.views[table], names)
@@ -125,11 +125,11 @@ class _Fit:
 
 
 def find_schema_problems(contracts: Contracts, logs: Location, *, first_release: bool = True) -> SchemaFit:
-    """Hold the columns that the contracts name against those of the log's files.
+    """Compare the columns that the contracts name with those of the log's files.
 
     Returns
     -------
-    Every problem at once; a table without files is no problem, and named among the tables.
+    All problems. A table without files is not a problem and is listed among the tables.
     """
     fit = _Fit(contracts, logs)
     for table, source in contracts.surface.sources.model_dump(exclude_none=True).items():
@@ -149,7 +149,7 @@ def find_schema_problems(contracts: Contracts, logs: Location, *, first_release:
 
 
 def _find_unjudgeable(contracts: Contracts, views: Mapping[str, View], decided: str) -> Iterator[Problem]:
-    """Find guardrails and estimates that need columns which the log lacks."""
+    """Find guardrails and estimates that need columns missing from the log."""
     for i, rail in enumerate(contracts.utility.guardrails):
         lacking = _lacking(views.get(decided), (c.LATENCY_MS, c.RELEASE))
         if read_metric(rail.metric).kind is MetricKind.LATENCY and lacking:
@@ -163,16 +163,18 @@ def _find_unjudgeable(contracts: Contracts, views: Mapping[str, View], decided: 
 
 
 def _lacking(view: View | None, names: Iterable[str]) -> list[str]:
-    """Return the columns that a table lacks or that are null in it; none of an unread table."""
+    """Return the columns that are missing from a table or all null; empty for an unread table."""
     if view is None:
         return []
     return [name for name in names if (column := view.columns.get(name)) is None or column.absent]
 
 
 def require_schema(contracts: Contracts, logs: Location, *, first_release: bool) -> None:
-    """Refuse a log that lacks what the contracts ask of its columns.
+    """Refuse a log without the columns that the contracts require.
 
-    What the training of a task asks for is warned of where there is a champion: that task keeps its model.
+    If there is a champion, missing columns for the training of a task cause a warning, and the task reuses
+    the
+    champion's model.
     """
     problems = find_schema_problems(contracts, logs, first_release=first_release).problems
     of_reused = [one for one in problems if not first_release and one.field.startswith(_OF_ONE_TASK)]
@@ -184,7 +186,7 @@ def require_schema(contracts: Contracts, logs: Location, *, first_release: bool)
 
 
 def wanted_columns(contracts: Contracts, *, first_release: bool) -> Iterator[WantedColumn]:
-    """Yield the columns that decisions and training ask for, besides those that every table must have."""
+    """Yield the columns that policies and training require in addition to those of every table."""
     yield from _of_utility(contracts)
     yield from _of_slate(contracts)
     yield from _of_training(contracts)
@@ -215,7 +217,7 @@ def _of_utility(contracts: Contracts) -> Iterator[WantedColumn]:
 
 
 def _find_unknown_ranges(contracts: Contracts) -> Iterator[Problem]:
-    """Find shares of a range that a segment's bins do not make: they are 0 whatever is shown."""
+    """Find shares of ranges that match no bin of a segment, which would always be 0."""
     utility, binned = contracts.utility, {s.name: s.bins for s in contracts.surface.segments if s.bins}
     for place, name in named_metrics(utility):
         metric = parse_metric(name, tasks=contracts.tasks.tasks, columns=binned)
@@ -260,7 +262,7 @@ def _of_slate(contracts: Contracts) -> Iterator[WantedColumn]:
 
 
 def _of_slots(slate: SlateSpec, file: str, place: str) -> Iterator[WantedColumn]:
-    """Yield the columns of caps and minimums, which a context may give anew."""
+    """Yield the columns of caps and minimums, which a context may override."""
     for name in slate.max_per:
         yield WantedColumn(file, f"{place}max_per.{name}", name)
     for name in slate.max_where:
@@ -310,7 +312,7 @@ def _kinds_like(values: Iterable[object]) -> frozenset[str]:
 
 
 def _explain(wanted: WantedColumn, view: View) -> str:
-    """Say what is wrong with a column; nothing where it is as it was wanted."""
+    """Explain what is wrong with a column, or return an empty string."""
     column, table = view.columns.get(wanted.column), view.table.name
     baseline = wanted.field == "gates.decision.first"
     remedy = (

@@ -1,13 +1,13 @@
-"""Opens the log of a surface in DuckDB: a session with bounds on its memory, and the checked tables in it.
+"""Opens the log of a surface in DuckDB: a session with limited memory, and the checked tables.
 
 ::
 
-    with open_log(workspace) as log:              the session and the tables at once
-    with open_session(workspace) as connection:   the session alone
+    with open_log(workspace) as log:              session and tables
+    with open_session(workspace) as connection:   session only
         log = open_tables(connection, logs, contracts)
-    with share_log(workspace) as workspace:       a workspace whose steps open the log once, together
+    with share_log(workspace) as workspace:       a workspace whose steps share one open log
 
-A session spills to a folder of its own, which is removed when it ends.
+A session spills to its own folder, which is removed at the end.
 """
 
 import re
@@ -39,7 +39,7 @@ _UNBOUNDED = "unbounded_files"
 def session(
     home: Path, *, threads: int | None = None, memory: str | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a session that spills to a folder of its own below ``home``."""
+    """Open a session that spills to its own folder below ``home``."""
     size = limits(threads, memory)
     with (
         scratch(scratch_folder(home), "duckdb-") as spill,
@@ -66,7 +66,7 @@ def _config(size: Limits, spill: Path) -> dict[str, str]:
 
 @contextmanager
 def _translated(memory: str) -> Iterator[None]:
-    """Raise DuckDB's errors as ours: spoilt bytes lead to any but those of wrong statements."""
+    """Convert DuckDB's errors to Equipoise's: damaged bytes may raise any error but a statement error."""
     try:
         yield
     except duckdb.OutOfMemoryException as error:
@@ -76,8 +76,8 @@ def _translated(memory: str) -> Iterator[None]:
     except duckdb.Error as error:
         if isinstance(error, duckdb.ProgrammingError) and not isinstance(error, duckdb.InvalidInputException):
             raise
-        message, _, _ = str(error).partition("\n\n")  # what follows is the statement
-        if type(error) is duckdb.Error and message.startswith("Traceback"):  # of Python's own file system
+        message, _, _ = str(error).partition("\n\n")  # the statement follows
+        if type(error) is duckdb.Error and message.startswith("Traceback"):  # raised by a Python file system
             cause = (re.findall(r"^[\w.]+: .+$", str(error), re.MULTILINE) or [message])[-1]
             raise StoreError(f"The object store refused a file: {cause}. Run the step again") from error
         raise DataError(f"The log holds a value that cannot be read: {message}") from error
@@ -93,7 +93,7 @@ def open_session(workspace: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
 
 @contextmanager
 def open_log(workspace: Workspace) -> Iterator[LogTables]:
-    """Open a workspace's log tables in a session of their own, or in the one that it shares."""
+    """Open a workspace's log tables in a new session, or in the shared one."""
     if workspace.shared_log is not None:
         with workspace.shared_log.tables(workspace) as log:
             yield log
@@ -106,9 +106,9 @@ def open_log(workspace: Workspace) -> Iterator[LogTables]:
 
 @dataclass
 class OpenedLog:
-    """The log of a workspace, opened by the first step that asks for it and used by all.
+    """The log of a workspace, opened by the first step that needs it and shared by all.
 
-    Each step has a connection of its own to the session, so its relations are gone when it ends.
+    Each step has its own connection to the session, so its relations are dropped when it ends.
     """
 
     _session: ExitStack = field(default_factory=ExitStack, init=False)
@@ -127,16 +127,16 @@ class OpenedLog:
             yield log
 
     def close(self) -> None:
-        """Close the session; the next step that asks finds the files anew."""
+        """Close the session; the next step lists the files again."""
         self._tables = None
         self._session.close()
 
 
 @contextmanager
 def share_log(workspace: Workspace) -> Iterator[Workspace]:
-    """Yield a workspace whose steps open the log once, together; it is closed at the end.
+    """Yield a workspace whose steps share one open log, which is closed at the end.
 
-    A workspace that shares it already is yielded as it is, and its log stays open.
+    A workspace that already shares a log is yielded unchanged, and its log stays open.
     """
     if workspace.shared_log is not None:
         yield workspace
@@ -149,13 +149,13 @@ def share_log(workspace: Workspace) -> Iterator[Workspace]:
 
 
 def renew_log(workspace: Workspace) -> None:
-    """Let the next step find the files of the log anew, where they are shared."""
+    """Make the next step list the files of a shared log again."""
     if workspace.shared_log is not None:
         workspace.shared_log.close()
 
 
 def open_tables(connection: duckdb.DuckDBPyConnection, logs: Location, contracts: Contracts) -> LogTables:
-    """Find a surface's files below ``logs``, check their columns and make the views."""
+    """Find a surface's files below ``logs``, check their columns and create the views."""
     views: dict[str, View] = {}
     with watched(views):
         return _open_tables(connection, logs, contracts, views)
@@ -164,7 +164,7 @@ def open_tables(connection: duckdb.DuckDBPyConnection, logs: Location, contracts
 def _open_tables(
     connection: duckdb.DuckDBPyConnection, logs: Location, contracts: Contracts, views: dict[str, View]
 ) -> LogTables:
-    """Open the tables; ``views`` are filled as they are found."""
+    """Open the tables; ``views`` is filled in the process."""
     surface, folder = contracts.surface, session_folder(connection)
     for table, source in surface.sources.model_dump(exclude_none=True).items():
         files = find_source_files(source, table=table, logs=logs, engine=surface.engine, folder=folder)
@@ -185,7 +185,7 @@ def _open_tables(
 
 
 def _refuse_impossible_times(log: LogTables) -> None:
-    """Look for times of no calendar in files whose statistics do not tell."""
+    """Search for invalid times in files without conclusive statistics."""
     for table, view in log.views.items():
         name_here = {column.name: name for name, column in view.columns.items()}
         files = [file for file in view.table.files if file.unbounded]
@@ -204,7 +204,7 @@ def _refuse_impossible_times(log: LogTables) -> None:
 
 
 def refuse_replaced(views: Mapping[str, View]) -> None:
-    """Refuse a log of which a file is no longer the one that was opened."""
+    """Refuse a log if one of its files was replaced after it was opened."""
     files = ((name, file) for name, view in views.items() for file in view.table.files)
     replaced = [(name, file) for name, file in files if _is_replaced(file)]
     if replaced:
@@ -218,7 +218,7 @@ def refuse_replaced(views: Mapping[str, View]) -> None:
 
 @contextmanager
 def watched(views: Mapping[str, View]) -> Iterator[None]:
-    """Let a failure to read files that were replaced meanwhile say so."""
+    """Report replaced files as the cause of read failures."""
     try:
         yield
     except (duckdb.Error, OSError, DataError, StoreError) as error:

@@ -1,8 +1,8 @@
-"""Looks at a log that has no contracts yet, for a first draft of them.
+"""Examines a log without contracts, for a first draft of them.
 
 ::
 
-    files of impressions and events -> footers -> which columns are ours -> counts of columns, events and days
+    files of impressions and events -> footers -> standard columns -> counts of columns, events and days
 """
 
 import os
@@ -25,7 +25,7 @@ from tasks.logs.sources import resolve_path
 from tasks.sql import expressions as x
 
 _NAMES = 200
-"""The most frequent event names that are looked at."""
+"""Number of most frequent event names that are examined."""
 _EVENTS = """
     SELECT CAST($event AS VARCHAR) AS name, count(*) AS n,
            avg(CAST($item IS NOT NULL AS DOUBLE)), avg(CAST($request IS NOT NULL AS DOUBLE)),
@@ -41,19 +41,19 @@ _DELAYS = """
     ON event.k = shown.k AND event.at >= shown.at GROUP BY event.name
 """
 _DELAYED = 200_000
-"""Events whose delay is measured, about."""
+"""Approximate number of events whose delay is measured."""
 
 
 @dataclass(frozen=True)
 class LogFiles:
-    """Log tables on this machine: the folder that their sources begin at, and each source below it."""
+    """Log tables on this machine: their common folder, and the path of each source below it."""
 
     logs: Path
     sources: Mapping[str, str]
 
 
 def locate_sources(paths: Mapping[str, Path], *, logs: Path) -> LogFiles:
-    """Return where tables lie below the logs folder, or below their common parent if they lie elsewhere."""
+    """Return table paths relative to the logs folder, or to their common parent if they lie elsewhere."""
     absolute = {table: Path(os.path.normpath(path.absolute())) for table, path in paths.items()}
     base = Path(os.path.normpath(logs))
     if not all(path.is_relative_to(base) for path in absolute.values()):
@@ -65,7 +65,7 @@ def locate_sources(paths: Mapping[str, Path], *, logs: Path) -> LogFiles:
 
 
 def sketch_log(files: LogFiles, given: Mapping[str, str], *, home: Path) -> LogSketch:
-    """Look at a log's columns, events and days."""
+    """Examine a log's columns, events and days."""
     tables = {
         name: read_footers(name, resolve_path(source, logs=files.logs, table=name), below=files.logs)
         for name, source in files.sources.items()
@@ -124,7 +124,7 @@ class _Look:
         return int(days), last, max(int(greatest or 0), 0)
 
     def described(self) -> tuple[ColumnSketch, ...]:
-        """Return the columns of the impressions that are none of ours, in the order of the files."""
+        """Return the columns of the impressions without a standard name, in the order of the files."""
         kinds = _kinds(self.tables[IMPRESSIONS])
         taken = set(self.found[IMPRESSIONS].values())
         names = [name for name, kind in kinds.items() if kind is not None and name not in taken]
@@ -138,7 +138,7 @@ class _Look:
         )
 
     def events(self) -> tuple[EventSketch, ...]:
-        """Return the most frequent events, with how many name an item, a request, an impression."""
+        """Return the most frequent events, with the numbers that name an item, a request, an impression."""
         columns = self.found[EVENTS]
         request = x.column(columns[c.REQUEST_ID]) if c.REQUEST_ID in columns else exp.Null()
         impression = x.column(self.impression) if self.impression else exp.Null()
@@ -155,9 +155,9 @@ class _Look:
         return tuple(replace(EventSketch(*row), delay=delays.get(row[0], 0.0)) for row in rows)
 
     def _delays(self) -> dict[str, float]:
-        """Return the delay of nine of ten events after the newest impression of their keys, in days, by name.
+        """Return by name the 90 % quantile, in days, of the events' delay after the newest matching impression.
 
-        The keys are the impression's own id, else request and item, else user and item.
+        Impressions match by their own id, else by request and item, else by user and item.
         """
         events, shown = self.found[EVENTS], self.found[IMPRESSIONS]
         name_here = (c.REQUEST_ID if c.REQUEST_ID in events else c.USER_ID, c.ITEM_ID)

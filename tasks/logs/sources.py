@@ -1,14 +1,15 @@
-"""Finds the Parquet files of a source; a table of a server is written once, as Parquet, for a session.
+"""Finds the Parquet files of a source; tables of a server are exported to Parquet once per session.
 
 ::
 
-    a path, a glob, a Delta table     the files that are there
+    a path, a glob, a Delta table     the existing files
     postgresql://NAME/schema.table    <session's folder>/<table>/part-0.parquet          postgresql.py
     spark://database.table            <session's folder>/<table>/part-*.parquet          spark.py
 
-So checks, profile, quarantine and digests know Parquet alone, whatever the source is. What was written is
-removed with the session's folder. A relative source stays inside the logs folder, also through symbolic
-links; the logs folder may be a prefix of an object store.
+Checks, profile, quarantine and digests therefore read only Parquet, whatever the source is. Exported files
+are removed with the session's folder. A relative source must stay inside the logs folder, also through
+symbolic
+links. The logs folder may be a prefix of an object store.
 """
 
 import logging
@@ -32,14 +33,14 @@ _DELTA_LOG = "_delta_log"
 
 _MAPPING, _MAPPING_MODE = "columnMapping", "delta.columnMapping.mode"
 _PLAIN_FEATURES = frozenset({"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"})
-"""Features of Delta tables whose rows are those of the files that the log names."""
+"""Delta table features under which the rows are exactly those of the files in the log."""
 
 _NEWEST_PROTOCOL = 3
 
 
 @dataclass(frozen=True)
 class SourceFiles:
-    """The Parquet files of a source, and the folder below which folders' names can be columns."""
+    """The Parquet files of a source, and the root folder below which folder names may be columns."""
 
     files: tuple[Location, ...]
     below: Location
@@ -48,7 +49,7 @@ class SourceFiles:
 def find_source_files(
     source: str, *, table: str, logs: Location, engine: Engine, folder: Path
 ) -> SourceFiles:
-    """Find the files of a source, or write them."""
+    """Find the files of a source, or export them."""
     try:
         parsed = parse_source(source)
     except ValueError as error:
@@ -132,7 +133,7 @@ def _plain_files(logs: Location, source: str, table: str) -> list[Location]:
 
 
 def _warn_of_folders(logs: Location, pattern: str, table: str, files: Sequence[Location]) -> None:
-    """Say which folders match a pattern beside files: it reads only files, and not what lies in folders."""
+    """Warn of folders that match a pattern together with files: only the files are read."""
     read = frozenset(files)
     inside = (
         relative_path(logs, file)
@@ -149,7 +150,7 @@ def _warn_of_folders(logs: Location, pattern: str, table: str, files: Sequence[L
 
 
 def _refuse_linked_folders(folder: Location) -> None:
-    """Refuse a link to a folder with files that lie nowhere else: no search at any depth follows it."""
+    """Refuse a link to a folder whose files lie nowhere else, because recursive searches do not follow it."""
     if not isinstance(folder, Path):
         return
     searched = folder.resolve()
@@ -163,7 +164,7 @@ def _refuse_linked_folders(folder: Location) -> None:
 
 
 def _files_of_folders(logs: Location, pattern: str, table: str) -> Iterator[Location]:
-    """Yield the files of the folders that match a pattern and are named like files, as Spark names its."""
+    """Yield the files of matching folders that are named like files, as Spark's output folders are."""
     if pattern.endswith(_PARQUET):
         for folder in folders_below(logs, pattern):
             yield from parquet_below(folder, table=table)
@@ -184,7 +185,7 @@ def _delta_files(path: Location, table: str) -> list[Location]:
 
 
 def _unread_features(opened: DeltaTable) -> Iterator[str]:
-    """Yield the features of a table by which its rows are not simply those of its files."""
+    """Yield the features of a table under which its rows are not exactly those of its files."""
     protocol, settings = opened.protocol(), opened.metadata().configuration
     if settings.get(_MAPPING_MODE, "none") != "none":
         yield _MAPPING
@@ -194,7 +195,7 @@ def _unread_features(opened: DeltaTable) -> Iterator[str]:
 
 
 def _refuse_parts_of_delta(logs: Location, files: Sequence[Location], table: str) -> None:
-    """Refuse files of a Delta table that are named one by one: which of them count, its log alone says."""
+    """Refuse single files of a Delta table, because only its log lists the valid ones."""
     for folder in {above for own in {file.parent for file in files} for above in _between(logs, own)}:
         if (folder / _DELTA_LOG).is_dir():
             raise DataError(
@@ -210,7 +211,7 @@ def _between(logs: Location, folder: Location) -> Iterator[Location]:
 
 
 def _nearby(logs: Location, source: str) -> str:
-    """Return a sentence that names what the folder holds."""
+    """Describe what the folder contains, in one sentence."""
     if not logs.is_dir():
         return f" The logs folder does not exist; set EQUIPOISE_LOGS or bring the logs to {logs}"
     folder = logs / Path(source).parts[0]

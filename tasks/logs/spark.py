@@ -1,16 +1,16 @@
-"""Spark, for surfaces that choose it: a session, and copies of its catalog's tables as Parquet.
+"""Spark for surfaces that choose it: sessions, and copies of its catalog's tables as Parquet.
 
 ::
 
     with session(scratch, engine) as spark:       local[threads], or EQUIPOISE_SPARK_MASTER
         spark.sql("...")
 
-    <scratch>/spark/spark.log      the output of the virtual machine; nothing of it reaches the terminal
-    <scratch>/spark/tmp/           what it spills
-    <scratch>/spark/warehouse/     stays empty: no table is made
+    <scratch>/spark/spark.log      output of the virtual machine, which never reaches the terminal
+    <scratch>/spark/tmp/           spilled data
+    <scratch>/spark/warehouse/     stays empty: no table is created
 
 The virtual machine starts with the first session of a process and ends with the process; later sessions share
-it. Where the program has a Spark session already, a new session of that one is used. Settings of the
+it. If the program already has a Spark session, a new session of the same application is used. Settings of the
 installation in ``spark-defaults.conf``, such as a catalog, apply.
 """
 
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _PATTERN: Final = frozenset("*?[]{}\\")
-"""Characters of a path that Spark may take for a pattern."""
+"""Characters of a path that Spark may interpret as a pattern."""
 _DATA = ("22", "0A", "42846")
-"""SQL states of errors in values and types, not in machines."""
+"""SQL states of errors in values and types, as opposed to machine failures."""
 
 _ANY_PYTHON: Final = "python3"
-"""What Spark starts for functions of ours where neither PYSPARK_PYTHON nor anything else names a Python."""
+"""The Python that Spark starts for Python functions if PYSPARK_PYTHON and other settings name none."""
 
 _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
@@ -56,12 +56,12 @@ _SETTINGS = {
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     "spark.sql.variable.substitute": "false",
 }
-"""Settings with which Spark reads, computes and writes as DuckDB does, whatever the installation sets."""
+"""Settings under which Spark reads, computes and writes like DuckDB, whatever the installation sets."""
 
 
 @contextmanager
 def session(scratch: Path, engine: Engine) -> Iterator["SparkSession"]:
-    """Open a session; every failure in it becomes an error of one line."""
+    """Open a session; failures raise one-line errors."""
     _check_installed()
     _silence()
     from py4j.protocol import Py4JError  # noqa: PLC0415 - an extra of this package
@@ -89,7 +89,7 @@ def session(scratch: Path, engine: Engine) -> Iterator["SparkSession"]:
 
 
 def _first_line(error: Exception) -> str:
-    """Return the first line of an error's message, of the Java exception where there is one."""
+    """Return the first line of an error's message, or of its Java exception's."""
     java = getattr(error, "java_exception", None)
     return str(java.getMessage() if java is not None else error).strip().splitlines()[0].rstrip(".")
 
@@ -104,7 +104,7 @@ def copy_table(source: SparkTable, to: Path, *, table: str, engine: Engine) -> N
 
 
 def address(path: Path) -> str:
-    """Return a path of this machine as Spark takes it: not percent-encoded.
+    """Return a path of this machine in Spark's format, which is not percent-encoded.
 
     Examples
     --------
@@ -115,10 +115,11 @@ def address(path: Path) -> str:
 
 
 def read_parquet(spark: "SparkSession", *paths: Path, **options: str) -> "DataFrame":
-    """Read files by their names, in which no character is a pattern.
+    """Read files by name, without interpreting any character as a pattern.
 
-    Among several paths Spark matches those that look like patterns against all others, whatever its
-    options say, and reads some files twice. Alone each is read once, so these are read alone.
+    With several paths, Spark matches paths that look like patterns against the others, whatever its options,
+    and
+    reads some files twice. Such paths are therefore read one at a time.
     """
     reader = spark.read.options(__globPaths__="false", **options)
     plain = [path for path in paths if _PATTERN.isdisjoint(str(path))]
@@ -159,18 +160,18 @@ def _check_installed() -> None:
 
 
 def _silence() -> None:
-    """Keep Spark's Python side from writing to the terminal; the exception carries the failure."""
+    """Prevent Spark's Python side from writing to the terminal; the exception reports the failure."""
     from pyspark.logger import PySparkLogger  # noqa: PLC0415 - an extra of this package
 
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         PySparkLogger.getLogger(name).disabled = True
     logging.getLogger("py4j").setLevel(logging.WARNING)
-    # none of Spark's pandas functions is called here
+    # Spark's pandas functions are not used here
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
 
 
 def _start(folder: Path, engine: Engine) -> "SparkSession":
-    """Start a session, and for the first of a process the virtual machine, whose output goes to a file."""
+    """Start a session, and with a process's first session the virtual machine, which logs to a file."""
     from pyspark import SparkConf, SparkContext  # noqa: PLC0415 - an extra of this package
     from pyspark.java_gateway import launch_gateway  # noqa: PLC0415
     from pyspark.sql import SparkSession  # noqa: PLC0415

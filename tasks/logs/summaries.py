@@ -1,21 +1,23 @@
-"""What each file of a log holds, computed once a file: a build reads new files, not the whole log.
+"""Summaries of the files of a log, computed once per file, so that a build reads only new files.
 
 ::
 
     file, read once ──> one summary: some rows of <store>/summaries/<surface>.parquet
-      count     rows, rows of the future, bad rows
-      day       rows of a day (events: and name), and the sum of their hashes
-      extra     of the rows of a day those that repeat a key of the file, by the hash of their request
-      request   hash of a request that the file has rows of: a key may be repeated where two files have it
-      compared  summaries that were compared with each other, and requests of several of them: duplicate_keys
+      count     rows, future rows, invalid rows
+      day       rows of a day (for events: and name), and the sum of their hashes
+      extra     rows of a day that repeat a key of the file, by the hash of their request
+      request   hashes of the file's requests: a key may be repeated if two files have the same request
+      compared  compared summaries, and requests in several of them: duplicate_keys
 
-The summary of a file whose rows all lie before the as-of holds for any later instant. One that the as-of
-cuts is computed again for every as-of. A summary is found by the file's identity (size, times, inode or tag)
-and by the columns that are read, so a file that was written again is read again. Losing one costs time only.
+The summary of a file whose rows all lie before the as-of stays valid for later instants. A file that the
+as-of
+cuts gets a new summary for every as-of. A summary is identified by the file's identity (size, times, inode or
+tag) and the columns that are read, so a rewritten file is read again. Summaries are a cache.
 
-A build computes missing summaries into its session's folder and then writes the table anew, without those of
-files that are gone and of earlier cuts. It stores the bad rows before, so a build that is killed in between
-finds the files new again.
+A build computes missing summaries in its session's folder and then rewrites the table without the summaries
+of
+removed files and of earlier cuts. It stores invalid rows first, so after a killed build the files count as
+new.
 """
 
 import hashlib
@@ -45,7 +47,7 @@ from tasks.stores.files import PART, sweep_scratch
 from tasks.stores.location import Location, relative_path, written
 
 _FORMAT = "2"
-"""Raise it when the meaning of a summary changes: the stored ones are then computed again."""
+"""Increase it when the meaning of a summary changes; stored summaries are then recomputed."""
 
 _COUNT = """
     SELECT 'count' AS facet, NULL::DATE AS day, k::VARCHAR AS name, NULL::UBIGINT AS number, v AS n,
@@ -66,7 +68,7 @@ _REQUESTS = """
                AND bit_count(bit_or(1::UBIGINT << ((item >> 18) & 63))) < count(*) AS suspect
     FROM (SELECT $request AS number, $item AS item FROM one_file WHERE $good) GROUP BY number
 """
-"""A request that has as many bits as rows in one of four sets of its items has no item twice."""
+"""A request with as many bits as rows in one of four sets of its items contains no item twice."""
 
 _KEPT: Final = "summaries"
 _MAGIC: Final = b"PAR1"
@@ -99,7 +101,7 @@ _SAVE = "COPY (SELECT * FROM read_parquet($paths) WHERE summary IN ($kept)) TO $
 
 @dataclass(frozen=True)
 class Summary:
-    """The summary of a file by its name, and the file of this session that holds a new one."""
+    """The summary of a file by its id, and the file of this session for a new summary."""
 
     file: File
     name: str
@@ -107,7 +109,7 @@ class Summary:
 
     @property
     def is_missing(self) -> bool:
-        """Whether the session has still to compute it."""
+        """Whether the session must still compute it."""
         return self.computed is not None and not self.computed.is_file()
 
 
@@ -121,20 +123,20 @@ class Summaries:
 
     @property
     def new(self) -> tuple[File, ...]:
-        """The files that no earlier build summarised."""
+        """The files without a summary by an earlier build."""
         return tuple(one.file for one in self.of_files if one.computed)
 
     def files(self, names: Iterable[str]) -> list[File]:
-        """Return the files of some summaries."""
+        """Return the files of the given summaries."""
         wanted = set(names)
         return [one.file for one in self.of_files if one.name in wanted]
 
 
 @dataclass
 class SummaryTable:
-    """The table of a surface's summaries, as one build reads it and writes it anew.
+    """The table of a surface's summaries, as one build reads and rewrites it.
 
-    ``kept`` are the names of the summaries that stay: those that this build uses, and those of whole files.
+    ``kept``: ids of the summaries to retain, which this build uses or which cover whole files.
     """
 
     log: LogTables
@@ -143,7 +145,7 @@ class SummaryTable:
 
     @cached_property
     def stored(self) -> Path | None:
-        """The table as it was found, a copy of an object; None without a whole one."""
+        """The stored table, or a copy of the object; None if it is missing or damaged."""
         if not self.location.is_file():
             return None
         if isinstance(self.location, Path):
@@ -155,14 +157,14 @@ class SummaryTable:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The names of the stored summaries."""
+        """Ids of the stored summaries."""
         if self.stored is None:
             return frozenset()
         query = "SELECT DISTINCT summary FROM read_parquet($stored)"
         return frozenset(name for (name,) in self.log.fetch(query, stored=x.file_names([self.stored])))
 
     def computed(self, name: str, table: str) -> Path:
-        """Return the session's file of a summary; those of files that go with the session are not stored."""
+        """Return the session's file of a summary; summaries of temporary files are not stored."""
         own = self.log.folder / (_KEPT if self.log.is_kept(table) else "passing")
         own.mkdir(exist_ok=True)
         return own / f"{name}.parquet"
@@ -170,8 +172,9 @@ class SummaryTable:
     def find(self, as_of: datetime, previous: datetime | None) -> dict[str, Summaries]:
         """Find or compute the summary of every file of both log tables as of an instant.
 
-        Makes the relations ``impressions_now`` and ``events_now`` of all facets but requests, and of the
-        ``previous`` build's instant, where there is one, ``impressions_before`` and ``events_before``.
+        Creates the relations ``impressions_now`` and ``events_now`` with all facets but requests, and for the
+        instant
+        of a ``previous`` build ``impressions_before`` and ``events_before``.
         """
         now = {table: self._find(table, as_of) for table in (IMPRESSIONS, EVENTS)}
         before = {table: self._find(table, previous) for table in now} if previous else {}
@@ -182,7 +185,7 @@ class SummaryTable:
         return now
 
     def save(self) -> None:
-        """Write the table anew, whole or not at all, where a summary came or went."""
+        """Rewrite the table atomically if summaries were added or removed."""
         if isinstance(self.location, Path):
             sweep_scratch(self.location.parent, PART)
         own = self.log.folder / _KEPT
@@ -223,7 +226,7 @@ class SummaryTable:
 
 
 def _is_whole(file: Path) -> bool:
-    """Whether a file ends as Parquet does: summaries that a power cut emptied are computed again."""
+    """Whether a file ends as Parquet does; summaries that a power failure emptied are computed again."""
     with file.open("rb") as opened:
         opened.seek(max(0, file.stat().st_size - len(_MAGIC)))
         return opened.read() == _MAGIC
@@ -234,23 +237,23 @@ def _names(summaries: Iterable[Summary]) -> list[exp.Expr]:
 
 
 def make_request_view(log: LogTables, name: str, summaries: Iterable[Summary]) -> None:
-    """Make a view of the requests of some impressions' summaries: number, and the summary's name."""
+    """Create a view of the requests in summaries of impressions: number, and the summary's id."""
     log.connection.execute(x.fill(_REQUESTS_OF, name=x.table(name), own=_names(summaries)))
 
 
 def row_hash(log: LogTables, table: str) -> exp.Expr:
-    """Return the hash of a row of a table, over the columns that bear on labels."""
+    """Return the hash of a row over the columns that labels depend on."""
     return x.call("HASH", *x.columns(_hashed_columns(log, table)))
 
 
 def of_requests(relation: str) -> exp.Expr:
-    """Return that an impression is of one of the requests whose hashes a relation holds."""
+    """Condition that an impression belongs to one of the requests whose hashes a relation contains."""
     hashes = exp.Subquery(this=x.select([exp.Star()], x.table(relation)))
     return exp.In(this=_request_hash(), query=hashes)
 
 
 def _name(log: LogTables, table: str, file: File, cut: Cut) -> str:
-    """Return the name of a summary, which changes with the file, the columns, the cut and the engine."""
+    """Return the id of a summary, which changes with the file, the columns, the cut and the engine."""
     columns, types = log.views[table].columns, log.types[table]
     read = [
         f"{name_here} {columns[name_here].name} {kind}{' down' if columns[name_here].nanoseconds else ''}"
@@ -274,7 +277,7 @@ def _request_hash() -> exp.Expr:
 
 
 def _compute_missing(log: LogTables, summaries: Mapping[str, Summaries], as_of: datetime) -> None:
-    """Compute missing summaries, one file a thread: a single file seldom keeps every core busy."""
+    """Compute missing summaries with one thread per file, since a single file rarely uses all cores."""
     missing = [(table, one) for table in summaries for one in summaries[table].of_files if one.is_missing]
     if not missing:
         return
@@ -304,14 +307,14 @@ def _compute_missing(log: LogTables, summaries: Mapping[str, Summaries], as_of: 
 
 
 def _statements(log: LogTables, table: str, cut: Cut) -> tuple[str, str]:
-    """Return the statement that makes the requests of ``one_file``, and the query of its whole summary."""
+    """Return the statement that creates the requests of ``one_file``, and the query of its whole summary."""
     facets = [_COUNT, _DAY, *([_REQUEST, _EXTRA] if table == IMPRESSIONS else [])]
     parts = _parts(log, table, cut)
     return x.fill(_REQUESTS, **parts), x.fill(" UNION ALL ".join(facets), **parts)
 
 
 def _parts(log: LogTables, table: str, cut: Cut) -> dict[str, exp.Expr]:
-    """Return the conditions and hashes of a row that the facets are made of."""
+    """Return the conditions and hashes of a row that the facets are computed from."""
     at, ingested = x.column(time_column(table)), log.log.has_arrival
     name: exp.Expr = exp.Null()
     if table == EVENTS:

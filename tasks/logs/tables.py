@@ -1,9 +1,9 @@
-"""A surface's log tables in a DuckDB session, under our column names.
+"""A surface's log tables in a DuckDB session, under standard column names.
 
 ::
 
-    with open_log(workspace) as log:     session.py: finds the files, checks their columns, makes the views
-        log.cut(as_of)                   relations of the rows that take part
+    with open_log(workspace) as log:     session.py: finds the files, checks their columns, creates the views
+        log.cut(as_of)                   relations of the selected rows
         log.read("candidates", ["request_id", "price"], as_of=as_of, first_day=day, last_day=day)
 """
 
@@ -46,7 +46,7 @@ _STORED = {
     "TIMESTAMP_NS": "TIMESTAMP",
     "TIMESTAMPTZ_NS": "TIMESTAMPTZ",
 }
-"""Types that a label store lacks, each with the type that holds its values."""
+"""Types that a label store does not support, each with a type that can hold its values."""
 
 _WORD = re.compile(r"[A-Z][A-Z_0-9]*")
 
@@ -67,7 +67,7 @@ _HASHED = "SELECT count(*), sum(h), sum(hash(h)) FROM (SELECT $hashed AS h FROM 
 
 
 def configure(connection: duckdb.DuckDBPyConnection) -> None:
-    """Let a connection compute in UTC, and see no variable of Python."""
+    """Set a connection to UTC, and prevent it from reading Python variables."""
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET python_enable_replacements = false")
 
@@ -79,16 +79,16 @@ def session_folder(connection: duckdb.DuckDBPyConnection) -> Path:
 
 
 def time_column(table: str) -> str:
-    """Return the column that says when a row of a log table happened."""
+    """Return the column with the time of a row of a log table."""
     return c.HAPPENED_AT if table == EVENTS else c.SHOWN_AT
 
 
 @dataclass(frozen=True)
 class LogTables:
-    """A surface's log tables as the views ``impressions``, ``events`` and, where logged, ``candidates``.
+    """A surface's log tables as the views ``impressions``, ``events`` and, if logged, ``candidates``.
 
-    ``types`` are, by table, our columns with their types; ``candidates`` are the columns of the candidates,
-    none where they are not logged.
+    ``types``: by table, the standard columns with their types. ``candidates``: the columns of the candidates,
+    empty if they are not logged.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -101,14 +101,14 @@ class LogTables:
 
     @contextmanager
     def beside(self) -> Iterator["LogTables"]:
-        """Yield the log in a connection of its own to the same session, for another thread."""
+        """Yield the log in another connection to the same session, for another thread."""
         with self.connection.cursor() as connection:
             configure(connection)
             yield replace(self, connection=connection)
 
     @cached_property
     def folder(self) -> Path:
-        """The session's own folder, which is removed when the session ends."""
+        """Folder of the session, which is removed when the session ends."""
         return session_folder(self.connection)
 
     @property
@@ -117,12 +117,12 @@ class LogTables:
         return tuple(f"{name} {kind}" for name, kind in self.types[IMPRESSIONS].items())
 
     def view_sources(self) -> None:
-        """Make the views of the log tables in this connection."""
+        """Create the views of the log tables in this connection."""
         for name, view in self.views.items():
             self.view(name, name, view.table.files)
 
     def view(self, name: str, table: str, files: Sequence[File]) -> None:
-        """Make a view of some files of a table under our column names; columns that they lack are null."""
+        """Create a view of some files of a table under standard column names; missing columns are null."""
         if not files:
             columns = [
                 x.alias(x.cast(exp.Null(), kind), name_here) for name_here, kind in self.types[table].items()
@@ -142,9 +142,9 @@ class LogTables:
         self.create(name, x.select(columns, _parquet(view.table, files)), view=True)
 
     def nan_is_null(self, name_here: str, kind: str) -> bool:
-        """Return whether a column's NaN are read as null: rows are matched on it, or ordered by it.
+        """Return whether NaN in a column is read as null because rows are matched on it or ordered by it.
 
-        Engines hold NaN above every number, and equal to itself.
+        Engines order NaN above every number, and treat it as equal to itself.
         """
         return kind == _KINDS[kinds.NUMBER] and name_here in {
             c.POSITION,
@@ -152,37 +152,37 @@ class LogTables:
         }
 
     def is_kept(self, table: str) -> bool:
-        """Return whether a table's files lie in the log, and do not go with the session."""
+        """Return whether a table's files lie in the log, as opposed to the session's folder."""
         return not str(self.views[table].table.files[0].path).startswith(str(self.folder))
 
     def create(self, name: str, query: exp.Query, *, view: bool = False) -> None:
-        """Make a relation of a query for the session, in place of an earlier one."""
+        """Create or replace a relation of the session from a query."""
         template = f"CREATE OR REPLACE TEMP {'VIEW' if view else 'TABLE'} $name AS $query"
         self.connection.execute(x.fill(template, name=x.name(name), query=query))
 
     def fetch(self, template: str, **parts: x.Part) -> list[tuple[Any, ...]]:
-        """Run a query and return its rows, of which there are few."""
+        """Run a query with a small result and return its rows."""
         return self.connection.sql(x.fill(template, **parts)).fetchall()
 
     def span(self, table: str, file: File, name_here: str) -> TimeSpan | None:
-        """Return the span of our column in a file; None where it is not known."""
+        """Return the span of a standard column in a file; None if unknown."""
         if name_here not in self.types[table]:
             return _NO_SPAN
         return file.spans.get(self.views[table].columns[name_here].name, _NO_SPAN)
 
     def is_settled(self, table: str, file: File, as_of: datetime) -> bool:
-        """Return whether all rows of a file lie before an instant, and had arrived before it."""
+        """Return whether all rows of a file lie before an instant and had arrived by then."""
         times = (c.HAPPENED_AT, c.INGESTED_AT) if table == EVENTS else (c.SHOWN_AT,)
         spans = [self.span(table, file, name) for name in times]
         return all(span is not None and (span.last is None or span.last < as_of) for span in spans)
 
     def is_future(self, table: str, file: File, as_of: datetime) -> bool:
-        """Return whether every row of a file has a time, none of which lies before an instant."""
+        """Return whether every row of a file has a time at or after an instant."""
         span = self.span(table, file, time_column(table))
         return span is not None and not span.nulls and span.first is not None and span.first >= as_of
 
     def may_hold(self, table: str, file: File, days: DayRange) -> bool:
-        """Return whether a file may hold rows of some days."""
+        """Return whether a file may contain rows of some days."""
         span = self.span(table, file, time_column(table))
         if span is None:
             return True
@@ -191,9 +191,9 @@ class LogTables:
         return span.first.date() <= days.last and span.last.date() >= days.first
 
     def cut(self, as_of: datetime, among: str = IMPRESSIONS) -> None:
-        """Make the relations of the rows that take part: ``repeated``, ``duplicates``, ``shown``.
+        """Create the relations of the selected impressions: ``repeated``, ``duplicates``, ``shown``.
 
-        ``duplicates`` are the impressions with a repeated key; the one whose ``_place`` is 1 takes part.
+        ``duplicates`` contains the impressions with a repeated key; the one with ``_place`` 1 is selected.
         """
         names = self.log.impressions
         self.create(rows.REPEATED, rows.repeated_keys(as_of, among))
@@ -202,7 +202,7 @@ class LogTables:
         self.create(rows.SHOWN, rows.shown_impressions(as_of, names, None), view=True)
 
     def cut_events(self, as_of: datetime) -> None:
-        """Make the relations of events with a repeated id, found in the whole log; none without ids.
+        """Create the relations of events with a repeated id in the whole log; none are created without ids.
 
         They are ``repeated_events``, ``duplicate_events``, ``first_events`` and ``conflicting_events``.
         """
@@ -225,9 +225,9 @@ class LogTables:
         first_day: date | None = None,
         last_day: date | None = None,
     ) -> pa.Table:
-        """Read a log table as of an instant, of some days, in an order that does not depend on the files.
+        """Read some days of a log table as of an instant, in an order independent of the files.
 
-        Of the impressions and candidates of one key only the earliest is read, of those without a key none.
+        Only the earliest impression or candidate of each key is returned; rows without a key are omitted.
         """
         known = self._known(table)
         for name in names:
@@ -248,7 +248,7 @@ class LogTables:
     def hash_day(
         self, table: str, names: Sequence[str], *, as_of: datetime, day: date
     ) -> tuple[int, int, int]:
-        """Return what `read` gives of a day as its rows, and the sums of their hashes and of those hashed."""
+        """Return the number of a day's rows that `read` gives, and the sums of their hashes and rehashes."""
         where = [*_bounds(time_column(table), day, day), rows.has_key(table, as_of)]
         query = _once_a_key(table, self._known(table), names, where)
         hashed, read = x.call("HASH", *x.columns(names)), x.subquery(query, "read")
@@ -276,7 +276,7 @@ def _once_a_key(
 
 
 def read_types(connection: duckdb.DuckDBPyConnection, view: View, shared: Collection[str]) -> dict[str, str]:
-    """Return our columns of a table that hold values, with the types that they are read as."""
+    """Return a table's standard columns that contain values, with the types that they are read as."""
     source = _parquet(view.table, view.table.files)
     described = connection.sql(x.fill("DESCRIBE SELECT * FROM $source", source=source)).fetchall()
     types = {name: str(kind) for name, kind, *_ in described}
