@@ -104,8 +104,7 @@ class Contracts:
         """Return the parent whose predicted probability multiplies this head's prediction, or None.
 
         A head of ``space: conditional`` is trained on its parent's positives and predicts the last link of
-        its
-        chain. A head of ``space: entire`` is trained on the known outcomes of the whole chain and has no
+        its chain. A head of ``space: entire`` is trained on the known outcomes of the whole chain and has no
         parent.
         """
         return None if self.learns_joint_event(task) else self.tasks.parent(task)
@@ -114,8 +113,7 @@ class Contracts:
         """Return how a head is corrected for position.
 
         An item with an earlier event was examined, so a return given a purchase, or the answer to a survey,
-        needs
-        no correction. Weights apply only to log loss.
+        needs no correction. Weights apply only to log loss.
         """
         when = self.tasks.tasks[task].observed_when
         happened = self.head_parent(task) is not None or (when is not None and when.event is not None)

@@ -18,9 +18,8 @@ class Condition(Closed):
     """A test of one column with values or with another column of the same candidate; exactly one.
 
     ``above_column`` and ``below_column`` compare two numbers or two times, for example the end of an offer
-    with
-    ``shown_at``, the time of the request. ``contains`` tests a column of lists; ``contained_in_column`` tests
-    membership in such a column.
+    with ``shown_at``, the time of the request. ``contains`` tests a column of lists; ``contained_in_column``
+    tests membership in such a column.
     """
 
     column: Identifier
@@ -86,8 +85,7 @@ class Exposure(Closed):
     """Defines the merit that exposure is compared with: ``utility``, or a task's probability.
 
     ``least`` is the minimum ratio of exposure to merit by value. Monitoring adds a boost between 0 and
-    ``most``
-    to the utility of a value's candidates and adjusts it towards this ratio.
+    ``most`` to the utility of a value's candidates and adjusts it towards this ratio.
     """
 
     by: Identifier

@@ -295,8 +295,7 @@ class Arrival(Closed):
     """The condition under which a log table is complete up to an as-of, and how long a retrain waits for it.
 
     ``within``: maximum distance of its newest row from the as-of. ``deadline``: how long a run waits after
-    the
-    due time. ``every``: interval between checks.
+    the due time. ``every``: interval between checks.
     """
 
     within: Duration = timedelta(days=1)

@@ -64,9 +64,8 @@ class ExampleWeights(Closed):
 
     ``column``: a logged column, 0 or more. ``half_life``: age at which an example has half the weight.
     ``propensity``: the inverse of the logged propensity. ``response``: the inverse of the estimated
-    probability
-    that the label is observed. ``balanced``: positives and negatives get the same total weight, which is
-    corrected in the probabilities.
+    probability that the label is observed. ``balanced``: positives and negatives get the same total weight,
+    which is corrected in the probabilities.
     """
 
     column: Identifier | None = None
@@ -171,8 +170,7 @@ class Balance(Closed):
 
     ``manual``: by ``loss_weight`` of tasks.yaml. ``frequency``: by the inverse loss of a constant base rate,
     instead of ``loss_weight``. ``uncertainty`` starts from these and learns the weights (Kendall et al.
-    2018);
-    ``gradnorm`` (Chen et al. 2018) learns them starting from ``loss_weight``. ``pcgrad``: weights as
+    2018); ``gradnorm`` (Chen et al. 2018) learns them starting from ``loss_weight``. ``pcgrad``: weights as
     ``manual``, conflicting parts of gradients projected away (Yu et al. 2020). ``staged``: as ``manual``, and
     one task is added per epoch, in decreasing order of positives.
     """

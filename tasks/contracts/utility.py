@@ -110,8 +110,7 @@ class Term(Weight):
     """A term other than the weight of one task: exactly one of task, greater_of and column.
 
     ``column`` is a logged value column, used as it is up to ``cap``. ``where`` names minimum predictions;
-    below
-    any of them the term is 0.
+    below any of them the term is 0.
 
     Examples
     --------
@@ -327,8 +326,7 @@ class Constrained(Closed):
     """The problem that `equipoise tune` solves for weights, with nothing else changed.
 
     ``maximise`` is a metric relative to the baseline. ``subject_to`` bounds other metrics, which are also
-    axes
-    of the front. ``ranges`` gives the minimum and maximum weight to propose, by term.
+    axes of the front. ``ranges`` gives the minimum and maximum weight to propose, by term.
     """
 
     maximise: MetricName

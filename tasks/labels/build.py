@@ -114,8 +114,7 @@ def run(
     """Build the labels as of an instant.
 
     A build whose as-of is earlier than the store's is written to a separate table. A build limited to days
-    uses
-    the store's as-of instead, so no day goes back to less mature labels.
+    uses the store's as-of instead, so no day goes back to less mature labels.
 
     Parameters
     ----------

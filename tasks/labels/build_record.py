@@ -268,8 +268,7 @@ def cover_days(
         The store's last build, or None for a new store.
     basis
         Basis of the new build. If its contract or columns differ from the last build's, every day is
-        rewritten, also
-        outside ``within``, because one table never mixes contracts.
+        rewritten, also outside ``within``, because one table never mixes contracts.
     lost
         Days of the store whose files are missing or damaged.
     within

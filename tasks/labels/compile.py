@@ -85,14 +85,11 @@ def label_query(
     ----------
     forms
         The form of a crediting by its name, such as ``click__credited`` or ``click__out_0``. By default it
-        follows
-        from the key.
+        follows from the key.
     labels_only
         Credit only impressions that affect the labels of the days to write: no immature impressions, and
-        other
-        days only if they compete for events. An explanation also lists events that came too early, so it
-        needs
-        all impressions.
+        other days only if they compete for events. An explanation also lists events that came too early, so
+        it needs all impressions.
     """
     refuse_name_clashes(tasks, log.impressions)
     names = tuple(n for n in log.impressions if n != c.DAY)
@@ -139,8 +136,7 @@ def compile_days(
     """Compile the labels of some days, and create the views of the rows that they read.
 
     Afterwards the log tables consist of the files that may hold rows of the days to read. Requires
-    ``log.cut``;
-    see ``label_query``.
+    ``log.cut``; see ``label_query``.
     """
     for table, files in find_files(log, days).items():
         log.view(table, table, files)

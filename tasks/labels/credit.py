@@ -250,10 +250,8 @@ def can_scan(rule: w.Rule) -> bool:
     """Return whether a scan gives a rule's exact credit.
 
     A sum adds values in order and a first value compares two columns. Both need each window's own signals,
-    which
-    a scan provides only for touch credit. Touch credit requires windows that close in the order of
-    impressions;
-    windows after a parent's event may not. Windows with their own deadline need a join.
+    which a scan provides only for touch credit. Touch credit requires windows that close in the order of
+    impressions; windows after a parent's event may not. Windows with their own deadline need a join.
     """
     if rule.until is not None:
         return False

@@ -85,8 +85,7 @@ class Events:
     """Events in a window.
 
     ``some``: the earliest events. ``number``: the number of all events. ``credited``: the number of events
-    that
-    count and are credited to the impression.
+    that count and are credited to the impression.
     """
 
     some: tuple[Event, ...] = ()
@@ -99,8 +98,7 @@ class Facts:
     """The values of one impression in the label relations: its row of the last layer, and labels by task.
 
     ``causes`` are the matching ones in order of precedence; ``exclusions`` are by task and rule;
-    ``duplicates``
-    are instants of quarantined impressions with the same key.
+    ``duplicates`` are instants of quarantined impressions with the same key.
     """
 
     row: Mapping[str, Any]

@@ -73,8 +73,7 @@ def reach(spec: TasksSpec, task: str) -> Reach:
 
     Competing impressions have the same event in their windows, so they lie within one window of each other.
     Last touch prefers the later impression, first touch the earlier one. The distances add up along a chain
-    if
-    the window opens at a parent's event that is itself competed for.
+    if the window opens at a parent's event that is itself competed for.
     """
 
     def added(credit: str) -> timedelta:

@@ -54,8 +54,7 @@ class Horizon:
     """The as-of of a build, and the instant up to which the log had arrived by then.
 
     Events are known by the former, labels mature by the latter, so a late log creates no negatives. None
-    leaves
-    the parameters ``as_of`` and ``arrived`` in the SQL.
+    leaves the parameters ``as_of`` and ``arrived`` in the SQL.
     """
 
     as_of: x.AsOf

@@ -4,8 +4,7 @@ Columns are checked before a row is read. Each message names the table, the colu
 one error lists all problems of a table.
 
 The quarantine stores rows that no build uses, with rule, reason and the first as-of, as JSON. A digest of
-each
-row prevents storing it twice; identical rows are distinguished by a number.
+each row prevents storing it twice; identical rows are distinguished by a number.
 """
 
 import uuid

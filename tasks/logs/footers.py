@@ -14,8 +14,7 @@ folder with a name anywhere in the path, in preference to a column of the file. 
 refused.
 
 Infinite times and times outside the years 1 to 9999 are refused. They come from ``infinity`` in PostgreSQL,
-or
-from a wrong unit. The statistics of the files show them; without statistics the rows are checked.
+or from a wrong unit. The statistics of the files show them; without statistics the rows are checked.
 """
 
 import re
@@ -86,10 +85,8 @@ class File:
     """A Parquet file of a log: its rows, names of columns and folders, and time spans.
 
     ``spans`` maps each time column of the file to its span, or to None without statistics. ``unbounded``
-    lists
-    the time columns whose statistics do not show whether all times are valid. ``identity`` changes when the
-    file
-    is rewritten.
+    lists the time columns whose statistics do not show whether all times are valid. ``identity`` changes when
+    the file is rewritten.
     """
 
     path: Location

@@ -7,8 +7,7 @@
 
 The whole table is read, including its few rows after the as-of, which are only counted. libpq's message about
 a failed connection may repeat parts of the password and is never passed on. The server's message about a
-query
-does not and is passed on.
+query does not and is passed on.
 """
 
 from collections.abc import Iterable, Iterator

@@ -11,9 +11,8 @@
     known               all selected events
 
 Other rows lie at or after the as-of, had not arrived by then, repeat an event, or are invalid; invalid rows
-go
-to the quarantine under one of four rules. The event that was known first stays selected at every later as-of,
-so a copy that arrives later changes no label.
+go to the quarantine under one of four rules. The event that was known first stays selected at every later
+as-of, so a copy that arrives later changes no label.
 """
 
 from collections.abc import Sequence
@@ -182,8 +181,7 @@ def known_events(
         The names of the events; None for any name.
         names
             Columns of the events table. With ``ingested_at`` among them, an event is known from its arrival
-            on. With
-            ``event_id`` among them, ``repeated_events`` and ``first_events`` are required.
+            on. With ``event_id`` among them, ``repeated_events`` and ``first_events`` are required.
         wanted
             The columns to return; by default those that labels depend on.
     """

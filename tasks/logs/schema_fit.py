@@ -173,8 +173,7 @@ def require_schema(contracts: Contracts, logs: Location, *, first_release: bool)
     """Refuse a log without the columns that the contracts require.
 
     If there is a champion, missing columns for the training of a task cause a warning, and the task reuses
-    the
-    champion's model.
+    the champion's model.
     """
     problems = find_schema_problems(contracts, logs, first_release=first_release).problems
     of_reused = [one for one in problems if not first_release and one.field.startswith(_OF_ONE_TASK)]

@@ -155,7 +155,7 @@ class _Look:
         return tuple(replace(EventSketch(*row), delay=delays.get(row[0], 0.0)) for row in rows)
 
     def _delays(self) -> dict[str, float]:
-        """Return by name the 90 % quantile, in days, of the events' delay after the newest matching impression.
+        """Return by name the 90 % quantile of the events' delay in days since the newest matching impression.
 
         Impressions match by their own id, else by request and item, else by user and item.
         """

@@ -8,8 +8,7 @@
 
 Checks, profile, quarantine and digests therefore read only Parquet, whatever the source is. Exported files
 are removed with the session's folder. A relative source must stay inside the logs folder, also through
-symbolic
-links. The logs folder may be a prefix of an object store.
+symbolic links. The logs folder may be a prefix of an object store.
 """
 
 import logging

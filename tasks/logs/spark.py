@@ -118,8 +118,7 @@ def read_parquet(spark: "SparkSession", *paths: Path, **options: str) -> "DataFr
     """Read files by name, without interpreting any character as a pattern.
 
     With several paths, Spark matches paths that look like patterns against the others, whatever its options,
-    and
-    reads some files twice. Such paths are therefore read one at a time.
+    and reads some files twice. Such paths are therefore read one at a time.
     """
     reader = spark.read.options(__globPaths__="false", **options)
     plain = [path for path in paths if _PATTERN.isdisjoint(str(path))]

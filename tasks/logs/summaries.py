@@ -10,13 +10,11 @@
       compared  compared summaries, and requests in several of them: duplicate_keys
 
 The summary of a file whose rows all lie before the as-of stays valid for later instants. A file that the
-as-of
-cuts gets a new summary for every as-of. A summary is identified by the file's identity (size, times, inode or
-tag) and the columns that are read, so a rewritten file is read again. Summaries are a cache.
+as-of cuts gets a new summary for every as-of. A summary is identified by the file's identity (size, times,
+inode or tag) and the columns that are read, so a rewritten file is read again. Summaries are a cache.
 
 A build computes missing summaries in its session's folder and then rewrites the table without the summaries
-of
-removed files and of earlier cuts. It stores invalid rows first, so after a killed build the files count as
+of removed files and of earlier cuts. It stores invalid rows first, so after a killed build the files count as
 new.
 """
 
@@ -173,8 +171,7 @@ class SummaryTable:
         """Find or compute the summary of every file of both log tables as of an instant.
 
         Creates the relations ``impressions_now`` and ``events_now`` with all facets but requests, and for the
-        instant
-        of a ``previous`` build ``impressions_before`` and ``events_before``.
+        instant of a ``previous`` build ``impressions_before`` and ``events_before``.
         """
         now = {table: self._find(table, as_of) for table in (IMPRESSIONS, EVENTS)}
         before = {table: self._find(table, previous) for table in now} if previous else {}

@@ -200,8 +200,7 @@ def over(
     """Return ``fold OVER (PARTITION BY ... ORDER BY ... RANGE ...)``.
 
     The frame contains all rows up to the current one, or those within the duration ``back`` before it. Rows
-    of the
-    same instant are in each other's frames.
+    of the same instant are in each other's frames.
     """
     start = "UNBOUNDED" if back is None else interval(back)
     spec = exp.WindowSpec(kind="RANGE", start=start, start_side="PRECEDING", end="CURRENT ROW")
@@ -272,8 +271,7 @@ def round_down(instant: exp.Expr, to: str) -> exp.Expr:
     r"""Return a time in nanoseconds as DuckDB's type of microseconds, rounded down.
 
     A cast rounds to nearest, so the last nanosecond of a day would move to the next day. DATE_TRUNC rounds
-    the same
-    way for times without a zone.
+    the same way for times without a zone.
 
     Examples
     --------
