@@ -184,8 +184,8 @@ class LabelStore:
         ------
         GateRefused
             It was not published: its labels failed validation, or were not validated.
-            DataError
-                Its labels are as of another instant, or there is no such snapshot.
+        DataError
+            Its labels are as of another instant, or there is no such snapshot.
         """
         labels = self.snapshot(snapshot_id)
         if not self.published(snapshot_id):

@@ -179,11 +179,11 @@ def known_events(
     ----------
     events
         The names of the events; None for any name.
-        names
-            Columns of the events table. With ``ingested_at`` among them, an event is known from its arrival
-            on. With ``event_id`` among them, ``repeated_events`` and ``first_events`` are required.
-        wanted
-            The columns to return; by default those that labels depend on.
+    names
+        Columns of the events table. With ``ingested_at`` among them, an event is known from its arrival on.
+        With ``event_id`` among them, ``repeated_events`` and ``first_events`` are required.
+    wanted
+        The columns to return; by default those that labels depend on.
     """
     wanted = wanted or [n for n in names if n not in {c.INGESTED_AT, c.EVENT_ID}]
     if c.EVENT_ID not in names:
