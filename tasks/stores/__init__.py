@@ -1,20 +1,20 @@
-"""The stores of a home: MLflow runs and registry, Delta tables, audit, aliases and locks, opened once.
+"""The stores of a home: MLflow runs and registry, Delta tables, audit, aliases and locks.
 
-`Store.open(home)` is made once per process and handed down in a `Workspace`; no other module opens a
+Each process opens `Store.open(home)` once and passes it on in a `Workspace`; no other module opens a
 connection. In reading order::
 
     store, workspace             the opened home; a surface with its contracts and its home
-      registry, parts, boosters  registered models: versions known by the sha256 of their files
-      runs, steps                runs with their evidence; a step that reuses the evidence of equal inputs
+      registry, parts, boosters  registered models, whose versions are identified by the sha256 of their files
+      runs, steps                runs with their evidence; steps that reuse the evidence of equal inputs
         tracking, database       the MLflow client; the sqlite database that it opens
-      audit, aliases             one row for each alias update and approval; champion, previous and canary
-      releases, manifest         the releases of a surface; what a release is made of
-      policies                   utility and slate policy as registered parts
+      audit, aliases             one row per alias update and approval; champion, previous and canary
+      releases, manifest         the releases of a surface; the components of a release
+      policies                   utility and slate policy as registered models
       delta                      tables: files committed by one log
-        location, object_store   a folder of this machine or a prefix of an object store
-        files, locks             files that are on the disk; one process at a time
-      removal                    what MLflow holds of a surface, removed for good
-      backup                     a home copied while it is worked in
+        location, object_store   a local folder or a prefix of an object store
+        files, locks             durable writes; one process at a time
+      removal                    permanent removal of a surface's MLflow entities
+      backup                     copy of a home while it is in use
       projects                   the run that MLflow opened for a process of an MLflow project
 
 Importing `Store` or `Workspace` imports no MLflow: the members of a store do when they are first used.

@@ -1,27 +1,27 @@
-"""The aliases of a surface's releases: updated with an audit row first, verified against the audit.
+"""Aliases of a surface's releases: each update first adds an audit row and is verified with the audit.
 
 ::
 
-    row announced -> row (refused when another was first) -> previous -> champion -> canaries -> tags
+    row announced -> row (refused if another writer was first) -> previous -> champion -> canaries -> tags
 
     canary     canary := the release, with its share of its pool's users, and the pool, as tags of its version
     promote    previous := the old champion    champion := the release                     canaries end
-    rollback   previous := champion := the release that it goes back to                    canaries end
+    rollback   previous := champion := the target release                                 canaries end
     withdraw                                                                               that canary ends
 
-A process killed in between leaves an announced row that is ahead of the tags; the next process carries it
-out, for the release with the row's digest only. Nothing is carried out while audit, registry and aliases
-differ (see `read_state`): a rollback records which release is meant and repairs them.
+A process killed in between leaves an announced row that is ahead of the tags. The next process carries out
+the update, only for a release with the row's digest. Nothing is carried out while audit, registry and aliases
+differ (see `read_state`). A rollback records the intended release and repairs the aliases.
 
-    audit       cannot be read, is not what was written, or lacks rows that MLflow's tags name
-    lost        there are releases and no audit, a row that no tag names, or, with a key, no signed tag
-    registry    the release of the last move is missing, or another one has its number
-    aliases     they are not what the last move set: somebody moved them by hand
+    audit       cannot be read, was altered, or lacks rows that MLflow's tags name
+    lost        there are releases without an audit, a row that no tag names, or, with a key, no signed tag
+    registry    the release of the last update is missing, or another one has its number
+    aliases     differ from the last update: they were changed by hand
 
-The registered model carries tags: ``equipoise.moves`` names the last move that was carried out, of any alias,
-``equipoise.audit`` the newest row (``tasks/stores/audit.py``). Who may write to MLflow may set them, so
-they are looked up in the audit. The first release begins the audit; a surface with releases and neither rows
-nor tags has lost it, and a person restarts it.
+The registered model has two tags: ``equipoise.moves`` names the last update of any alias that was carried
+out, ``equipoise.audit`` the newest row (``tasks/stores/audit.py``). Every user with write access to MLflow
+can set them, so they are checked with the audit. The first release starts the audit. A surface with releases
+but without rows and tags has lost its audit, and a person must restart it.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -57,25 +57,25 @@ CHAMPION: Final = "champion"
 PREVIOUS: Final = "previous"
 CANARY: Final = "canary"
 CANARIES: Final = (CANARY, "canary_2", "canary_3", "canary_4")
-"""The alias of the release that ramps in each pool of users, by the pool's number."""
+"""Alias of the release that ramps in each pool of users, in the order of the pools' numbers."""
 CANARY_SHARE: Final = "canary_share"
-"""The tag of a canary's version with its share of the users of its pool."""
+"""Tag of a canary's version with its share of the users of its pool."""
 CANARY_POOL: Final = "canary_pool"
-"""The tag of a canary's version with its pool; without it, the pool is all users."""
+"""Tag of a canary's version with its pool; without it, the pool is all users."""
 EXPOSURE_BOOSTS: Final = "exposure_boosts"
-"""The tag of the registered model with the boosts of groups, which servers give to the release."""
+"""Tag of the registered model with the exposure boosts that servers apply."""
 OVERRIDE: Final = "override"
-"""The tag of a release that became champion or canary although gates held it: who overrode what, and why."""
+"""Tag of a release that became champion or canary despite failed gates: by whom, which gates and why."""
 CARRIED_OUT: Final = "equipoise.moves"
 _MOVED: Final = (PREVIOUS, CHAMPION, *CANARIES)
 _OF_CANARY: Final = (CANARY_SHARE, CANARY_POOL)
 
 Decide = Callable[[tuple[Entry, ...], Mapping[str, int]], Entry | None]
-"""Receives every row of the audit and the version by alias; returns the next row, or None for no row."""
+"""Receives every row of the audit and the version by alias; returns the next row, or None."""
 
 
 class MismatchSource(StrEnum):
-    """Which of the three is wrong; ``lost``: the audit, and a restart alone begins a new one."""
+    """The inconsistent source; ``lost``: the audit is lost, and only a restart begins a new one."""
 
     AUDIT = "audit"
     LOST = "lost"
@@ -84,12 +84,12 @@ class MismatchSource(StrEnum):
 
 
 UNBELIEVED: Final = frozenset({MismatchSource.AUDIT, MismatchSource.LOST})
-"""Where no row of the audit counts."""
+"""Sources whose mismatch makes every row of the audit invalid."""
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """Which of audit, registry and aliases is wrong, how it differs, and what to do."""
+    """The inconsistent source among audit, registry and aliases, the difference, and the remedy."""
 
     source: MismatchSource
     what: str
@@ -101,9 +101,9 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class AliasState:
-    """The tags and aliases of the registered model, the audit's rows, and how they differ.
+    """Tags and aliases of the registered model, the audit's rows, and their differences.
 
-    Tags and aliases are one read of the model, made before the rows are read. ``entries`` is empty where the
+    Tags and aliases come from one read of the model, before the rows are read. ``entries`` is empty if the
     audit cannot be read.
     """
 
@@ -114,7 +114,7 @@ class AliasState:
 
     @property
     def pending(self) -> bool:
-        """Whether nothing differs but the last move, which was not carried out yet."""
+        """Whether the only difference is that the last update was not carried out yet."""
         return self.mismatch is None and is_pending(self.entries, self.tags)
 
 
@@ -125,13 +125,13 @@ def release_name(surface: str) -> str:
 
 @dataclass(frozen=True)
 class ReleaseAliases:
-    """The aliases ``champion``, ``previous`` and those of canaries of one surface's releases.
+    """The aliases ``champion``, ``previous`` and the canaries' of one surface's releases.
 
     Parameters
     ----------
-    audit : every move so far.
-    registry : where the aliases are.
-    key : signs the rows that MLflow names; None where the audit is not signed.
+    audit : all rows so far.
+    registry : the registry with the aliases.
+    key : key that signs the rows that MLflow names; None without signatures.
     """
 
     audit: Audit
@@ -144,36 +144,36 @@ class ReleaseAliases:
         return release_name(self.audit.surface)
 
     def settle(self, *, strict: bool = False) -> dict[str, int]:
-        """Carry out a move that a killed process left undone; return the version by alias.
+        """Carry out an update that a killed process left undone; return the version by alias.
 
         Parameters
         ----------
-        strict : refuse any mismatch; by default, aliases that somebody moved by hand are returned.
+        strict : refuse any mismatch; by default, aliases that were changed by hand are returned.
         """
         with self.registry.exclusive():
             return self._settle(strict=strict)
 
     def mismatch(self) -> Mismatch | None:
-        """Return how audit, registry and aliases differ; a move not yet carried out is no difference."""
+        """Return the difference of audit, registry and aliases; an update not yet carried out is ignored."""
         return self._read().mismatch
 
     def _read(self) -> AliasState:
-        """Read and compare; a mismatch is read twice, since another process may be in the midst of a move."""
+        """Read and compare; a mismatch is read again because another process may be updating."""
         state = read_state(self.audit, self.registry, self.model, self.key)
         if state.mismatch is None:
             return state
         return read_state(self.audit, self.registry, self.model, self.key)
 
     def served(self) -> set[int]:
-        """Return the releases that were champion and are still in the registry with the same bytes."""
+        """Return the former and current champions that the registry still contains with the same bytes."""
         return served_releases(self.registry, self.model, self.audit.entries())
 
     def boosts(self, before: datetime | None = None) -> Boosts:
-        """Return the boosts of groups that were in force at an instant, by default those of now."""
+        """Return the exposure boosts in force at an instant, by default now."""
         return boosts_of(last_exposure(self.audit.entries(), before))
 
     def add(self, decide: Decide) -> Entry | None:
-        """Add the row that ``decide`` returns, and carry it out where it is a move."""
+        """Add the row that ``decide`` returns, and carry it out if it updates an alias."""
         with self.registry.exclusive():
             added = self.audit.add(
                 lambda entries: self._with_digests(decide(entries, self._settle())), announce=self.announce
@@ -182,12 +182,12 @@ class ReleaseAliases:
             return added
 
     def begin(self) -> None:
-        """Begin the audit of a surface that has no release yet, where that is not done."""
+        """Start the audit of a surface without releases, unless it was started before."""
         begun = AuditHead.begun(self.model, key=self.key)
         self.registry.make_model(self.model, {HEAD: str(begun)})
 
     def restart(self, *, why: str, by: str) -> Entry:
-        """Begin the audit anew where it cannot be believed; rows that only lack a signature are kept."""
+        """Start a new audit if the old one is invalid; rows that only lack a signature are kept."""
         if not one_line("why", why):
             raise ContractError("A restart of the audit needs a reason. Give it with --why TEXT")
         with self.registry.exclusive():
@@ -205,7 +205,7 @@ class ReleaseAliases:
             return added
 
     def _is_only_unsigned(self) -> bool:
-        """Whether the newest row is the one that the registry names, so that only a signature is missing."""
+        """Whether the newest row is the one that the registry names, and only its signature is missing."""
         try:
             entries = self.audit.entries()
         except StoreError:
@@ -216,7 +216,7 @@ class ReleaseAliases:
         return (newest.number, newest.seal) == (entries[-1].number, entries[-1].seal)
 
     def announce(self, row: Entry) -> None:
-        """Let MLflow name a row that is about to be added, so that it counts; see `audit_head`."""
+        """Add an MLflow tag that names the next row, which makes it valid; see the module ``audit``."""
         newest = AuditHeads.read(self.registry.model_tags(self.model)).newest
         if newest is not None and newest.signature and self.key is None:
             raise StoreError(
@@ -231,9 +231,9 @@ class ReleaseAliases:
         self.registry.set_model_tag(self.model, announcement(seal), str(named))
 
     def mend(self, decide: Decide) -> Entry | None:
-        """Add the move that ``decide`` returns and carry it out, also where audit and registry differ.
+        """Add the update that ``decide`` returns and carry it out even if audit and registry differ.
 
-        An audit that is not what was written is set aside first, and the move begins a new one.
+        An altered audit is first set aside, and the update starts a new one.
         """
         with self.registry.exclusive():
             mismatch = self.mismatch()
@@ -249,10 +249,10 @@ class ReleaseAliases:
             return added
 
     def unverified(self, sha256: str) -> str:
-        """Return why the audit does not verify a release; empty where it does.
+        """Return why the audit does not verify a release, or an empty string.
 
-        A release is verified where the audit is what was written, by the registry's tags too, and one of its
-        moves made these very bytes champion or canary.
+        A release is verified if the audit is unaltered, also according to the registry's tags, and one of its
+        updates made exactly these bytes champion or canary.
         """
         mismatch = self.mismatch()
         if mismatch is not None and mismatch.source in UNBELIEVED:
@@ -271,9 +271,9 @@ class ReleaseAliases:
         return f"No move of the audit made {named} (sha256 {sha256[:12]}) champion or canary"
 
     def wrong_tags(self) -> list[str]:
-        """Return how a tag by which servers share traffic, or that shows an override, is not the audit's.
+        """Return differences from the audit in tags for traffic shares and overrides.
 
-        While a move is not carried out, a tag may be as it was before the move.
+        Until an update is carried out, a tag may still have its earlier value.
         """
         entries, model_tags = self.audit.entries(), self.registry.model_tags(self.model)
         states, problems = [entries], list[str]()
@@ -300,7 +300,7 @@ class ReleaseAliases:
         return self.audit.add(lambda _: self._with_digests(first), announce=self._name_next)
 
     def _settle(self, *, strict: bool = False) -> dict[str, int]:
-        """Set the aliases of the last move, also where a newer one comes in between."""
+        """Set the aliases of the last update, also if a newer one is added meanwhile."""
         while (state := self._agreeing(strict=strict)).pending:
             self._carry_out(state)
         if state.mismatch is None:
@@ -314,7 +314,7 @@ class ReleaseAliases:
         return state
 
     def _carry_out(self, state: AliasState) -> None:
-        """Set the aliases of the last move, then the tags that name it and the newest row."""
+        """Set the aliases of the last update, then the tags that name it and the newest row."""
         entries, registry, move = state.entries, self.registry, last_alias_move(state.entries)
         if move is None:
             return
@@ -337,7 +337,7 @@ class ReleaseAliases:
         self._tag_rows(entries, state.tags)
 
     def _tag_rows(self, entries: Sequence[Entry], tags: Mapping[str, str]) -> None:
-        """Let MLflow's tags name the last move and the newest row, and announce no row before it."""
+        """Set MLflow's tags to the last update and the newest row; remove announcements of earlier rows."""
         if not entries:
             return
         heads = AuditHeads.read(tags)
@@ -352,7 +352,7 @@ class ReleaseAliases:
             self.registry.delete_model_tag(self.model, tag)
 
     def _newest(self, entries: Sequence[Entry], heads: AuditHeads) -> AuditHead:
-        """Name the newest row; where this process has no key, by the signature that it has already."""
+        """Return the tag of the newest row; without a key in this process, with its existing signature."""
         number, seal = len(entries) - 1, seals_of(entries)[-1]
         named = AuditHead.of(self.model, number, seal, key=self.key)
         if named.signature is not None:
@@ -371,7 +371,7 @@ class ReleaseAliases:
 
 
 def meant_aliases(entries: Sequence[Entry]) -> dict[str, int]:
-    """Return the aliases after some rows, in the order in which they are set; an alias not named has ended.
+    """Return the aliases after some rows, in the order of setting; an alias not included has ended.
 
     Examples
     --------
@@ -392,17 +392,17 @@ def meant_aliases(entries: Sequence[Entry]) -> dict[str, int]:
 
 
 def is_pending(entries: Sequence[Entry], tags: Mapping[str, str]) -> bool:
-    """Return whether the last move of an alias was not carried out yet: the tag names the move before it.
+    """Return whether the last alias update was not carried out yet, so that the tag names the one before.
 
-    There is no tag before the first move. Each move is carried out before the next is added, so where the tag
-    is gone or names an older move, somebody set it.
+    There is no tag before the first update. Each update is carried out before the next is added, so a missing
+    tag or one with an older update was changed by hand.
     """
     moves = [entry.number for entry in entries if entry.sets_alias]
     return bool(moves) and find_row(entries, tags.get(CARRIED_OUT, "")) == next(iter(moves[-2:-1]), None)
 
 
 def served_releases(registry: Registry, model: str, entries: Sequence[Entry]) -> set[int]:
-    """Return the releases that were champion and are still in the registry with the same bytes."""
+    """Return the former and current champions that the registry still contains with the same bytes."""
     digests = {part.version: part.sha256 for part in registry.versions(model)}
     moved = [release for entry in entries if entry.moves for release in _releases_of(entry)]
     return {version for version, sha256 in moved if version in digests and digests[version] == sha256}
@@ -435,7 +435,7 @@ def _find_mismatch(
 
 
 def _meant_tags(entries: Sequence[Entry], version: int) -> dict[str, str | None]:
-    """Return the tags of a release by which servers share traffic, or that show an override."""
+    """Return the tags of a release with its traffic share and its override."""
     ramp = live_ramps(entries).get(version)
     share, pool = (None, None) if ramp is None else (ramp.newest.share, ramp.newest.pool)
     over = (e.override for e in reversed(entries) if e.sets_alias and e.override and e.release == version)
@@ -444,7 +444,7 @@ def _meant_tags(entries: Sequence[Entry], version: int) -> dict[str, str | None]
 
 
 def _releases_of(move: Entry) -> Iterator[tuple[int, str | None]]:
-    """Yield the version and the digest of each release of a move."""
+    """Yield the version and the digest of each release of an update."""
     yield move.release, move.sha256
     if move.champion is not None:
         yield move.champion, move.champion_sha256
@@ -464,7 +464,7 @@ def _audit_problems(audit: Audit, entries: Sequence[Entry], tags: Mapping[str, s
 def _unbelieved(
     audit: Audit, model: str, entries: Sequence[Entry], tags: Mapping[str, str], key: bytes | None
 ) -> Iterator[str]:
-    """Yield why an audit cannot be believed by the registry's tags; a surface with it has releases."""
+    """Yield why the registry's tags contradict the audit of a surface that has releases."""
     heads = AuditHeads.read(tags)
     signed = heads.signed(model, key=key)
     if not entries and heads.newest is None:
@@ -477,7 +477,7 @@ def _unbelieved(
 
 
 def _unnamed_rows(model: str, entries: Sequence[Entry], heads: AuditHeads) -> Iterator[str]:
-    """Yield that a row was added to the table alone: no tag of the registry names it."""
+    """Yield an error if a row was added only to the table, without a tag in the registry."""
     if (number := heads.find_unnamed_row(seals_of(entries))) is not None:
         known = "none" if heads.newest is None or heads.newest.number < 0 else f"row {heads.newest.number}"
         yield (
@@ -487,7 +487,7 @@ def _unnamed_rows(model: str, entries: Sequence[Entry], heads: AuditHeads) -> It
 
 
 def _foreign(registry: Registry, model: str, entries: Sequence[Entry]) -> Iterator[str]:
-    """Yield how a release that the last moves give an alias is not the registry's."""
+    """Yield differences between the registry and the releases of the last alias updates."""
     for move in filter(None, (last_move(entries), *(one.newest for one in live_ramps(entries).values()))):
         yield from _foreign_releases(registry, model, move, meant_aliases(entries).values())
 
@@ -513,7 +513,7 @@ def _foreign_releases(
 
 
 def _set_by_hand(model: str, state: AliasState) -> Iterator[str]:
-    """Yield which tag names no row of an audit that is whole, and which aliases differ from its moves."""
+    """Yield tags that name no row of an intact audit, and aliases that differ from its updates."""
     entries, tags = state.entries, state.tags
     heads = {
         CARRIED_OUT: find_row(entries, tags.get(CARRIED_OUT, "")),
@@ -537,9 +537,9 @@ def _set_by_hand(model: str, state: AliasState) -> Iterator[str]:
 
 
 def _is_midway(entries: Sequence[Entry], found: Mapping[str, int], *, carried_out: int | None) -> bool:
-    """Return whether each alias is as the last carried-out move left it, or as the newest sets it.
+    """Return whether each alias equals its value after the last carried-out update or after the newest.
 
-    A rollback may begin where somebody moved aliases by hand: its row holds what was champion then.
+    A rollback may start from aliases that were changed by hand: its row contains the champion at that time.
     """
     move, after = last_alias_move(entries), meant_aliases(entries)
     before = meant_aliases(entries[: 0 if carried_out is None else carried_out + 1])

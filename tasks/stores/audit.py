@@ -1,32 +1,31 @@
-"""The audit of a surface: one row for each alias update, approval, rejection and approval that timed out.
+"""The audit of a surface: one row per alias update, approval, rejection and approval timeout.
 
 ::
 
     audit/<surface>/                     a Delta table; each commit appends one row
-    audit/<surface>.set-aside-<time>/    an audit that could not be read or verified any more
+    audit/<surface>.set-aside-<time>/    an audit that could not be read or verified
 
     row 0   seal 0 = sha256(row 0)       row 1   seal 1 = sha256(row 1, seal 0)       ...
 
-Rows are numbered without a gap and never rewritten; a commit is refused when another writer was first. Each
-row is sealed with a digest of itself and of the seal before it, so a row that was changed, removed, added or
-moved breaks the chain. MLflow names the newest row by its seal as well, so
-rows cannot be cut off, resealed or added to the table alone. The functions at the end answer which release
-serves and which served.
+Rows are numbered without gaps and never rewritten. A commit is refused if another writer was first. Each row
+is sealed with a digest of itself and of the previous seal, so changed, removed, added and reordered rows
+break the chain. MLflow stores the seal of the newest row too, so rows cannot be cut off, resealed or added to
+the table alone. The functions at the end return the current and the former champions.
 
-Tags of MLflow that name rows of an audit, signed where the program has EQUIPOISE_AUDIT_KEY.
+MLflow tags name rows of the audit, signed if EQUIPOISE_AUDIT_KEY is set.
 
 ::
 
     equipoise.audit               the newest row, or that the audit has no row yet
-    equipoise.audit.next.<seal>   a row that a process is about to add; removed once it is not the newest
+    equipoise.audit.next.<seal>   a row about to be added; removed once a later row is the newest
 
     value   <number> <seal>                                                     without a key
             <number> <seal> HMAC-SHA256(key, "<model> <number> <seal>")         with a key
 
-A row counts where one of these tags names it: the chain covers every row up to the newest one, and a later
-row was announced before it was added. So a row that was added to the table alone counts for nothing. With a
-key, only signed tags count, and a process without the key can add no row at all. An older table that is
-restored together with its own tags of that time is not found.
+A row is valid if one of these tags names it: the chain covers every row up to the newest one, and a later row
+was announced before it was added. A row added only to the table is therefore invalid. With a key, only signed
+tags are valid, and a process without the key cannot add rows. An older table restored together with its tags
+is not detected.
 """
 
 import hmac
@@ -59,7 +58,7 @@ _TAG: Final = re.compile(r"(-1|[0-9]{1,9}) ([0-9a-f]{64})(?: ([0-9a-f]{64}))?")
 
 @dataclass(frozen=True)
 class AuditHead:
-    """A row as a tag names it; number -1 stands for an audit that was begun and has no row."""
+    """A row as a tag names it; number -1 stands for an audit without rows."""
 
     number: int
     seal: str
@@ -67,7 +66,7 @@ class AuditHead:
 
     @classmethod
     def of(cls, model: str, number: int, seal: str, *, key: bytes | None) -> "AuditHead":
-        """Name a row, signed where there is a key.
+        """Return the tag value of a row, signed if there is a key.
 
         Examples
         --------
@@ -82,12 +81,12 @@ class AuditHead:
 
     @classmethod
     def begun(cls, model: str, *, key: bytes | None) -> "AuditHead":
-        """Name the begin of an audit, before its first row."""
+        """Return the tag value of an audit before its first row."""
         return cls.of(model, -1, _BEGUN, key=key)
 
     @classmethod
     def read(cls, text: str) -> "AuditHead | None":
-        """Read a tag; None where it names no row."""
+        """Parse a tag; None if it names no row."""
         found = _TAG.fullmatch(text)
         return None if found is None else cls(int(found[1]), found[2], found[3])
 
@@ -95,12 +94,12 @@ class AuditHead:
         return " ".join(filter(None, (str(self.number), self.seal, self.signature)))
 
     def is_signed(self, model: str, *, key: bytes) -> bool:
-        """Return whether it is signed with this very key."""
+        """Return whether it is signed with this key."""
         expected = self.of(model, self.number, self.seal, key=key).signature or ""
         return hmac.compare_digest(self.signature or "", expected)
 
     def names(self, seals: Sequence[str]) -> bool:
-        """Return whether it names one of the rows with these seals, or their begin."""
+        """Return whether it names one of the rows with these seals, or an empty audit."""
         if self.number < 0:
             return self.seal == _BEGUN
         return self.number < len(seals) and seals[self.number] == self.seal
@@ -108,12 +107,12 @@ class AuditHead:
 
 @dataclass(frozen=True)
 class AuditHeads:
-    """The tags of a registered model that name rows of its audit, as they were read.
+    """The tags of a registered model that name rows of its audit.
 
     Parameters
     ----------
-    newest : what `HEAD` names; None without the tag, or where it names no row.
-    announced : what the tags `NEXT` name, by tag.
+    newest : value of `HEAD`; None without a valid tag.
+    announced : values of the tags `NEXT`, by tag.
     """
 
     newest: AuditHead | None
@@ -126,14 +125,14 @@ class AuditHeads:
         return cls(AuditHead.read(tags.get(HEAD, "")), {tag: head for tag, head in found.items() if head})
 
     def find_unnamed_row(self, seals: Sequence[str]) -> int | None:
-        """Return the first row, of the rows with these seals, that no tag names; None where there is none."""
+        """Return the first of the rows with these seals that no tag names, or None."""
         first = 0 if self.newest is None else self.newest.number + 1
         named = {(head.number, head.seal) for head in self.announced.values()}
         rows = range(first, len(seals))
         return next((number for number in rows if (number, seals[number]) not in named), None)
 
     def signed(self, model: str, *, key: bytes | None) -> "AuditHeads":
-        """Return those that are signed with a key; all of them without a key."""
+        """Return the tags signed with a key; all of them without a key."""
         if key is None:
             return self
         newest = self.newest if self.newest and self.newest.is_signed(model, key=key) else None
@@ -151,29 +150,29 @@ _ROW: Final = re.compile(r"([0-9]{1,9}) ([0-9a-f]{64})")
 _NAMES: Final = ("by", "role")
 _TEXTS: Final = ("why", "experiment", "waiver")
 _NOT_SHOWN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Categories of characters that a terminal obeys or hides: controls, marks of direction, line ends."""
+"""Categories of characters that terminals interpret or hide: controls, text direction, line ends."""
 NOBODY: Final = "nobody"
 """Value of ``by`` in the row of an approval that timed out."""
 
 
 class Kind(StrEnum):
-    """What happened."""
+    """The kind of a row."""
 
     PROMOTE = "promote"
     ROLLBACK = "rollback"
     CANARY = "canary"
     WITHDRAW = "withdraw"
     RAMPED = "ramped"
-    """The last stage of a ramp showed no harm: the canary may become champion."""
+    """The last stage of a ramp showed no harm, so the canary may become champion."""
     APPROVE = "approve"
     REJECT = "reject"
     TIME_OUT = "time-out"
     EXPOSURE = "exposure"
-    """Monitoring changed the boosts of groups that a slate policy gives exposure."""
+    """Monitoring changed the exposure boosts of a slate policy's groups."""
     PRUNE = "prune"
-    """What the surface's `keep` no longer keeps was removed; the release is the newest at that time."""
+    """`equipoise prune` removed expired state; the release is the newest at that time."""
     RESTART = "restart"
-    """A person began the audit anew: older rows were lost, are not believed, or were not signed."""
+    """A person started a new audit, since older rows were lost, altered or unsigned."""
 
 
 MOVES: Final = frozenset({Kind.PROMOTE, Kind.ROLLBACK})
@@ -187,24 +186,24 @@ class Entry:
 
     Parameters
     ----------
-    by : who moved the alias or gave the answer; `NOBODY` where the time for it passed.
-    release : the version that becomes champion or canary, or that the answer is about; of a restart, the
-        newest version at that time.
-    champion : the version that was champion, None where there was none.
-    evidence : digest of what the gates rest on; None for a rollback, which needs none.
-    role : for which role an answer was given or awaited.
-    number, at : its place and time, known once it was added; a simulation gives the time.
-    experiment, waiver : what supports changed tasks or policies.
-    run : the Airflow run that it belongs to; empty for the command line.
+    by : who updated the alias or answered; `NOBODY` after a timeout.
+    release : the new champion or canary, or the subject of the answer; for a restart, the newest version at
+        that time.
+    champion : the version that was champion, None without one.
+    evidence : digest of the gates' evidence; None for a rollback, which needs none.
+    role : the role of an answer or of a timeout.
+    number, at : position and time, set when the row is added; a simulation sets the time.
+    experiment, waiver : the justification of changed tasks or policies.
+    run : the Airflow run; empty for the command line.
     sha256, champion_sha256 : digests of both releases' files.
-    loosened : the gates, base rates and reviewers that let more through than when the release was made.
-    override : why gates that held the release were overridden, by which role, and their verdicts.
-    share : of the users of its pool, that a canary serves.
-    pool : of users in which a canary ramps, JSON of `UserPool`; None where those are all users.
+    loosened : gates, base rates and reviewers that are less strict than when the release was built.
+    override : why failed gates were overridden, by which role, and their outcomes.
+    share : share of its pool's users that a canary serves.
+    pool : the pool in which a canary ramps, JSON of `UserPool`; None for all users.
     signed : who approved a promotion for which role, or who signed it alone; None in other rows.
-    replaces : the audit that was set aside before this row began a new one, and why.
-    boosts : of groups, JSON by column and value.
-    seal : digest of this row and of the seal before it.
+    replaces : the audit that was set aside before this row started a new one, and why.
+    boosts : exposure boosts, JSON by column and value.
+    seal : digest of this row and of the previous seal.
     """
 
     kind: Kind
@@ -232,12 +231,12 @@ class Entry:
 
     @property
     def moves(self) -> bool:
-        """Whether it moved the alias ``champion``."""
+        """Whether the row updated the alias ``champion``."""
         return self.kind in MOVES
 
     @property
     def sets_alias(self) -> bool:
-        """Whether it moved any alias: also the canary, which leaves the champion as it is."""
+        """Whether the row updated any alias; a canary update leaves the champion unchanged."""
         return self.kind in ALIAS_MOVES
 
     @property
@@ -246,7 +245,7 @@ class Entry:
         return "" if self.share is None else f"{100 * self.share:.3g}% of {UserPool.of(self.pool).words}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `equipoise release history` prints."""
+        """Return the output of `equipoise release history`."""
         plain = asdict(self)
         plain["at"] = None if self.at is None else self.at.isoformat().replace("+00:00", "Z")
         plain["from"], plain["to"] = plain.pop("champion"), plain.pop("release")
@@ -287,7 +286,7 @@ SCHEMA: Final = pa.schema(
 
 @dataclass(frozen=True)
 class Audit:
-    """The audit of one surface; ``root`` is where the home's tables lie."""
+    """The audit of one surface; ``root`` is the folder of the home's tables."""
 
     root: Location
     surface: str
@@ -302,11 +301,11 @@ class Audit:
         return self.read()[1]
 
     def last_move(self) -> Entry | None:
-        """Return the newest move of the champion, None where there was none."""
+        """Return the newest update of the champion, or None."""
         return last_move(self.entries())
 
     def read(self) -> tuple[int | None, tuple[Entry, ...]]:
-        """Return the table's version, None where there is no table, and its rows, oldest first."""
+        """Return the table's version, None without a table, and its rows, oldest first."""
         version = delta.version_of(self.path)
         rows = [] if version is None else delta.read(self.path, version=version).to_pylist()
         try:
@@ -316,7 +315,7 @@ class Audit:
             raise StoreError(f"The audit {self.path} holds an invalid row: {error}") from error
 
     def set_aside(self) -> str:
-        """Rename the table, whatever is left of it; return its new name, empty where nothing is left."""
+        """Rename the table, even if damaged; return its new name, or an empty string if nothing is left."""
         if not listing(self.path, "**/*"):
             return ""
         if not isinstance(self.path, Path):
@@ -339,10 +338,10 @@ class Audit:
 
         Parameters
         ----------
-        decide : receives every row so far, and returns the next one, or None where there is nothing to add.
-            It is called again when another writer was first.
-        announce : receives the numbered and sealed row before it is written; a row that was not announced to
-            the registry does not count (``tasks/stores/audit.py``).
+        decide : receives every row so far, and returns the next row, or None to add none. It is called
+            again if another writer was first.
+        announce : receives the numbered and sealed row before it is written; rows that the registry does not
+            name are invalid.
         """
         for _ in range(_ATTEMPTS):
             seen = self.read()
@@ -373,7 +372,7 @@ class Audit:
 
 
 def one_line(name: str, text: str) -> str:
-    r"""Return a name or a reason as a row keeps it: on one line, without hidden characters.
+    r"""Return a name or a reason on one line, without hidden characters.
 
     Examples
     --------
@@ -419,7 +418,7 @@ def seal_of(entry: Entry, *, after: str) -> str:
 
 
 def seals_of(entries: Sequence[Entry]) -> tuple[str, ...]:
-    """Return the seal that each row must carry, oldest first, each after the seal that the row before has."""
+    """Return the expected seal of each row, oldest first, computed from the stored seal of the row before."""
     seals: list[str] = []
     after = ""
     for entry in entries:
@@ -429,12 +428,12 @@ def seals_of(entries: Sequence[Entry]) -> tuple[str, ...]:
 
 
 def name_row(entries: Sequence[Entry], number: int) -> str:
-    """Return how a tag names a row."""
+    """Return the tag value that names a row."""
     return f"{number} {seals_of(entries)[number]}"
 
 
 def find_row(entries: Sequence[Entry], tag: str) -> int | None:
-    """Return the number of the row that a tag names, None where it names none of these."""
+    """Return the number of the row that a tag names, or None."""
     found = _ROW.fullmatch(tag)
     if found is None or int(found[1]) >= len(entries):
         return None
@@ -443,7 +442,7 @@ def find_row(entries: Sequence[Entry], tag: str) -> int | None:
 
 
 def broken_entries(entries: Sequence[Entry]) -> dict[int, str]:
-    """Return by place what is wrong with rows, oldest first; empty where the chain is whole.
+    """Return what is wrong with rows by position, oldest first; empty for an intact chain.
 
     Examples
     --------
@@ -462,23 +461,23 @@ def broken_entries(entries: Sequence[Entry]) -> dict[int, str]:
 
 
 def last_move(entries: Sequence[Entry]) -> Entry | None:
-    """Return the newest of some rows that moved the champion."""
+    """Return the newest row that updated the champion."""
     return next((entry for entry in reversed(entries) if entry.moves), None)
 
 
 def last_alias_move(entries: Sequence[Entry]) -> Entry | None:
-    """Return the newest of some rows that moved an alias, be it the champion or the canary."""
+    """Return the newest row that updated any alias, champion or canary."""
     return next((entry for entry in reversed(entries) if entry.sets_alias), None)
 
 
 def last_exposure(entries: Sequence[Entry], before: datetime | None = None) -> Entry | None:
-    """Return the newest of some rows that changed the boosts of groups, before an instant."""
+    """Return the newest row before an instant that changed exposure boosts."""
     changes = (entry for entry in reversed(entries) if entry.kind is Kind.EXPOSURE)
     return next((one for one in changes if before is None or (one.at is not None and one.at < before)), None)
 
 
 def boosts_of(entry: Entry | None) -> Boosts:
-    """Return the boosts of groups that a row sets; none without a row.
+    """Return the exposure boosts that a row sets; empty without a row.
 
     Examples
     --------
@@ -491,9 +490,9 @@ def boosts_of(entry: Entry | None) -> Boosts:
 
 @dataclass(frozen=True)
 class LiveRamp:
-    """A release that ramps now: a row for each stage that it reached, oldest first.
+    """A release that is ramping: a row for each stage that it reached, oldest first.
 
-    ``ramped`` says that it passed the last stage.
+    ``ramped``: whether it passed the last stage.
     """
 
     stages: tuple[Entry, ...]
@@ -501,20 +500,20 @@ class LiveRamp:
 
     @property
     def newest(self) -> Entry:
-        """The row of the present stage."""
+        """The row of the current stage."""
         return self.stages[-1]
 
     @property
     def pool(self) -> UserPool:
-        """The users among whom it ramps."""
+        """The users among whom the release ramps."""
         return UserPool.of(self.newest.pool)
 
 
 def live_ramps(entries: Sequence[Entry]) -> dict[int, LiveRamp]:
-    """Return the ramps of now by release, in the order of their pools.
+    """Return the current ramps by release, in the order of their pools.
 
-    A move of the champion ends every ramp, a withdrawal that of its release, and a canary any ramp of another
-    release in a pool that is not disjoint from its own.
+    An update of the champion ends every ramp, a withdrawal the ramp of its release, and a canary the ramps of
+    other releases in overlapping pools.
 
     Examples
     --------
@@ -542,9 +541,9 @@ def live_ramps(entries: Sequence[Entry]) -> dict[int, LiveRamp]:
 
 
 def since_last_move(entries: Sequence[Entry], release: int) -> tuple[Entry, ...]:
-    """Return the rows after the newest move of a release or of the champion, or restart.
+    """Return the rows after the newest update of a release or of the champion, or restart.
 
-    Earlier answers were about other aliases.
+    Earlier answers referred to other aliases.
     """
     ends = (
         e.number
@@ -556,7 +555,7 @@ def since_last_move(entries: Sequence[Entry], release: int) -> tuple[Entry, ...]
 
 
 def champions(entries: Sequence[Entry]) -> list[int]:
-    """Return the releases that came to serve one after the other; a rollback takes back what it undid.
+    """Return the sequence of champions; a rollback removes the releases that it undid.
 
     Examples
     --------

@@ -1,13 +1,13 @@
-"""A home's state copied while it is worked in, and brought back elsewhere, every byte verified.
+"""Backup of a home's state while it is in use, and restoration elsewhere, with every byte verified.
 
 ::
 
-    <backup>/backup.json     files with sizes and sha256; written last, so a backup without it is none
-    <backup>/home/           the home, without what is made again or belongs to running processes
+    <backup>/backup.json     files with sizes and sha256; written last and required for restoration
+    <backup>/home/           the home without recreatable files and files of running processes
 
-The order makes it consistent: the MLflow database at one moment, then the logs of the Delta tables, those of
-the labels last, then the files that both name. These were there before, since nothing names a file that is
-not written yet, and nothing is written twice. An alias and its row of the audit move under the same lock.
+The copying order makes it consistent: the MLflow database at one moment, then the logs of the Delta tables
+(the labels' last), then the files that both refer to. All these files exist, since they are written before
+they are referred to, and none is rewritten. An alias and its audit row are updated under the same lock.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ from tasks.text_files import LARGEST_DOCUMENT, read_json
 LEFT_OUT: Final = frozenset(
     {"airflow", "faults", "keys", "locks", "logs-of-parts", "parts", "production", "site", "tmp"}
 )
-"""Folders of a home that are made again, belong to the processes that run in it, or hold its key."""
+"""Folders of a home that can be recreated, belong to running processes, or contain its key."""
 _MANIFEST: Final = "backup.json"
 _HOME: Final = "home"
 _LOG: Final = "_delta_log"
@@ -40,7 +40,7 @@ _LOG: Final = "_delta_log"
 
 @dataclass(frozen=True)
 class CopyResult:
-    """What was copied, and where it lies."""
+    """The result of a copy, and its location."""
 
     path: str
     files: int
@@ -48,7 +48,7 @@ class CopyResult:
 
 
 def back_up(home: Path, out: Path) -> CopyResult:
-    """Copy a home's state to a folder that is not there yet; the home may be worked in meanwhile."""
+    """Copy a home's state to a new folder; the home may be in use meanwhile."""
     _require_state_in(home)
     _require_absent(out)
     if not database_of(home).exists():
@@ -69,7 +69,7 @@ def back_up(home: Path, out: Path) -> CopyResult:
 
 
 def restore(backup: Path, home: Path) -> CopyResult:
-    """Bring a backup back as a new home, wherever that lies, once every byte is verified."""
+    """Restore a backup as a new home after verifying every byte."""
     _require_state_in(home)
     _require_absent(home)
     files = _read_manifest(backup)
@@ -86,13 +86,13 @@ def restore(backup: Path, home: Path) -> CopyResult:
 
 @contextmanager
 def _moved_in(path: Path) -> Iterator[Path]:
-    """Yield a folder to fill aside, which appears whole, on the disk, or not at all."""
+    """Yield a temporary folder to fill, which is moved to its place atomically and durably."""
     with scratch(path.parent, PART) as aside:
         part = aside / path.name
         part.mkdir(mode=0o700)
         yield part
         flush_tree(part)
-        part.replace(path)  # an empty folder of that name gives way
+        part.replace(path)  # replaces an empty folder of that name
 
 
 def _require_state_in(home: Path) -> None:
@@ -111,7 +111,7 @@ def _require_absent(path: Path) -> None:
 
 
 def _delta_logs(home: Path) -> list[Path]:
-    """Return the logs of the tables; those of the labels last, since snapshots name their versions."""
+    """Return the logs of the tables; the labels' last, because snapshots refer to their versions."""
     logs = [path for path in home.glob(f"*/**/{_LOG}") if path.relative_to(home).parts[0] not in LEFT_OUT]
     return sorted(logs, key=lambda log: (log.relative_to(home).parts[0] == "labels", str(log)))
 
@@ -123,7 +123,7 @@ def _copy_database(database: Path, target: Path) -> None:
 
 
 def _copy_files(home: Path, target: Path, folder: Path) -> None:
-    """Copy the files below a folder of the home that are not copied yet."""
+    """Copy the files of a folder of the home that were not copied yet."""
     for place, folders, names in os.walk(folder):
         if Path(place) == home:
             folders[:] = [name for name in folders if name not in LEFT_OUT]

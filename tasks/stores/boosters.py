@@ -1,4 +1,4 @@
-"""A booster as the files of a part. LightGBM imports scikit-learn: no command that only lists needs it."""
+"""Boosters as the files of a registered model; a separate module because LightGBM imports scikit-learn."""
 
 import importlib.metadata
 import tempfile
@@ -17,8 +17,8 @@ from tasks.stores.files import sha256
 def booster_files(booster: Booster, as_of: datetime) -> dict[str, bytes]:
     """Save a booster as text in MLflow's lightgbm flavour.
 
-    MLflow writes the time and a random id beside it, which become the as-of and the model's digest, and a set
-    in whatever order this process has it, which is sorted: no byte depends on the clock or on chance.
+    MLflow adds the time, a random id and a set in arbitrary order. They are replaced by the as-of, the
+    model's digest and a sorted list, so every byte is deterministic.
     """
     columns = [ColSpec("double", name) for name in booster.feature_name()]
     identity = Model(utc_time_created=as_of, model_uuid=sha256(booster.model_to_string().encode())[:32])

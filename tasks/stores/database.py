@@ -1,17 +1,16 @@
-"""The sqlite database of a home's MLflow: the only module that reads or writes MLflow's own tables.
+"""The sqlite database of a home's MLflow; only this module reads or writes MLflow's tables.
 
 ::
 
-    home/mlflow/.making-*/mlflow.db    being made by the process that holds the lock; the next one sweeps it
-    home/mlflow/format                 the version of the home's format, written before the database
-    home/mlflow/mlflow.db              moved in when it is whole and on the disk
+    home/mlflow/.making-*/mlflow.db    under construction by the process with the lock; later removed
+    home/mlflow/format                 version of the home's format, written before the database
+    home/mlflow/mlflow.db              moved here once it is complete and durable
 
-MLflow stores absolute locations of artifacts. Where the home was moved or copied, they are rewritten when the
-database is opened, so nothing is read from, or written to, the folder where it lay before. That takes SQL:
-MLflow sets the location of an experiment, a run, a logged model or a version when it makes it, and no public
-interface changes it later.
+MLflow stores absolute locations of artifacts. If the home was moved or copied, they are rewritten when the
+database is opened, so the former folder is neither read nor written. This requires SQL: MLflow sets the
+location of an experiment, run, logged model or version at creation, and no public interface changes it later.
 
-A user who may read the database and not write it opens it so that sqlite makes no file beside it.
+A user with read-only access opens the database so that sqlite creates no file next to it.
 """
 
 import logging
@@ -42,11 +41,11 @@ _LOCATIONS: Final = (
 
 _Stamp = tuple[int, int, int, int] | None
 _FOLLOWED: Final[dict[Path, tuple[_Stamp, ...]]] = {}
-"""The databases whose locations this process has found to lie below their homes, as they were then."""
+"""Databases whose locations this process has checked, with their state at that time."""
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether waiting may mend an error of the database: not where it may not be written or has no room."""
+    """Whether an error of the database may be temporary; missing permission and a full disk are not."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, sqlite3.Error):
         cause = cause.__cause__
@@ -54,17 +53,17 @@ def is_passing(error: BaseException) -> bool:
 
 
 def database_of(home: Path) -> Path:
-    """Return where a home's database lies."""
+    """Return the path of a home's database."""
     return home.absolute() / "mlflow" / "mlflow.db"
 
 
 def artifacts_of(home: Path) -> str:
-    """Return the URI of the folder below which a home's artifacts lie."""
+    """Return the URI of the folder with a home's artifacts."""
     return (home.absolute() / "mlflow" / "artifacts").as_uri()
 
 
 def address_of(home: Path) -> str:
-    """Return the address by which MLflow opens a home's database; to read it, for whoever may not write."""
+    """Return the URI by which MLflow opens a home's database; read-only without write permission."""
     database = database_of(home)
     if _is_writable(database):
         return f"sqlite:///{database}"
@@ -72,14 +71,14 @@ def address_of(home: Path) -> str:
 
 
 def is_made(home: Path) -> bool:
-    """Whether the database is whole, so that it can be opened without waiting for others."""
+    """Whether the database is complete, so that it can be opened without waiting for others."""
     database = database_of(home)
     return database.exists() and format_file(home).exists()
 
 
 def make_database(home: Path) -> None:
-    """Make the database where there is none; the caller keeps other processes out."""
-    if is_made(home):  # by the process that held the lock before
+    """Create the database if it is missing; the caller keeps other processes out."""
+    if is_made(home):  # created by the previous holder of the lock
         return
     database, marker = database_of(home), format_file(home)
     for left in database.parent.glob(f"{_ASIDE}*"):
@@ -95,7 +94,7 @@ def make_database(home: Path) -> None:
 
 
 def follow_home(home: Path) -> None:
-    """Let every location of artifacts lie below the home, where it was moved or copied."""
+    """Rewrite the locations of artifacts if the home was moved or copied."""
     root, database = artifacts_of(home), database_of(home)
     state = _state(database)
     if _FOLLOWED.get(database) == state:
@@ -128,7 +127,7 @@ def _make(database: Path, artifacts: str) -> None:
     with tempfile.TemporaryDirectory(prefix=_ASIDE, dir=database.parent, ignore_cleanup_errors=True) as aside:
         whole = Path(aside) / database.name
         SqlAlchemyStore(f"sqlite:///{whole}", artifacts).engine.dispose()
-        with closing(sqlite3.connect(whole)) as connection:  # neither readers nor a writer wait for the other
+        with closing(sqlite3.connect(whole)) as connection:  # readers and a writer do not block each other
             connection.execute("PRAGMA journal_mode=WAL")
         flush_files([whole])
         whole.replace(database)
@@ -136,7 +135,7 @@ def _make(database: Path, artifacts: str) -> None:
 
 
 def _state(database: Path) -> tuple[_Stamp, ...]:
-    """Return what is another once somebody has written to the database, or has put another in its place."""
+    """Return a state that changes when the database is written or replaced."""
     return _stamp(database), _stamp(database.with_name(f"{database.name}-wal"))
 
 
@@ -154,20 +153,20 @@ def _open(database: Path, mode: str) -> sqlite3.Connection:
 
 
 def _is_writable(database: Path) -> bool:
-    """Whether this user may write the database, and the files that sqlite keeps beside it."""
+    """Whether this user may write the database and sqlite's files next to it."""
     return all(os.access(place, os.W_OK) for place in (database, database.parent))
 
 
 def _reading(database: Path) -> str:
-    """Return how a database is opened that this user may only read.
+    """Return how to open a database that this user may only read.
 
-    Without a writer's log beside it all is in the database, and nothing beside it has to be made.
+    Without a write-ahead log the database is complete, and sqlite need not create files next to it.
     """
     return "mode=ro" if database.with_name(f"{database.name}-wal").exists() else "mode=ro&immutable=1"
 
 
 def _is_same(base: str, home: Path) -> bool:
-    """Whether a location is this home by another name, such as a link."""
+    """Whether a location is this home under another name, such as a link."""
     place = Path(unquote(urlparse(base).path)).parent
     return place.exists() and place.samefile(home / "mlflow")
 

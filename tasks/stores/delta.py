@@ -1,18 +1,18 @@
-"""Delta tables: files that any engine wrote, committed by one log.
+"""Delta tables: data files written by any engine, committed in one log.
 
 ::
 
     engine writes <table>/ds=2024-03-01/part-<uuid>.parquet      not visible yet
-    commit(..., replace=["2024-03-01"])                          one atomic commit: visible, the old files out
+    commit(..., replace=["2024-03-01"])                          one atomic commit replaces the old files
 
-Versions are kept for ten years, so a snapshot that a release pins can be read again; files of a killed writer
-are in no version, and the next writer of the same home removes them. A table lies in a folder or below a
-prefix of an object store. In a folder, a commit that has returned is on the disk with its files. What a power
-cut damaged:
+Versions are kept for ten years, so a snapshot that a release pins stays readable. Files of a killed writer
+belong to no version, and the next writer of the same home removes them. A table is a folder or a prefix of an
+object store. In a folder, a commit that has returned is durable with its files. Damage by a power failure is
+handled as follows:
 
     newest commit is empty or torn     set aside by the next writer
-    an older commit is missing         StoreError, which names it and what to do
-    a spoilt checkpoint                set aside by the first reader; the commits are read instead
+    an older commit is missing         StoreError, which names it and the remedy
+    a damaged checkpoint               set aside by the first reader, which reads the commits instead
 """
 
 import json
@@ -53,10 +53,10 @@ _LOGGER: Final = logging.getLogger("equipoise")
 
 
 def set_torn_commits_aside(path: Location) -> list[Path]:
-    """Take the newest commits of a table that are empty or torn out of its log, and return where they lie.
+    """Remove empty or torn newest commits of a table from its log, and return their new locations.
 
-    No commit is ever visible in part, so only a machine that lost its last writes leaves one. What it brought
-    is gone with it: the table is that of the version before.
+    Commits are visible only as a whole, so only a machine that lost its last writes leaves a torn one. Its
+    rows are lost too, and the table returns to the previous version.
     """
     aside = []
     commits = sorted((path / LOG).glob(COMMITS), reverse=True) if isinstance(path, Path) else []
@@ -79,22 +79,23 @@ def _is_torn(commit: Path) -> bool:
 
 @dataclass
 class Aside:
-    """Files of a log under the names that they were given, each with its own."""
+    """Files of a log that were renamed, each with its original name."""
 
     files: dict[Path, Path] = field(default_factory=dict)
     kept: bool = False
 
     def keep(self) -> None:
-        """Leave the files aside."""
+        """Keep the files under their new names."""
         self.kept = True
 
 
 @contextmanager
 def checkpoints_aside(path: Location) -> Iterator[Aside]:
-    """Set the checkpoints of a table aside; they come back at the end unless they are to be kept there.
+    """Set a table's checkpoints aside; they are restored at the end unless they must stay aside.
 
-    Commits are kept as long as checkpoints, so the table is whole without; the next hundredth commit makes a
-    new one. Who may not write there, and an object store, which tears nothing, keep them in place.
+    Commits are kept as long as checkpoints, so the table is complete without them; the next hundredth commit
+    writes a new one. Users without write permission and object stores, which tear no files, keep checkpoints
+    in place.
     """
     aside = Aside()
     found = [path / LOG / _LAST, *sorted((path / LOG).glob(_CHECKPOINTS))] if isinstance(path, Path) else []
@@ -114,7 +115,7 @@ def checkpoints_aside(path: Location) -> Iterator[Aside]:
 
 
 def flush_commit(path: Location, version: int) -> None:
-    """Write a commit and the files that it brought through to the disk."""
+    """Flush a commit and its files to the disk."""
     if not isinstance(path, Path):
         return
     commit = path / LOG / f"{version:020}.json"
@@ -127,7 +128,7 @@ _UNREADABLE = (DeltaError, OSError, ValueError)
 
 
 def table_exists(path: Location) -> bool:
-    """Return whether there is a table."""
+    """Return whether a table exists."""
     try:
         return bool(DeltaTable.is_deltatable(str(path), storage_options(path)))
     except OSError as error:
@@ -135,7 +136,7 @@ def table_exists(path: Location) -> bool:
 
 
 def open_table(path: Location, version: int | None = None) -> DeltaTable:
-    """Open a table at a version, the newest by default."""
+    """Open a table at a version, by default the newest."""
     try:
         return _open(path, version)
     except TableNotFoundError as error:
@@ -151,7 +152,7 @@ def open_table(path: Location, version: int | None = None) -> DeltaTable:
 
 
 def _open(path: Location, version: int | None) -> DeltaTable:
-    """Open a table; a panic of Delta's engine, which is no Exception, becomes an OSError."""
+    """Open a table; a panic of Delta's engine, which is not an Exception, becomes an OSError."""
     try:
         return DeltaTable(str(path), version=version, storage_options=storage_options(path))
     except BaseException as error:
@@ -161,7 +162,7 @@ def _open(path: Location, version: int | None) -> DeltaTable:
 
 
 def _open_by_commits(path: Location, version: int | None) -> DeltaTable | None:
-    """Open a table without its checkpoints, which stay aside where that helped; None where it did not."""
+    """Open a table without checkpoints, which stay aside if this succeeds; None if it fails."""
     with checkpoints_aside(path) as aside, suppress(*_UNREADABLE):
         opened = _open(path, version)
         aside.keep()
@@ -170,7 +171,7 @@ def _open_by_commits(path: Location, version: int | None) -> DeltaTable | None:
 
 
 def _describe_gap(commits: Sequence[int]) -> str | None:
-    """Say which version is missing from a log, and the way out; None where none is."""
+    """Describe the version missing from a log, and the remedy; None if no version is missing."""
     missing = sorted(set(range(commits[0], commits[-1])) - set(commits)) if commits else []
     if not missing:
         return None
@@ -198,13 +199,13 @@ class DataFile:
 
 
 def version_of(path: Location) -> int | None:
-    """Return the newest version of a table; None where there is no table."""
+    """Return the newest version of a table; None without a table."""
     return int(open_table(path).version()) if table_exists(path) else None
 
 
 @dataclass(frozen=True)
 class NewFiles:
-    """Files to be committed, the columns of their rows, and the partition column, if there is one."""
+    """Files to commit, the columns of their rows, and the partition column, if any."""
 
     files: Sequence[DataFile]
     schema: pa.Schema
@@ -219,17 +220,17 @@ def commit(
     metadata: Mapping[str, str] | None = None,
     expected: int | None = None,
 ) -> int:
-    """Make files visible in one commit, and return the table's version.
+    """Commit files atomically, and return the table's version.
 
     Parameters
     ----------
     replace
-        Values of the partition column whose earlier files go, or EVERYTHING, which also lets the columns
-        change; nothing appends.
+        Values of the partition column whose earlier files are removed, or EVERYTHING, which also allows new
+        columns; by default the files are appended.
     metadata
-        Strings to keep in the commit, as ``history`` returns them.
+        Strings to store in the commit, which ``history`` returns.
     expected
-        The version that the files were made for; None for a table that does not exist yet.
+        The version that the files are based on; None for a new table.
     """
     properties = CommitProperties(custom_metadata=dict(metadata or {}), max_commit_retries=0)
     actions = [_add(path, file) for file in new.files]
@@ -255,7 +256,7 @@ def commit(
 
 @contextmanager
 def _translate_commit_errors(path: Location) -> Iterator[None]:
-    """Raise Overtaken where another writer was first, StoreError where the disk or the network failed."""
+    """Raise Overtaken if another writer was first, StoreError if the disk or the network failed."""
     try:
         yield
     except DeltaError as error:
@@ -269,7 +270,7 @@ def _translate_commit_errors(path: Location) -> Iterator[None]:
 def discard(files: Iterable[Location]) -> None:
     """Remove files of a commit that failed.
 
-    In an object store they stay: there an answer that was lost can look like a refusal.
+    In an object store they are kept, because a lost response may look like a refusal.
     """
     for file in files:
         if isinstance(file, Path):
@@ -277,12 +278,12 @@ def discard(files: Iterable[Location]) -> None:
 
 
 def history(path: Location, *, limit: int | None = None) -> list[tuple[int, dict[str, Any]]]:
-    """Return the versions of a table, newest first, each with what its commit says of itself."""
+    """Return the versions of a table with their commit metadata, newest first."""
     return [(int(commit["version"]), commit) for commit in open_table(path).history(limit)]
 
 
 def commit_info(path: Location, version: int) -> dict[str, Any]:
-    """Return what the commit of a version says of itself, whatever became of later ones."""
+    """Return the commit metadata of a version, even if later commits are damaged."""
     file = path / LOG / f"{version:020}.json"
     try:
         actions = [json.loads(line) for line in read_bytes(file).splitlines()]
@@ -293,7 +294,7 @@ def commit_info(path: Location, version: int) -> dict[str, Any]:
 
 
 def committed(path: Location) -> dict[int, datetime]:
-    """Return when each version of a table was committed, newest first."""
+    """Return the time of each version's commit, newest first."""
     return {
         version: datetime.fromtimestamp(entry["timestamp"] / 1000, UTC) for version, entry in history(path)
     }
@@ -319,7 +320,7 @@ def _files_of(path: Location, table: DeltaTable) -> list[DataFile]:
 
 
 def lost_files(path: Location, version: int | None = None) -> list[DataFile]:
-    """Return the files of a version, by default the newest, that are not there or not of their size."""
+    """Return the files of a version, by default the newest, that are missing or have another size."""
     there = listing(path, "**/*.parquet")
     return [
         f for f in files_of(path, version) if str(f.path) not in there or there[str(f.path)].size != f.size
@@ -327,9 +328,9 @@ def lost_files(path: Location, version: int | None = None) -> list[DataFile]:
 
 
 def unneeded_files(path: Location, needed: Iterable[int], *, before: datetime) -> dict[str, Stored]:
-    """Return what lies in a table's folder, was written before an instant, and is in none of some versions.
+    """Return old files in a table's folder that belong to none of the needed versions.
 
-    That is what other versions hold, and what a writer that was killed left behind.
+    These are the files of other versions, and files that killed writers left, written before an instant.
     """
     keep = {str(file.path) for version in set(needed) for file in files_of(path, version)}
     return {
@@ -342,17 +343,17 @@ def unneeded_files(path: Location, needed: Iterable[int], *, before: datetime) -
 def part_name(scratch: Path, unique: str) -> str:
     """Return the name of a new data file without its suffix.
 
-    It tells the files of writers with this scratch folder, which is a home's on this machine, from others'.
+    It identifies writers with this scratch folder, that is, of one home on this machine.
     """
     writers = sha256(f"{socket.gethostname()} {scratch.resolve()}".encode())[:8]
     return f"part-{writers}-{unique}"
 
 
 def sweep_left_behind(path: Location, scratch: Path) -> None:
-    """Remove the data files that killed writers of a home left in a table's folder, in no version.
+    """Remove data files that killed writers of a home left in a table's folder.
 
-    The caller keeps the home's other writers out. Files that a commit names are never removed; only
-    files younger than the newest commit are looked up, since each writer sweeps before it commits.
+    The caller keeps the home's other writers out. Files of commits are never removed. Only files younger than
+    the newest commit are checked, because each writer cleans up before it commits.
     """
     if not isinstance(path, Path):
         return
@@ -373,7 +374,7 @@ def schema_of(path: Location, version: int | None = None) -> pa.Schema:
 
 
 def append(path: Location, table: pa.Table) -> None:
-    """Add rows in one commit; makes the table where there is none."""
+    """Append rows in one commit; creates the table if it is missing."""
     set_torn_commits_aside(path)
     _write(path, table, mode="append", configuration=None if table_exists(path) else _KEPT)
 
@@ -381,10 +382,10 @@ def append(path: Location, table: pa.Table) -> None:
 def append_after(
     path: Location, table: pa.Table, *, version: int | None, most_files: int | None = None
 ) -> None:
-    """Add rows in one commit that is the next after a version; None where there is no table yet.
+    """Append rows in the commit that directly follows a version; None for a new table.
 
-    Columns that the table lacks are added to it. Where it has ``most_files`` already, the commit puts their
-    rows and the new ones into one file, and files of a day ago that neither version holds are removed.
+    Missing columns are added to the table. If it already has ``most_files``, the commit merges all rows into
+    one file, and day-old files that neither version uses are removed.
     """
     once = CommitProperties(max_commit_retries=0)
     try:
@@ -405,9 +406,9 @@ def append_after(
 
 
 def replace_rows(path: Location, table: pa.Table, *, where: Mapping[str, date | int | str]) -> None:
-    """Put rows in the place of those whose columns have the given values, in one commit.
+    """Replace the rows whose columns have the given values, in one commit.
 
-    The table is partitioned by these columns when it is made; columns that it lacks are added.
+    A new table is partitioned by these columns; missing columns are added.
     """
     set_torn_commits_aside(path)
     if not table_exists(path):
@@ -418,10 +419,10 @@ def replace_rows(path: Location, table: pa.Table, *, where: Mapping[str, date | 
 
 
 def read(path: Location, columns: Sequence[str] | None = None, *, version: int | None = None) -> pa.Table:
-    """Read a small table; empty, without a column, where there is none.
+    """Read a small table; without a table, the result is empty and has no columns.
 
-    A folder's files are read by pyarrow, which tells of damaged bytes where Delta's engine may abort the
-    process. That engine reads an object store: pyarrow's threads on one abort some processes at their end.
+    pyarrow reads a folder's files and reports damaged bytes, where Delta's engine may abort the process.
+    Delta's engine reads object stores, because pyarrow's threads there abort some processes at exit.
     """
     if not table_exists(path):
         return pa.table({})
@@ -441,7 +442,7 @@ def read(path: Location, columns: Sequence[str] | None = None, *, version: int |
 
 
 def _read_file(file: str, wanted: pa.Schema) -> pa.Table:
-    """Read the columns of a file; those that a later commit added are null."""
+    """Read the columns of a file; columns added by later commits are null."""
     with pq.ParquetFile(file) as opened:
         held = opened.read(use_threads=False)
     held.validate(full=True)
@@ -451,7 +452,7 @@ def _read_file(file: str, wanted: pa.Schema) -> pa.Table:
 
 
 def _write(path: Location, table: pa.Table, *, at: int | None = None, **how: Any) -> None:
-    """Write through Delta's own writer; ``at`` is the version that the commit must follow."""
+    """Write with Delta's writer; ``at`` is the version that the commit must follow."""
     try:
         if at is None:
             write_deltalake(str(path), table, storage_options=storage_options(path), **how)

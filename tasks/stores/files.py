@@ -1,12 +1,12 @@
-"""Files of this machine: their digests, writes that are on the disk, and scratch that goes with its owner.
+"""Local files: digests, durable writes, and scratch folders that are removed with their owner.
 
 ::
 
     sha256, tree_digest           of one file, of a tree of files
-    flush_files, flush_tree       written through to the disk
+    flush_files, flush_tree       flush to the disk
     set_aside                     renamed out of the way
-    <folder>/<prefix>*/.owner     scratch: locked as long as its owner lives; without one it is swept
-    replaced(file)                written in scratch beside it, then renamed: whole or not at all
+    <folder>/<prefix>*/.owner     scratch: locked while its owner runs; removed later without one
+    replaced(file)                written in scratch next to the file, then renamed: an atomic replacement
 """
 
 import fcntl
@@ -32,7 +32,7 @@ def sha256(data: bytes) -> str:
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write contents by relative path."""
+    """Write files by relative path."""
     for path, data in files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ def tree_digest(files: Mapping[str, str]) -> str:
 
 
 def flush_files(files: Iterable[Path]) -> None:
-    """Write the bytes and the names of files through to the disk."""
+    """Flush the contents and the names of files to the disk."""
     folders: dict[Path, None] = {}
     for file in files:
         _flush(file)
@@ -62,7 +62,7 @@ def flush_files(files: Iterable[Path]) -> None:
 
 
 def flush_tree(folder: Path) -> None:
-    """Write everything below a folder through to the disk, and the folder's own name."""
+    """Flush everything in a folder to the disk, and the folder's own name."""
     for place, _, names in os.walk(folder):
         for name in names:
             _flush(Path(place, name))
@@ -71,7 +71,7 @@ def flush_tree(folder: Path) -> None:
 
 
 def flush_uri(location: str) -> None:
-    """Write the artifacts at a location through to the disk, where that is a folder of this machine."""
+    """Flush the artifacts at a location to the disk if it is a local folder."""
     named = urlparse(location)
     folder = Path(unquote(named.path))
     if named.scheme in {"", "file"} and folder.is_dir():
@@ -79,7 +79,7 @@ def flush_uri(location: str) -> None:
 
 
 def set_aside(file: Path) -> Path:
-    """Take a damaged file or folder out of use; return where it lies now."""
+    """Rename a damaged file or folder; return its new path."""
     aside = file.with_name(f"{file.name}.set-aside-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
     file.rename(aside)
     _flush(aside.parent)
@@ -97,13 +97,13 @@ def _flush(path: Path) -> None:
 _OWNER: Final = ".owner"
 _NEW: Final = ".new-"
 PART: Final = ".part-"
-"""The prefix of scratch that holds a file on its way, in the file's own folder."""
+"""Prefix of scratch for a file being written, in the file's own folder."""
 _OLD_FOLDER: Final = 24 * 3600
-"""Seconds after which a folder without an owner's file is swept."""
+"""Age in seconds from which a folder without an owner's file is removed."""
 
 
 def scratch_folder(home: Path) -> Path:
-    """Return where scratch lies: in the home, or where that may only be read, in a folder of this user's."""
+    """Return the scratch folder: in the home, or for a read-only home in a private folder of the user."""
     place = home / "tmp"
     nearest = next(folder for folder in (place, *place.parents) if folder.exists())
     if os.access(nearest, os.W_OK):
@@ -119,7 +119,7 @@ def scratch_folder(home: Path) -> Path:
 
 
 def _is_private(folder: Path) -> bool:
-    """Whether it is a folder, no link to one, that this user made and nobody else may write."""
+    """Whether it is a folder, not a link, that belongs to this user and only this user may write."""
     found = folder.lstat()
     own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
     return own and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
@@ -127,13 +127,13 @@ def _is_private(folder: Path) -> bool:
 
 @contextmanager
 def scratch(folder: Path, prefix: str) -> Iterator[Path]:
-    """Yield a new folder below ``folder``, removed at the end; those that killed processes left go first."""
+    """Yield a new folder in ``folder``, removed at the end; removes folders of killed processes first."""
     folder.mkdir(parents=True, exist_ok=True)
     sweep_scratch(folder, prefix)
     made = Path(tempfile.mkdtemp(prefix=_NEW, dir=folder))
     with (made / _OWNER).open("w") as owner:
         fcntl.flock(owner, fcntl.LOCK_EX)
-        place = made.rename(folder / f"{prefix}{made.name.removeprefix(_NEW)}")  # seen only with its owner
+        place = made.rename(folder / f"{prefix}{made.name.removeprefix(_NEW)}")  # visible only with its owner
         try:
             yield place
         finally:
@@ -141,7 +141,7 @@ def scratch(folder: Path, prefix: str) -> Iterator[Path]:
 
 
 def sweep_scratch(folder: Path, prefix: str) -> None:
-    """Remove the scratch of a prefix that killed processes left below a folder."""
+    """Remove the scratch folders with a prefix that killed processes left in a folder."""
     for left in (*folder.glob(f"{prefix}*"), *folder.glob(f"{_NEW}*")):
         if _is_left_behind(left):
             shutil.rmtree(left, ignore_errors=True)
@@ -149,7 +149,7 @@ def sweep_scratch(folder: Path, prefix: str) -> None:
 
 @contextmanager
 def replaced(file: Path) -> Iterator[Path]:
-    """Yield a path to write; at the end it is the file, on the disk. A failure leaves the file as it was."""
+    """Yield a path to write, which finally replaces the file durably; a failure leaves the file as it was."""
     with scratch(file.parent, PART) as folder:
         yield folder / file.name
         flush_files([folder / file.name])
@@ -165,6 +165,6 @@ def _is_left_behind(place: Path) -> bool:
         with suppress(OSError):
             return time.time() - place.stat().st_mtime > _OLD_FOLDER
         return False
-    except OSError:  # its owner lives, or it is not ours to look at
+    except OSError:  # its owner runs, or this user has no permission
         return False
     return True

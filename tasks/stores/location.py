@@ -1,14 +1,14 @@
-"""Where tables and logs lie: a folder of this machine, or a prefix in an S3 object store.
+"""Locations of tables and logs: a local folder, or a prefix in an S3 object store.
 
 ::
 
-    Path("/srv/equipoise/labels")          a folder: pathlib's own class, whatever it can do
-    ObjectPath("s3://bucket/labels")       a prefix: the few of pathlib's words that tables and logs need
+    Path("/srv/equipoise/labels")          a folder: pathlib's class with all its methods
+    ObjectPath("s3://bucket/labels")       a prefix: the methods of pathlib that tables and logs need
 
-    EQUIPOISE_STORE     where label tables, snapshots, audit and quarantine lie (default: the home)
-    AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION     as every S3 program reads them
+    EQUIPOISE_STORE     location of label tables, snapshots, audit and quarantine (default: the home)
+    AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION     as for other S3 programs
 
-An object store that does not answer is a StoreError, whatever its client calls it.
+Failures of an object store raise StoreError, whatever error its client raises.
 """
 
 import importlib
@@ -33,7 +33,7 @@ _S3: Final = "s3://"
 
 @dataclass(frozen=True)
 class Stored:
-    """A file's bytes, and when it was written."""
+    """A file's size in bytes, and the time at which it was written."""
 
     size: int
     written: datetime
@@ -41,7 +41,7 @@ class Stored:
 
 @dataclass(frozen=True, order=True)
 class ObjectPath:
-    """An object, or the prefix of many, by its URI without a slash at the end."""
+    """An object or a prefix, by its URI without a trailing slash."""
 
     uri: str
 
@@ -53,55 +53,55 @@ class ObjectPath:
 
     @property
     def name(self) -> str:
-        """The last part of the URI."""
+        """Last part of the URI."""
         return self.uri.rpartition("/")[2]
 
     @property
     def parent(self) -> "ObjectPath":
-        """The prefix that this one is in."""
+        """The prefix that contains this one."""
         return ObjectPath(self.uri.rpartition("/")[0])
 
     def with_name(self, name: str) -> "ObjectPath":
-        """Return the neighbour of another name."""
+        """Return the sibling with another name."""
         return self.parent / name
 
     def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
-        """Do nothing: a prefix is there with its first object."""
+        """Do nothing: a prefix exists with its first object."""
 
     def is_file(self) -> bool:
-        """Whether an object of this very name is there."""
+        """Whether an object with exactly this name exists."""
         with _answering(self):
             return bool(objects().isfile(self.uri))
 
     def is_dir(self) -> bool:
-        """Whether any object lies below."""
+        """Whether the prefix contains any object."""
         with _answering(self):
             return bool(objects().isdir(self.uri))
 
     def iterdir(self) -> Iterator["ObjectPath"]:
-        """Yield what lies directly below."""
+        """Yield the direct children."""
         with _answering(self):
             return iter([_object(found) for found in objects().ls(self.uri, detail=False)])
 
     def glob(self, pattern: str) -> Iterator["ObjectPath"]:
-        """Yield the objects and prefixes below that match a pattern, as `Path.glob` does."""
+        """Yield the objects and prefixes below it that match a pattern, as `Path.glob` does."""
         with _answering(self):
             return iter([_object(found) for found in objects().glob(f"{self.uri}/{pattern}")])
 
     def files(self, pattern: str) -> list["ObjectPath"]:
-        """Return the objects below that match a pattern."""
+        """Return the objects below it that match a pattern."""
         with _answering(self):
             found = objects().glob(f"{self.uri}/{pattern}", detail=True)
             return [_object(name) for name, info in found.items() if info["type"] == "file"]
 
     def folders(self, pattern: str) -> list["ObjectPath"]:
-        """Return the prefixes below that match a pattern."""
+        """Return the prefixes below it that match a pattern."""
         with _answering(self):
             found = objects().glob(f"{self.uri}/{pattern}", detail=True)
             return [_object(name) for name, info in found.items() if info["type"] == "directory"]
 
     def listing(self, pattern: str) -> dict[str, Stored]:
-        """Return the objects below that match a pattern: bytes and time of each."""
+        """Return the objects below it that match a pattern, with size and time of each."""
         with _answering(self):
             found = objects().glob(f"{self.uri}/{pattern}", detail=True)
             files = {name: info for name, info in found.items() if info["type"] == "file"}
@@ -111,12 +111,12 @@ class ObjectPath:
             }
 
     def size(self) -> int:
-        """Return the bytes of an object."""
+        """Return the size of an object in bytes."""
         with _answering(self):
             return int(objects().size(self.uri))
 
     def identity(self) -> str:
-        """Return what is another where the object is: its size and tag."""
+        """Return an identity that changes with the object: its size and tag."""
         with _answering(self):
             info = objects().info(self.uri)
         return f"{info['size']}-{info.get('ETag', info.get('LastModified'))}"
@@ -129,17 +129,17 @@ class ObjectPath:
 
     @contextmanager
     def open(self) -> Iterator[Any]:
-        """Open an object for reading bytes of it."""
+        """Open an object for reading."""
         with _answering(self), objects().open(self.uri, "rb") as opened:
             yield opened
 
     def put(self, file: Path) -> None:
-        """Put a copy of a file here."""
+        """Upload a copy of a file to this location."""
         with _answering(self):
             objects().put_file(str(file), self.uri)
 
     def take(self, folder: Path) -> None:
-        """Put a copy of a folder's files here."""
+        """Upload a copy of a folder's files to this location."""
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
             (self / file.relative_to(folder).as_posix()).put(file)
 
@@ -148,7 +148,7 @@ Location: TypeAlias = Path | ObjectPath
 
 
 def locate(text: str) -> Location:
-    """Read a path or an ``s3://`` URI.
+    """Parse a path or an ``s3://`` URI.
 
     Examples
     --------
@@ -160,7 +160,7 @@ def locate(text: str) -> Location:
 
 @contextmanager
 def filled(location: Location) -> Iterator[Path]:
-    """Yield a folder to fill: the location itself, or one whose files are put there at the end."""
+    """Yield a folder to fill: the location itself, or a folder that is uploaded at the end."""
     if isinstance(location, Path):
         yield location
         return
@@ -181,7 +181,7 @@ def relative_path(root: Location, below: Location) -> PurePosixPath:
 
 
 def files_below(location: Location, pattern: str) -> list[Location]:
-    """Return the files or objects below a location that match a pattern, links to nothing included."""
+    """Return the files or objects below a location that match a pattern, including broken links."""
     if isinstance(location, ObjectPath):
         return list(location.files(pattern))
     return [found for found in location.glob(pattern) if not found.is_dir()]
@@ -195,7 +195,7 @@ def folders_below(location: Location, pattern: str) -> list[Location]:
 
 
 def listing(location: Location, pattern: str) -> dict[str, Stored]:
-    """Return the files or objects below a location that match a pattern: bytes and time of each."""
+    """Return the files or objects below a location that match a pattern, with size and time of each."""
     if isinstance(location, ObjectPath):
         return location.listing(pattern)
     found = {str(path): path.stat() for path in location.glob(pattern) if path.is_file()}
@@ -203,7 +203,7 @@ def listing(location: Location, pattern: str) -> dict[str, Stored]:
 
 
 def size_of(file: Location) -> int:
-    """Return the bytes of a file or an object."""
+    """Return the size of a file or an object in bytes."""
     return file.size() if isinstance(file, ObjectPath) else file.stat().st_size
 
 
@@ -217,7 +217,7 @@ def read_bytes(file: Location) -> bytes:
 
 @contextmanager
 def written(file: Location) -> Iterator[Path]:
-    """Yield a path to write, which becomes the file or the object: whole or not at all."""
+    """Yield a path to write, which atomically becomes the file or the object."""
     if isinstance(file, Path):
         with replaced(file) as part:
             yield part
@@ -228,13 +228,13 @@ def written(file: Location) -> Iterator[Path]:
 
 
 def write_bytes(file: Location, data: bytes) -> None:
-    """Write a file or an object, whole or not at all; a file is on the disk afterwards."""
+    """Write a file or an object atomically; a file is durable afterwards."""
     with written(file) as part:
         part.write_bytes(data)
 
 
 def identity_of(file: Location) -> str:
-    """Return what is another where a file was written again, also with the same bytes or an older time."""
+    """Return an identity that changes when a file is rewritten, even with equal bytes or an older time."""
     if isinstance(file, ObjectPath):
         return file.identity()
     found = file.stat()
@@ -242,7 +242,7 @@ def identity_of(file: Location) -> str:
 
 
 def storage_options(location: Location) -> dict[str, str] | None:
-    """Return what Delta needs beside the AWS variables: a commit is a put that fails where one is already."""
+    """Return the Delta options in addition to the AWS variables: commits use conditional puts."""
     if not isinstance(location, ObjectPath):
         return None
     http = (Settings().aws_endpoint or "").startswith("http://")
@@ -250,18 +250,18 @@ def storage_options(location: Location) -> dict[str, str] | None:
 
 
 def register_objects(connection: Any) -> None:
-    """Let a DuckDB connection read and write ``s3://``, where an object store is named by the environment."""
+    """Register ``s3://`` in a DuckDB connection if the environment configures an object store."""
     if any(place and place.startswith(_S3) for place in (Settings().store, Settings().logs)):
         connection.register_filesystem(_object_store().Remembering())
 
 
 def objects() -> "S3FileSystem":
-    """Return this process's way to the object store that the environment names."""
+    """Return this process's client for the object store that the environment configures."""
     return _object_store().client(Settings().aws_endpoint or "", Settings().aws_key or "")
 
 
 def _object_store() -> ModuleType:
-    """Import the client of object stores."""
+    """Import the object store client."""
     try:
         return importlib.import_module("tasks.stores.object_store")
     except ImportError:
@@ -272,7 +272,7 @@ def _object_store() -> ModuleType:
 
 @contextmanager
 def _answering(location: ObjectPath) -> Iterator[None]:
-    """Turn whatever an S3 client raises into a StoreError."""
+    """Convert errors of an S3 client to StoreError."""
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
 
     try:

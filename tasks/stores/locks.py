@@ -1,12 +1,12 @@
-"""One process of this machine at a time: a lock that a killed process leaves behind is free.
+"""Locks between processes of one machine; a killed process releases its lock.
 
 ::
 
-    home/locks/<name>      held while the body runs; says who holds it since when, and stays
+    home/locks/<name>      held while the body runs; contains the holder and the time, and is kept
 
-Whoever waits says for whom, again every minute, and for as long as the holder runs. For one that is stopped
-it waits ten minutes. It holds no one back on another machine: there a Delta commit is refused instead, and
-the loser begins again.
+A waiting process logs the holder, again every minute, and waits as long as the holder runs, or ten minutes if
+the holder is stopped. The lock does not affect other machines: there a Delta commit is refused, and the
+refused writer starts again.
 """
 
 import fcntl
@@ -26,13 +26,13 @@ from tasks.errors import StoreError
 
 _LOG = logging.getLogger("equipoise")
 PATIENCE: Final = 600.0
-"""Seconds to wait for a holder that is stopped."""
+"""Seconds to wait for a stopped holder."""
 _REPEAT, _PAUSE = 60.0, 0.05
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock."""
+    """The holder of a lock."""
 
     pid: int
     host: str
@@ -40,7 +40,7 @@ class Holder:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether it is a process of this machine that a signal has stopped."""
+        """Whether the holder is a process of this machine that was stopped by a signal."""
         with suppress(OSError, IndexError):
             state = Path("/proc", str(self.pid), "stat").read_text().rpartition(")")[2].split()[0]
             return self.host == socket.gethostname() and state in {"T", "t"}
@@ -57,14 +57,14 @@ class Holder:
 
 @contextmanager
 def alone(home: Path, name: str, *, doing: str) -> Iterator[None]:
-    """Wait until no other process is in a body of this name, and keep the others out while ours runs."""
+    """Wait for other processes with this name to finish, and keep them out while the body runs."""
     with hold(home / "locks" / name, doing=doing):
         yield
 
 
 @contextmanager
 def hold(file: Path, *, doing: str) -> Iterator[None]:
-    """Hold a lock by its file; see `alone`."""
+    """Hold a lock file; see `alone`."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+", encoding="utf-8") as handle:
         _wait_for(handle, doing)

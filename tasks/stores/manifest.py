@@ -1,16 +1,16 @@
-"""The manifest of a release: what it was made of, pinned by exact version and sha256.
+"""The manifest of a release: its components, pinned by exact version and sha256.
 
 ::
 
     manifest.json
-    ├── surface, as_of, backfilled          which release this is
-    ├── snapshot, contracts, test           the labels and contracts that it was made from
+    ├── surface, as_of, backfilled          identity of the release
+    ├── snapshot, contracts, test           the labels and contracts that it was built from
     ├── parts[]                             registered models: name, version, sha256, newest training row
-    ├── files{path: sha256}                 every other file of the release folder
-    └── code{path: sha256}                  every file that runs when it scores
+    ├── files{path: sha256}                 all other files of the release folder
+    └── code{path: sha256}                  all code files that run when it scores
 
-It holds no time of writing and no run id: the same inputs give the same bytes, so its digest is the
-release's identity. Loading checks every byte that it lists (``tasks/release/model.py``).
+It contains neither a time nor a run id, so equal inputs give equal bytes and its digest identifies the
+release. Loading verifies every listed byte (``tasks/release/model.py``).
 """
 
 import json
@@ -28,12 +28,12 @@ from tasks.stores.parts import Part
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 RELEASE: Final = "release"
-"""The artifact of the registered model that holds the release's own files."""
+"""Artifact of the registered model with the release's own files."""
 ROOT: Final = f"artifacts/{RELEASE}"
 
 
 class Role(StrEnum):
-    """What a part does in a release."""
+    """Role of a component in a release."""
 
     TASK = "task"
     CALIBRATOR = "calibrator"
@@ -42,15 +42,15 @@ class Role(StrEnum):
     SLATE_POLICY = "slate_policy"
     EXAMINATION = "examination"
     TESTED = "tested"
-    """The release whose models stand in for this one's where the decision is replayed."""
+    """The release whose models replace this one's in replays."""
 
 
 @dataclass(frozen=True)
 class PinnedPart(Part):
-    """A part that a release is made of, and what it does there.
+    """A component of a release, with its role.
 
-    ``slices`` holds first and last day of ``train``, ``calibrate`` and ``test`` where the part was
-    fitted on data; ``newest_training_row`` is the last day it learned from.
+    ``slices`` contains the first and last day of ``train``, ``calibrate`` and ``test`` for a fitted
+    component. ``newest_training_row`` is the last day of its training data.
     """
 
     role: Role
@@ -67,11 +67,11 @@ class PinnedPart(Part):
         newest_training_row: date | None = None,
         slices: Mapping[str, tuple[date, date]] | None = None,
     ) -> Self:
-        """Pin a registered part."""
+        """Pin a registered model version."""
         return cls(part.name, part.version, part.sha256, role, None, newest_training_row, slices or {})
 
     def trained_until(self) -> date:
-        """Return the last day that the part learned from."""
+        """Return the last day of the component's training data."""
         if self.newest_training_row is None:
             raise StoreError(f"{self} does not say up to which day it learned. Train it anew.")
         return self.newest_training_row
@@ -79,7 +79,7 @@ class PinnedPart(Part):
 
 @dataclass(frozen=True)
 class PinnedSnapshot:
-    """The label snapshot: contract digest, as-of and content digest make its id."""
+    """The label snapshot; its id follows from contract digest, as-of and content digest."""
 
     id: str
     contract_digest: str
@@ -89,7 +89,7 @@ class PinnedSnapshot:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A release's contents; equal inputs make equal manifests, byte for byte."""
+    """Contents of a release; equal inputs give byte-equal manifests."""
 
     surface: str
     as_of: datetime
@@ -103,16 +103,16 @@ class Manifest:
 
     @property
     def pins(self) -> dict[str, int]:
-        """Exact version by registered model name; of a trunk in two versions the newer."""
+        """Exact version by registered model name; for a trunk in two versions the newer one."""
         return {part.name: part.version for part in self.parts}
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks that the release has a head for."""
+        """The tasks for which the release has a head."""
         return tuple(str(part.task) for part in self.parts if part.role is Role.TASK)
 
     def part(self, role: Role, task: str | None = None) -> PinnedPart:
-        """Return the part that plays a role (for a task)."""
+        """Return the component with a role (for a task)."""
         found = self.find(role, task)
         if found is not None:
             return found
@@ -122,27 +122,27 @@ class Manifest:
         )
 
     def find(self, role: Role, task: str | None = None) -> PinnedPart | None:
-        """Return the part that plays a role (for a task), None where the release has none."""
+        """Return the component with a role (for a task), or None."""
         return next((part for part in self.parts if part.role is role and part.task == task), None)
 
     def age(self, part: PinnedPart) -> timedelta | None:
-        """Age of a fitted part's newest training day, from that day's end to the as-of."""
+        """Age of a component's newest training day, from the end of that day to the as-of."""
         if part.newest_training_row is None:
             return None
         return self.as_of - datetime.combine(part.newest_training_row, time(), UTC) - timedelta(days=1)
 
     def ages(self) -> dict[str, timedelta]:
-        """Age of each fitted part, of a trunk in two versions the age of the newer."""
+        """Age of each fitted component; for a trunk in two versions, of the newer one."""
         return {part.name: age for part in self.parts if (age := self.age(part)) is not None}
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON; days and instants become ISO 8601, ages whole days."""
+        """Return plain JSON, with days and instants in ISO 8601 and ages in whole days."""
         plain: dict[str, Any] = _plain(asdict(self))
         ages = {name: age.days for name, age in self.ages().items()}
         return {"format": FORMAT, **plain, "newest_training_row_age_days": ages}
 
     def to_bytes(self) -> bytes:
-        """Return the one canonical form: sorted keys, indented, UTF-8, final newline."""
+        """Return the canonical form: sorted keys, indented, UTF-8, final newline."""
         text = json.dumps(self.to_json(), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
         return f"{text}\n".encode()
 
@@ -153,7 +153,7 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Read a manifest."""
+        """Parse a manifest."""
         try:
             plain = json.loads(data)
             if plain.pop("format") != FORMAT:

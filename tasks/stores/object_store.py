@@ -1,4 +1,4 @@
-"""The client of an S3 object store. Importing it takes a second, so only what needs an object store does."""
+"""The client of an S3 object store. Importing it takes a second, so it is imported only when needed."""
 
 import functools
 from typing import Any
@@ -8,15 +8,15 @@ from s3fs import S3FileSystem
 
 @functools.cache
 def client(endpoint: str, key: str) -> S3FileSystem:
-    """Return this process's client for an endpoint and a key; no listing is remembered: others write too."""
+    """Return this process's client for an endpoint and a key, without caching listings: others write too."""
     return S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
 
 
 class Remembering(S3FileSystem):
-    """A client for one DuckDB connection that asks once how large an object is, and not at every scan.
+    """A client for one DuckDB connection that requests the size of an object once instead of at every scan.
 
-    For as long as the connection lives an object must stay as it is: a table's files are never written again,
-    and a log that changes while a step reads it would be no log.
+    Objects must not change during the life of the connection: a table's files are never rewritten, and a log
+    must not change while a step reads it.
     """
 
     cachable = False

@@ -1,7 +1,7 @@
-"""A registered part: its name, its version and the digest of its files.
+"""A registered component: name, version and the digest of its files.
 
-``sha256`` is taken over the sorted lines ``<relative path> <sha256 of the file>``. What MLflow and Python
-leave in a folder on loading is not covered, and removed from every copy that is handed on.
+``sha256`` is computed over the sorted lines ``<relative path> <sha256 of the file>``. It does not cover the
+files that MLflow and Python leave in a folder on loading; these are removed from every copy.
 """
 
 import shutil
@@ -13,7 +13,7 @@ from typing import Final
 
 from tasks.stores.files import sha256, tree_digest
 
-with warnings.catch_warnings():  # MLflow's own classes complain of each other when they are first imported
+with warnings.catch_warnings():  # MLflow's classes warn about each other at first import
     warnings.simplefilter("ignore", UserWarning)
 
 BOOSTER: Final = "model.lgb"
@@ -21,7 +21,7 @@ ENCODER: Final = "encoder.json"
 HEAD: Final = "head.json"
 CALIBRATOR: Final = "calibrator.json"
 CHOICE: Final = "choice.json"
-"""Beside a calibrator that was fitted to a shared trunk or a blend: which, and the trunk's exact version."""
+"""File with the model of a calibrator fitted to a shared trunk or a blend, and the trunk's exact version."""
 _CACHES: Final = frozenset({"registered_model_meta", "__pycache__"})
 
 
@@ -38,7 +38,7 @@ class Part:
 
 
 def without_caches(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Leave out what the digest does not cover, so that nothing of it can be loaded.
+    """Remove files that the digest does not cover, so that they cannot be loaded.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def without_caches(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def files_sha256(files: Mapping[str, bytes]) -> str:
-    """Digest files given by relative path.
+    """Return the digest of files given by relative path.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def files_sha256(files: Mapping[str, bytes]) -> str:
 
 
 def folder_sha256(folder: Path) -> str:
-    """Digest a folder's files; what loading leaves behind does not count."""
+    """Return the digest of a folder's files, without those that loading leaves."""
     paths = (path for path in folder.rglob("*") if path.is_file())
     named = {path.relative_to(folder): path for path in paths}
     return tree_digest(
@@ -69,7 +69,7 @@ def folder_sha256(folder: Path) -> str:
 
 
 def drop_caches(folder: Path) -> None:
-    """Remove what the digest does not cover, so that nothing of it can be loaded."""
+    """Remove files that the digest does not cover, so that they cannot be loaded."""
     for path in [path for path in folder.rglob("*") if path.name in _CACHES]:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 

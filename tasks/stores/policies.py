@@ -1,8 +1,8 @@
-"""A surface's two policies as registered parts, and the versions of its other two files.
+"""A surface's two policies as registered models, and the versions of its other two files.
 
-A file's version is raised whenever its content changes; a change under the same version is refused. The
-registered version of a utility policy says in its tags who owns it, which roles approve it and, where the
-policy names one, which experiment justified it.
+The version of a file must increase whenever its content changes; a change under the same version is refused.
+The tags of a registered utility policy contain its owner, the approving roles and, if the policy names one,
+the experiment that justified it.
 """
 
 from collections.abc import Mapping
@@ -27,9 +27,10 @@ def policy_files(workspace: Workspace) -> dict[Role, bytes]:
 
 
 def refuse_silent_changes(workspace: Workspace, registry: Registry) -> None:
-    """Refuse a file of the surface whose content changed while its version did not.
+    """Refuse a file of the surface whose content changed without a new version.
 
-    A policy is registered by itself; surface.yaml and tasks.yaml are known by the releases made of them.
+    Policies are registered themselves; surface.yaml and tasks.yaml are compared with releases built from
+    them.
     """
     contracts = workspace.contracts
     for file, role, spec in (
@@ -49,7 +50,7 @@ def refuse_silent_changes(workspace: Workspace, registry: Registry) -> None:
 
 
 def contract_tags(contracts: Contracts) -> dict[str, str]:
-    """Return the tags by which a release says of which surface.yaml and tasks.yaml it was made."""
+    """Return the release tags that identify the surface.yaml and tasks.yaml that it was built from."""
     versions = {"surface": contracts.surface.version, "tasks": contracts.tasks.version}
     return {
         **{f"{kind}_version": str(version) for kind, version in versions.items()},
@@ -67,7 +68,7 @@ def _refuse_change(workspace: Workspace, file: str, registered: str, before: str
 
 
 def register_policies(workspace: Workspace, registry: Registry, run_id: str) -> tuple[PinnedPart, PinnedPart]:
-    """Register both policies, or find them."""
+    """Register both policies, or find their registered versions."""
     contracts, files = workspace.contracts, policy_files(workspace)
     utility = _register(workspace, registry, Role.UTILITY_POLICY, contracts.utility, files, run_id)
     slate = _register(workspace, registry, Role.SLATE_POLICY, contracts.slate, files, run_id)
@@ -98,7 +99,7 @@ def _register(
 
 
 def _answers(spec: UtilitySpec | SlateSpec) -> dict[str, str]:
-    """Return who answers for a policy and what justified it; a slate policy says neither."""
+    """Return the owner and the justification of a policy; empty for a slate policy."""
     if isinstance(spec, SlateSpec):
         return {}
     experiment = {} if spec.experiment is None else {"experiment": spec.experiment}

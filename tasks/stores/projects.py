@@ -1,4 +1,4 @@
-"""The run that `mlflow run` opens for a command of this program.
+"""The run that `mlflow run` opens for a command of Equipoise.
 
 ::
 
@@ -6,10 +6,10 @@
                                                     -> runs of the steps that it calls, nested below it
 
     equipoise.project                   the command
-    result.<name>                       its result: versions, digests, the step's own run
+    result.<name>                       its result: versions, digests, the run of the step
     equipoise.error, equipoise.message  the error that it raised
 
-The step's run records the work; the project run records who asked for it, with which parameters.
+The step's run records the work; the project run records the requester and the parameters.
 """
 
 import logging
@@ -31,7 +31,7 @@ PROJECT: Final = "equipoise.project"
 ERROR: Final = "equipoise.error"
 MESSAGE: Final = "equipoise.message"
 
-_LONGEST: Final = 5000  # characters of a tag that every MLflow store keeps
+_LONGEST: Final = 5000  # length of a tag that every MLflow store supports
 
 log = logging.getLogger("equipoise")
 
@@ -50,9 +50,9 @@ class ProjectRun:
 
     @classmethod
     def from_environment(cls, home: Path) -> "ProjectRun | None":
-        """Take over what MLflow hands down; None where it was kept in a store that nobody chose.
+        """Take over the run that MLflow opened; None if it was written to MLflow's default store.
 
-        What it hands down is removed from the environment: the steps find what they always find.
+        MLflow's variables are removed from the environment, so steps run in their usual environment.
         """
         run_id = os.environ.pop("MLFLOW_RUN_ID", None)
         os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
@@ -71,7 +71,7 @@ class ProjectRun:
         return cls(Store.open(home).runs, run_id)
 
     def begin(self, project: str, parent: str | None) -> None:
-        """Say which command this is and what it belongs under; close runs of the same that were killed."""
+        """Record the command and its parent run; close killed runs of the same command."""
         if parent is not None:
             self.runs.require(parent)
             self._tag({PARENT: parent})
@@ -83,13 +83,13 @@ class ProjectRun:
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
     def answered(self, result: Mapping[str, Any]) -> None:
-        """Keep the ids, digests and words of a result, and close the run: nobody may be waiting any more."""
+        """Record the ids, digests and strings of a result, and close the run for waiting processes."""
         plain = {name: value for name, value in result.items() if isinstance(value, str | int)}
         self._tag({f"result.{name}": value for name, value in plain.items()})
         self.client.set_terminated(self.run_id, "FINISHED")
 
     def failed(self, error: EquipoiseError) -> None:
-        """Keep what was raised, for whoever waits for this process."""
+        """Record the error for waiting processes, and close the run."""
         self._tag({ERROR: type(error).__name__, MESSAGE: error})
         self.client.set_terminated(self.run_id, "FAILED")
 
@@ -99,7 +99,7 @@ class ProjectRun:
 
 
 def _chosen_by_nobody(uri: str) -> bool:
-    """Whether this is MLflow's own default: mlflow.db, or mlruns, in the folder of the command.
+    """Whether this is MLflow's default store: mlflow.db, or mlruns, in the working folder.
 
     Examples
     --------

@@ -1,15 +1,15 @@
-"""Registered parts: task models, calibrators, policies and releases, each version known by its bytes.
+"""Registered models: task models, calibrators, policies and releases, identified by their bytes.
 
 ::
 
     <surface>.task.<task>         LightGBM text and its encoder    MLflow's lightgbm flavour
     <surface>.calibrator.<task>   JSON                             a logged model without a flavour
     <surface>.utility_policy, <surface>.slate_policy               JSON
-    <surface>.release                                              a pyfunc that brings its code
+    <surface>.release                                              a pyfunc that includes its code
 
-A version carries the sha256 of its files, compared whenever they are fetched. The same bytes from the same
-inputs are registered once: a step that was killed and runs again finds its own version, or makes it. The home
-records what each run registers before it does (`runs.py`), and only such versions are found by tags.
+A version stores the sha256 of its files, which is checked whenever they are fetched. Equal bytes from equal
+inputs are registered once: a killed step that runs again finds its version or creates it. The home records
+each registration beforehand (`runs.py`), and only recorded versions are found by tags.
 """
 
 import logging
@@ -57,7 +57,7 @@ _LOGGED: Final = "models:/"
 
 @dataclass(frozen=True)
 class NewVersion:
-    """What is registered: the registered model's ``name``, the run that made the version, how to find it."""
+    """A new version: the registered model's ``name``, the run that created it, and the tags to find it by."""
 
     name: str
     run_id: str
@@ -67,7 +67,7 @@ class NewVersion:
 
 
 def log_folder(client: PatientClient, new: NewVersion, folder: Path) -> str:
-    """Keep a folder's files as a finished logged model and return its id; its name allows no dots."""
+    """Store a folder's files as a finished logged model and return its id; its name allows no dots."""
     with current(client.tracking_uri):
         model = patient(mlflow.initialize_logged_model)(
             name=new.name.replace(".", "-"),
@@ -84,7 +84,7 @@ def log_folder(client: PatientClient, new: NewVersion, folder: Path) -> str:
 
 
 def make_model(client: PatientClient, name: str, tags: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Make a registered model with these tags, where there is none of this name."""
+    """Create a registered model with these tags if it does not exist."""
     try:
         client.create_registered_model(name, tags={**OWN_TAGS, **tags})
     except MlflowException as error:
@@ -94,7 +94,7 @@ def make_model(client: PatientClient, name: str, tags: Mapping[str, str] = Mappi
 
 
 def create_version(client: PatientClient, new: NewVersion, model_id: str) -> Any:
-    """Make MLflow's version of a logged model, and its tags, in one transaction."""
+    """Create MLflow's version of a logged model with its tags in one transaction."""
     make_model(client, new.name)
     with current(client.tracking_uri):
         return client.create_model_version(
@@ -103,14 +103,14 @@ def create_version(client: PatientClient, new: NewVersion, model_id: str) -> Any
 
 
 def link_output(client: PatientClient, run_id: str, model_id: str) -> None:
-    """Record that a run made a logged model; MLflow refuses to record it twice."""
+    """Record that a run created a logged model; MLflow refuses to record it twice."""
     made = client.get_run(run_id).outputs
     if model_id not in {output.model_id for output in (made.model_outputs if made else ())}:
         client.log_outputs(run_id, [LoggedModelOutput(model_id, 0)])
 
 
 def logged_model_of(part: Part, source: str) -> str:
-    """Return the id of the logged model that holds a version's files."""
+    """Return the id of the logged model with a version's files."""
     if not source.startswith(_LOGGED):
         raise StoreError(f"{part} was registered by something else: its source is {source}.")
     return source.removeprefix(_LOGGED)
@@ -123,7 +123,7 @@ _LARGEST: Final = 2**31 - 1
 
 @dataclass(frozen=True)
 class Origin:
-    """What MLflow says of a version for good: its source, the run that made it and when it did."""
+    """Immutable facts of a version in MLflow: its source, the run that created it and the time."""
 
     source: str
     run_id: str
@@ -138,7 +138,7 @@ class Registry:
     ----------
     client : the open MLflow store.
     runs : the runs that registered versions.
-    home : where the lock lies that is held while a version is registered.
+    home : folder of the lock that is held during registration.
     """
 
     client: PatientClient
@@ -149,7 +149,7 @@ class Registry:
     )
 
     def exclusive(self) -> AbstractContextManager[None]:
-        """Keep other processes on this machine from registering and from moving aliases meanwhile."""
+        """Prevent other processes on this machine from registering and from updating aliases."""
         return exclusive(self.home)
 
     def register(
@@ -162,15 +162,15 @@ class Registry:
         model_type: str,
         params: Mapping[str, object] | None = None,
     ) -> Part:
-        """Register files as a version, or return the version that already holds them.
+        """Register files as a version, or return the existing version with these files.
 
         Parameters
         ----------
         name : registered model, such as ``home_feed.calibrator.click_30m``.
         files : contents by relative path.
-        run_id : the run that made them; it is linked to the version.
-        tags : what the version was made from; with ``equipoise.inputs``, only a version of these very
-            inputs is used again.
+        run_id : the run that created them; it is linked to the version.
+        tags : the inputs of the version; with ``equipoise.inputs``, only a version with exactly these inputs
+            is reused.
         """
         known = {key: str(value) for key, value in tags.items()}
         known[SHA256] = files_sha256(files)
@@ -187,7 +187,7 @@ class Registry:
         return part
 
     def log_metrics(self, part: Part, run_id: str, metrics: Mapping[str, float]) -> None:
-        """Log a run's metrics as those of the version's model; none are logged where there are none."""
+        """Log a run's metrics for the version's model, if there are any."""
         if metrics:
             self.runs.log_metrics(run_id, metrics, model_id=self.model_id(part))
 
@@ -198,19 +198,19 @@ class Registry:
         return max(recorded, key=lambda part: part.version, default=None)
 
     def recorded_tags(self, part: Part) -> Mapping[str, str]:
-        """Return the tags that a version was registered with, by the home's record.
+        """Return the tags that a version was registered with, from the home's record.
 
         Returns
         -------
-        None at all where no record says that its run registered these very bytes.
+        Empty if no record confirms that its run registered exactly these bytes.
         """
         record = self.runs.records.read(self.run_id(part), of=part.name)
         return record.tags if record is not None and record.tags.get(SHA256) == part.sha256 else {}
 
     def find_lost_run(self, name: str, tags: Mapping[str, str]) -> str | None:
-        """Return the run of a version of these tags that is no longer whole, to be made again in its place.
+        """Return the run of a damaged version with these tags, to be completed in place.
 
-        A run that the home knows for something else is none of these: the version's tags were copied.
+        A run that the home recorded for other inputs is ignored, since the version's tags were copied.
         """
         for part in map(self._part_of, self._search(_having(name, tags))):
             records = [self.runs.records.read(self.run_id(part), of=of) for of in (name, "run")]
@@ -219,7 +219,7 @@ class Registry:
         return None
 
     def having(self, name: str, tags: Mapping[str, str]) -> list[int]:
-        """Return every version that carries all of these tags, oldest first."""
+        """Return every version with all of these tags, oldest first."""
         return sorted(int(found.version) for found in self._search(_having(name, tags)))
 
     def versions(self, name: str) -> tuple[Part, ...]:
@@ -232,7 +232,7 @@ class Registry:
         return self._part_of(self._version(name, version))
 
     def resolve(self, name: str, ref: str) -> Part:
-        """Return the version that a reference means: digits are a version, all else is an alias."""
+        """Return the version for a reference: digits are a version, anything else is an alias."""
         if ref.isdecimal():
             return self.part(name, int(ref))
         aliases = self.aliases(name)
@@ -241,7 +241,7 @@ class Registry:
         return self.part(name, aliases[ref])
 
     def files(self, part: Part) -> dict[str, bytes]:
-        """Read a version's files, by path, and compare them with what was registered; raises as `fetch`."""
+        """Read a version's files by path, and verify them with the digest; raises as `fetch`."""
         location = self._location(part)
         try:
             files = without_caches(read_artifacts(self._artifacts(location)))
@@ -251,7 +251,7 @@ class Registry:
         return files
 
     def fetch(self, part: Part, folder: Path) -> Path:
-        """Copy a version's files to a folder and compare them with what was registered."""
+        """Copy a version's files to a folder and verify them with the digest."""
         location = self._location(part)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -263,7 +263,7 @@ class Registry:
         return folder
 
     def is_whole(self, part: Part) -> bool:
-        """Return whether a version's files and the evidence of its run can be read as they were written."""
+        """Return whether a version's files and its run's evidence are readable and unaltered."""
         return self._has_its_bytes(part) and self.runs.has_evidence(self.run_id(part))
 
     def tags(self, part: Part) -> dict[str, str]:
@@ -276,7 +276,7 @@ class Registry:
             self.client.set_model_version_tag(part.name, str(part.version), key, str(value))
 
     def describe(self, part: Part, description: str) -> None:
-        """Set the description of a version, in markdown."""
+        """Set the Markdown description of a version."""
         self.client.update_model_version(part.name, str(part.version), description=description)
 
     def description(self, part: Part) -> str:
@@ -284,23 +284,23 @@ class Registry:
         return str(self._version(part.name, part.version).description or "")
 
     def run_id(self, part: Part) -> str:
-        """Return the run that made a version."""
+        """Return the run that created a version."""
         return self._origin(part).run_id
 
     def made_at(self, part: Part) -> datetime:
-        """Return when a version was registered."""
+        """Return the time at which a version was registered."""
         return datetime.fromtimestamp(self._origin(part).created / 1000, UTC)
 
     def model_id(self, part: Part) -> str:
-        """Return the logged model that holds a version's files."""
+        """Return the logged model with a version's files."""
         return logged_model_of(part, self._origin(part).source)
 
     def aliases(self, name: str) -> dict[str, int]:
-        """Return the version by alias; nothing where the model is not registered yet."""
+        """Return the version by alias; empty if the model is not registered yet."""
         return self.tags_and_aliases(name)[1]
 
     def set_alias(self, part: Part, alias: str) -> None:
-        """Let an alias mean this version from now on."""
+        """Set an alias to this version."""
         self.client.set_registered_model_alias(part.name, alias, str(part.version))
         held = self.aliases(part.name).get(alias)
         if held != part.version:
@@ -310,25 +310,25 @@ class Registry:
             )
 
     def delete_alias(self, name: str, alias: str) -> None:
-        """Let an alias mean nothing any more; where it means nothing already, nothing is done."""
+        """Delete an alias; a missing alias is no error."""
         if alias in self.aliases(name):
             self.client.delete_registered_model_alias(name, alias)
 
     def delete_tag(self, part: Part, tag: str) -> None:
-        """Remove a tag of a version, where it has it."""
+        """Delete a tag of a version, if it exists."""
         if tag in self.tags(part):
             self.client.delete_model_version_tag(part.name, str(part.version), tag)
 
     def make_model(self, name: str, tags: Mapping[str, str]) -> None:
-        """Make a registered model with these tags, where there is none; raises as `make_model`."""
+        """Create a registered model with these tags if it does not exist; raises as `make_model`."""
         make_model(self.client, name, tags)
 
     def model_tags(self, name: str) -> dict[str, str]:
-        """Return the tags of a registered model itself; nothing where it is not registered yet."""
+        """Return the tags of a registered model; empty if it is not registered yet."""
         return self.tags_and_aliases(name)[0]
 
     def tags_and_aliases(self, name: str) -> tuple[dict[str, str], dict[str, int]]:
-        """Return the tags of a registered model and the version by alias, both as of one read."""
+        """Return the tags of a registered model and the version by alias, from one read."""
         try:
             found = self.client.get_registered_model(name)
         except MlflowException as error:
@@ -342,11 +342,11 @@ class Registry:
         self.client.set_registered_model_tag(name, tag, value)
 
     def delete_model_tag(self, name: str, tag: str) -> None:
-        """Remove a tag of a registered model, where it has it."""
+        """Delete a tag of a registered model, if it exists."""
         self.client.delete_registered_model_tag(name, tag)
 
     def _location(self, part: Part) -> str:
-        """Return where a version's files are; raises StoreError where its logged model was deleted."""
+        """Return the location of a version's files; raises StoreError if its logged model was deleted."""
         try:
             return str(self.client.get_logged_model(self.model_id(part)).artifact_location)
         except MlflowException as error:
@@ -375,7 +375,7 @@ class Registry:
         return True
 
     def _write_again(self, part: Part, files: Mapping[str, bytes]) -> None:
-        """Write the very bytes of a version in the place where they were lost."""
+        """Restore lost files of a version with exactly the same bytes."""
         location = self._location(part)
         with tempfile.TemporaryDirectory() as folder:
             write_files(Path(folder), files)
@@ -388,10 +388,10 @@ class Registry:
         return min(recorded, key=lambda part: part.version, default=None)
 
     def _keep_earliest(self, made: Part, identity: Mapping[str, str]) -> Part:
-        """Return the earliest version of an identity, and remove this one where another was first.
+        """Return the earliest version of an identity, and delete this version if another was first.
 
-        Another machine may have registered it at the same time, or a request was repeated whose answer was
-        lost. Every writer sees the earliest version, so all keep that one and remove their own.
+        Another machine may have registered it at the same time, or a request was repeated after a lost
+        response. Every writer sees the earliest version, so all keep that version and delete their own.
         """
         first = self._first(made.name, identity)
         if first is None or first.version >= made.version:
@@ -400,7 +400,7 @@ class Registry:
         return first
 
     def _part_of(self, version: Any) -> Part:
-        """Return the part that MLflow's version is, and remember where it comes from."""
+        """Convert MLflow's version to a part, and remember its origin."""
         self._origins[version.name, int(version.version)] = _origin_of(version)
         return _part_of(version)
 
@@ -434,7 +434,7 @@ def _origin_of(version: Any) -> Origin:
 
 
 def _part_of(version: Any) -> Part:
-    """Return the part that MLflow's version is."""
+    """Convert MLflow's version to a part."""
     part = Part(version.name, int(version.version), version.tags.get(SHA256, ""))
     if not part.sha256:
         raise StoreError(f"{part} carries no sha256: it was not registered by Equipoise.")
@@ -446,7 +446,7 @@ def _having(name: str, tags: Mapping[str, str]) -> str:
 
 
 def mark_overridden(description: str, override: str) -> str:
-    """Let a release's description begin with the override by which it serves, once.
+    """Prepend the override under which a release serves to its description, once.
 
     Examples
     --------

@@ -1,10 +1,10 @@
-"""A surface's releases in the registry: found by version or alias, listed, and what their tags say.
+"""A surface's releases in the registry, found by version or alias, listed with their tags.
 
 ::
 
-    component.<part>     version of each pinned part        label_snapshot    what the models learned from
+    component.<part>     version of each pinned component   label_snapshot    training labels
     sha256.<part>        and its digest                     verdict           of the gates
-    as_of, backfilled    of which instant, and whether made for the past
+    as_of, backfilled    its instant, and whether it was built for a past as-of
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ BACKFILLED: Final = "backfilled"
 
 
 class ReleaseSummary(TypedDict):
-    """What a list of releases says of one; None where its version has no such tag."""
+    """Entry of a list of releases; a field is None without the version's tag."""
 
     version: int
     aliases: list[str]
@@ -41,12 +41,11 @@ class ReleaseSummary(TypedDict):
 
 @dataclass(frozen=True)
 class Releases:
-    """The releases of a surface, each version read once for as long as the value lives.
+    """The releases of a surface; each version is read once per instance.
 
-    The bytes of a version never change, and what a release pins is exact versions; so one operation needs no
-    second look, and what the next one finds is its own. Aliases and the tags that are set afterwards
-    (``verdict``, ``canary_share``) are asked of the registry whenever they are needed. A reference is a
-    version or an alias.
+    A version's bytes never change, and a release pins exact versions, so they can be cached. Aliases and
+    later tags (``verdict``, ``canary_share``) are always read from the registry. A reference is a version or
+    an alias.
     """
 
     workspace: Workspace
@@ -56,7 +55,7 @@ class Releases:
 
     @cached_property
     def registry(self) -> Registry:
-        """The open registry; it remembers which run made a version."""
+        """The open registry; it remembers which run created a version."""
         return self.workspace.store.registry
 
     @property
@@ -65,22 +64,22 @@ class Releases:
         return release_name(self.workspace.surface)
 
     def part(self, ref: str | int) -> Part:
-        """Return the release that a reference means."""
+        """Return the release for a reference."""
         if isinstance(ref, int) and ref in self._parts:
             return self._parts[ref]
         part = self.registry.resolve(self.name, str(ref))
         return self._parts.setdefault(part.version, part)
 
     def version(self, ref: str | int) -> int:
-        """Return the version that a reference means."""
+        """Return the version for a reference."""
         return self.part(ref).version
 
     def find(self, alias: str) -> int | None:
-        """Return the version that an alias means, None where it means nothing yet."""
+        """Return the version with an alias, or None."""
         return self.registry.aliases(self.name).get(alias)
 
     def manifest(self, ref: str | int) -> Manifest:
-        """Return a release's manifest; its bytes are compared with what was registered."""
+        """Return a release's manifest, verified with the registered digest."""
         part = self.part(ref)
         if part.version not in self._manifests:
             data = self.registry.files(part)[f"{ROOT}/{MANIFEST}"]
@@ -88,10 +87,9 @@ class Releases:
         return self._manifests[part.version]
 
     def tested_version(self, ref: str | int) -> int:
-        """Return the version whose models a release is tested with: its own, but for a refit.
+        """Return the version whose models a release is tested with: its own, except for a refit.
 
-        Refitted models have learned from the days of the test; those of the release that is pinned as tested
-        have not.
+        Refitted models were trained on the test days. The models of the pinned ``tested`` release were not.
         """
         tested = self.manifest(ref).find(Role.TESTED)
         return self.version(ref) if tested is None else tested.version
@@ -101,7 +99,7 @@ class Releases:
         return self.manifest(self.tested_version(ref))
 
     def tags(self, pinned: Part) -> dict[str, str]:
-        """Return the tags that a pinned part was registered with; none where no record has it."""
+        """Return the tags that a pinned component was registered with; empty without a record."""
         part = Part(pinned.name, pinned.version, pinned.sha256)
         if part not in self._tags:
             self._tags[part] = dict(self.registry.recorded_tags(part))
@@ -113,12 +111,12 @@ class Releases:
         return {str(part.version): part.sha256 for part in parts}
 
     def summaries(self) -> list[ReleaseSummary]:
-        """Return what a list of the releases says of each, newest first."""
+        """Return the entries of a list of releases, newest first."""
         aliases, parts = self.registry.aliases(self.name), self.registry.versions(self.name)
         return [summarize_release(part, self.registry.tags(part), aliases) for part in parts]
 
     def fallback(self, as_of: datetime) -> int | None:
-        """Return the release that lends what a retrain as of an instant does not train, None without one."""
+        """Return the release whose models a retrain as of an instant reuses for untrained tasks, or None."""
         champion = self.find(CHAMPION)
         if champion is None or self.manifest(champion).as_of <= as_of:
             return champion
@@ -132,7 +130,7 @@ class Releases:
 
 
 def summarize_release(part: Part, tags: Mapping[str, str], aliases: Mapping[str, int]) -> ReleaseSummary:
-    """Return what a list of releases says of one, as plain JSON."""
+    """Return the entry of one release in a list, as plain JSON."""
     return {
         "version": part.version,
         "aliases": sorted(alias for alias, version in aliases.items() if version == part.version),
@@ -144,7 +142,7 @@ def summarize_release(part: Part, tags: Mapping[str, str], aliases: Mapping[str,
 
 
 def read_share(tags: Mapping[str, str]) -> float | None:
-    """Return the share of the traffic that a version's tag sets; None without the tag.
+    """Return the traffic share in a version's tags; None without the tag.
 
     Examples
     --------

@@ -1,13 +1,13 @@
-"""What MLflow holds of a surface, and how runs, versions and logged models are removed for good.
+"""Permanent removal of a surface's runs, versions and logged models from MLflow.
 
 ::
 
-    a version    files of its logged model removed -> that into MLflow's bin -> version deleted
-    a run        record below evidence/ removed -> files removed -> into MLflow's bin
+    a version    files of its logged model removed -> logged model deleted -> version deleted
+    a run        record in evidence/ removed -> files removed -> run deleted
 
-Killed anywhere, a removal leaves what the next one finds again: a version or a run whose files are gone. The
-number of a version is never given again. `mlflow gc` takes out of the database what lay in the bin for
-`IN_BIN`.
+After a killed removal, the next one finds the rest: a version or a run without files. Version numbers are
+never reused. Deleted runs and logged models stay in MLflow's trash; `mlflow gc` removes those older than
+`IN_BIN` from the database.
 """
 
 import logging
@@ -32,20 +32,20 @@ from tasks.stores.store import Store
 from tasks.stores.tracking import is_served, pages, tracking_uri
 
 IN_BIN: Final = timedelta(days=30)
-"""How long what was deleted in MLflow, by whomever, can be looked at or restored there."""
+"""Time for which entities deleted by anyone in MLflow can still be viewed and restored."""
 _PRUNED: Final = "equipoise.pruned"
-"""The tag of a run with the instant at which it went into the bin."""
+"""Tag of a run with the instant of its deletion."""
 _PAGE: Final = 1000
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """What MLflow holds of a surface.
+    """The MLflow entities of a surface.
 
     Parameters
     ----------
-    runs, models : its runs by id, and its logged models by id; what lies in the bin is not among them.
-    held : the registered version that each logged model is the files of.
+    runs, models : runs and logged models by id, without deleted ones.
+    held : the registered version whose files each logged model contains.
     """
 
     store: Store
@@ -55,7 +55,7 @@ class Inventory:
 
     @classmethod
     def read(cls, store: Store, surface: str) -> "Inventory":
-        """Read what there is."""
+        """Read the current entities."""
         client, experiment = store.client, [store.runs.experiment_id(surface)]
         named = pages(lambda **page: client.search_registered_models(f"name LIKE '{surface}.%'", **page))
         names = [model.name for model in named if model.name.split(".")[0] == surface]
@@ -70,28 +70,28 @@ class Inventory:
         )
 
     def began(self, run_id: str) -> datetime:
-        """Return when a run began."""
+        """Return the start time of a run."""
         return _instant(self.runs[run_id].info.start_time)
 
     def made(self, model_id: str) -> datetime:
-        """Return when a version, or a logged model of none, was made."""
+        """Return the creation time of a version, or of a logged model without a version."""
         if (part := self.held.get(model_id)) is not None:
             return self.store.registry.made_at(part)
         return _instant(self.models[model_id].creation_timestamp)
 
     def size_of_run(self, run_id: str) -> int:
-        """Return the bytes of a run's artifacts and of the home's records of it."""
+        """Return the size in bytes of a run's artifacts and of the home's records of it."""
         records = listing(self.store.runs.records.folder / run_id, "*.json").values()
         return _size(self._open(self.runs[run_id].info.artifact_uri)) + sum(one.size for one in records)
 
     def size_of_model(self, model_id: str) -> int:
-        """Return the bytes of a logged model; none of one that lies in the bin."""
+        """Return the size of a logged model in bytes; 0 if it is deleted."""
         if model_id not in self.models:
             return 0
         return _size(self._open(self.models[model_id].artifact_location))
 
     def remove_models(self, model_ids: Iterable[str]) -> None:
-        """Remove logged models, and the versions that they are the files of."""
+        """Remove logged models, and the versions whose files they contain."""
         client = self.store.client
         for model_id in model_ids:
             if model_id in self.models:
@@ -101,7 +101,7 @@ class Inventory:
                 client.delete_model_version(part.name, str(part.version))
 
     def remove_runs(self, run_ids: Iterable[str], *, now: datetime) -> None:
-        """Remove runs, with what the home recorded of them."""
+        """Remove runs and their records in the home."""
         for run_id in sorted(run_ids, key=self.began):
             records = self.store.runs.records.folder / run_id
             for name in listing(records, "*.json"):
@@ -120,16 +120,16 @@ class Inventory:
         repository = self._open(location)
         repository.delete_artifacts()
         if isinstance(repository, LocalArtifactRepository):
-            with suppress(OSError):  # other files than MLflow's may lie there
+            with suppress(OSError):  # the folder may contain files of other programs
                 Path(repository.artifact_dir).parent.rmdir()
 
 
 def empty_bin(store: Store, surface: str, *, now: datetime) -> str:
-    """Let `mlflow gc` empty the bin of a home's own MLflow, where a run of the surface lay there long enough.
+    """Run `mlflow gc` on the home's own MLflow if a run of the surface was deleted long enough ago.
 
     Returns
     -------
-    What is left to do by hand: on a server, whose database this process does not open.
+    Remaining manual work: on a server, whose database this process does not open.
     """
     found = store.client.search_runs(
         [store.runs.experiment_id(surface)],

@@ -1,19 +1,19 @@
-"""MLflow runs of steps, and the home's record of what each run wrote.
+"""MLflow runs of steps, and the home's record of their output.
 
 ::
 
-    tags         surface, step, task, as_of, snapshot, equipoise.inputs (digest of everything that went in)
+    tags         surface, step, task, as_of, snapshot, equipoise.inputs (digest of all inputs)
     inputs       the label snapshot by its own digest, the models that were read
-    outputs      the models that were made
-    artifacts    evidence.json, which the next steps and the gate read, tables and pictures for people
+    outputs      the models that were created
+    artifacts    evidence.json, which later steps and the gate read, tables and pictures for people
 
     evidence/<run>/run.json        the run's tags and the sha256 of each text that it wrote
-    evidence/<run>/<model>.json    the tags of the version that the run registered, its sha256 among them
+    evidence/<run>/<model>.json    the tags of the version that the run registered, including its sha256
 
-A run counts only with its record: whoever may write to MLflow can make a run with these tags, and cannot
-write the record below `Store.root`. A failed run is closed as failed; a killed one is closed by the next run
-of the same inputs. A run whose evidence cannot be read does not count and its step runs again; changed
-evidence is refused.
+A run is valid only with its record: users with write access to MLflow can create a run with these tags, but
+cannot write the record in `Store.root`. A failed run is closed as failed; a killed run is closed by the next
+run with the same inputs. If the evidence of a run cannot be read, the run is ignored and its step runs again.
+Altered evidence is refused.
 """
 
 import json
@@ -47,7 +47,7 @@ D = TypeVar("D", bound=Document)
 INPUTS: Final = "equipoise.inputs"
 EVIDENCE: Final = "evidence.json"
 PARENT: Final = "mlflow.parentRunId"
-_DIGEST_LENGTH: Final = 36  # the longest that MLflow keeps of a data set's digest
+_DIGEST_LENGTH: Final = 36  # maximum length of a dataset digest in MLflow
 EVIDENCE_FOLDER: Final = "evidence"
 _RUN: Final = "run"
 _DESCRIPTION: Final = "mlflow.note.content"
@@ -57,25 +57,25 @@ _RUN_ID: Final = re.compile(r"[0-9A-Za-z_-]+")
 
 @dataclass(frozen=True)
 class Record:
-    """The tags by which a run or a version is found, and the sha256 of each text of a run by its path."""
+    """The tags to find a run or a version by, and the sha256 of each text of a run by path."""
 
     tags: Mapping[str, str]
     files: Mapping[str, str]
 
     def carries(self, tags: Mapping[str, str]) -> bool:
-        """Return whether it was recorded with all of these tags."""
+        """Return whether the record contains all of these tags."""
         return tags.items() <= self.tags.items()
 
 
 @dataclass(frozen=True)
 class Records:
-    """The records of a home: a file for each run and each version, written whole or not at all."""
+    """The records of a home: one file per run and per version, written atomically."""
 
     root: Location
 
     @property
     def folder(self) -> Location:
-        """The folder of all records."""
+        """Folder of all records."""
         return self.root / EVIDENCE_FOLDER
 
     def write(self, run_id: str, record: Record, *, of: str = _RUN) -> None:
@@ -84,8 +84,8 @@ class Records:
         write_bytes(self._file(run_id, of), content.encode())
 
     def read(self, run_id: str, *, of: str = _RUN) -> Record | None:
-        """Return the record of a run or of the version of ``of`` that it registered, None without one."""
-        if not _RUN_ID.fullmatch(run_id):  # a version may name any text as its run, also a path
+        """Return the record of a run or of the version of ``of`` that it registered, or None."""
+        if not _RUN_ID.fullmatch(run_id):  # a version may name any text as its run, even a path
             return None
         file = self._file(run_id, of)
         if not file.is_file():
@@ -96,7 +96,7 @@ class Records:
             raise StoreError(f"The record {file} cannot be read: {error}. Run its step again.") from error
 
     def require(self, run_id: str) -> Record:
-        """Return the record of a run; raises StoreError without a record."""
+        """Return the record of a run; raises StoreError if it is missing."""
         record = self.read(run_id)
         if record is None:
             raise StoreError(
@@ -111,7 +111,7 @@ class Records:
 
 @dataclass(frozen=True)
 class StepRun:
-    """A running step; everything that it logs is visible in MLflow at once.
+    """A running step, whose logged data are visible in MLflow immediately.
 
     ``known`` are the tags that it was opened with, which the home records with its evidence.
     """
@@ -132,7 +132,7 @@ class StepRun:
         self.client.log_batch(self.run_id, params=params)
 
     def metrics(self, values: Mapping[str, float], *, model_id: str | None = None) -> None:
-        """Log metrics, of a model where one is given; what is not finite is left out."""
+        """Log finite metrics, optionally of a model."""
         self.runs.log_metrics(self.run_id, values, model_id=model_id)
 
     def tags(self, values: Mapping[str, object]) -> None:
@@ -141,35 +141,35 @@ class StepRun:
         self.client.log_batch(self.run_id, tags=tags)
 
     def dataset(self, name: str, *, digest: str, source: str, context: str) -> None:
-        """Link a table by its own digest, which covers all of it."""
+        """Link a table as a dataset by its own digest, which covers all of it."""
         data = Dataset(name, digest[:_DIGEST_LENGTH], "delta_table", json.dumps({"path": source}))
         used_as = [InputTag("mlflow.data.context", context)]
         self.client.log_inputs(self.run_id, datasets=[DatasetInput(data, used_as)])
 
     def reads_models(self, model_ids: Iterable[str]) -> None:
-        """Link logged models that this step read; MLflow refuses to record one twice."""
+        """Link logged models that this step read; MLflow refuses to link a model twice."""
         inputs = self.client.get_run(self.run_id).inputs
         known = {model.model_id for model in (inputs.model_inputs if inputs else ())}
         if new := [model_id for model_id in dict.fromkeys(model_ids) if model_id not in known]:
             self.client.log_inputs(self.run_id, models=[LoggedModelInput(model_id) for model_id in new])
 
     def json(self, path: str, content: object) -> None:
-        """Write plain JSON; a figure that is not finite is refused, say null instead."""
+        """Write plain JSON; non-finite numbers are refused, use null instead."""
         self.text(path, _as_json(content))
 
     def evidence(self, document: Document) -> None:
-        """Write what the next steps and the gate read; the home records the run and its texts."""
+        """Write evidence for later steps and the gate; the home records the run and its texts."""
         self.json(EVIDENCE, document.to_json())
 
     def text(self, path: str, content: str) -> None:
-        """Write a text, for example a report in HTML or markdown, or a picture as SVG."""
+        """Write a text, for example an HTML or Markdown report, or an SVG picture."""
         self.client.log_text(self.run_id, content, path)
         self._files[path] = sha256(content.encode())
         if EVIDENCE in self._files:
             self.runs.records.write(self.run_id, Record(self.known, self._files))
 
     def name(self, *, version: int) -> None:
-        """Let the run's name end with the version that it registered."""
+        """Append the registered version to the run's name."""
         named = self.client.get_run(self.run_id).info.run_name
         ending = f"version {version}"
         if not named.endswith(f" {ending}"):
@@ -180,14 +180,14 @@ class StepRun:
         self.tags({_DESCRIPTION: markdown})
 
     def table(self, path: str, frame: pd.DataFrame) -> None:
-        """Write a table that MLflow shows."""
+        """Write a table that MLflow displays."""
         texts = frame.columns[[isinstance(kind, pd.StringDtype) for kind in frame.dtypes]]
         self.client.log_table(self.run_id, frame.astype(dict.fromkeys(texts, object)), path)
 
 
 @dataclass(frozen=True)
 class StepKey:
-    """What the runs of a step are found by: whose they are, and the digest of everything that went in."""
+    """Key of a step's runs: surface, step, task, and the digest of all inputs."""
 
     surface: str
     step: str
@@ -196,7 +196,7 @@ class StepKey:
 
     @property
     def condition(self) -> str:
-        """The condition of MLflow's search that finds these runs."""
+        """Search condition of MLflow for these runs."""
         return f"tags.step = '{self.step}' and tags.`{INPUTS}` = '{self.inputs}'"
 
 
@@ -207,8 +207,8 @@ class Runs:
     Parameters
     ----------
     client : the open MLflow store.
-    records : what the home knows of the runs.
-    artifacts : URI of the folder of the experiments' artifacts; None where an MLflow server decides it.
+    records : the home's records of the runs.
+    artifacts : URI of the folder of the experiments' artifacts; None if an MLflow server chooses it.
     """
 
     client: PatientClient
@@ -224,13 +224,13 @@ class Runs:
         tags: Mapping[str, object] | None = None,
         again: str | None = None,
     ) -> Iterator[StepRun]:
-        """Open a step's run; close it as finished once its artifacts are on the disk, else as failed.
+        """Open a step's run; close it as finished once its artifacts are durable, else as failed.
 
         Parameters
         ----------
-        parent_run : the run that this one belongs under.
+        parent_run : the parent run.
         tags : further tags, such as as_of and snapshot.
-        again : a run whose artifacts were lost, to be written once more in its place.
+        again : a run with lost artifacts, which are written again in place.
         """
         experiment = self.experiment_id(key.surface)
         if parent_run is not None:
@@ -261,34 +261,34 @@ class Runs:
         self.client.set_terminated(opened.run_id, "FINISHED")
 
     def finished(self, key: StepKey) -> str | None:
-        """Return the newest run of a step that finished with these inputs and whose evidence can be read."""
+        """Return the newest finished run of a step with these inputs and readable evidence."""
         wanted = {"surface": key.surface, "step": key.step, INPUTS: key.inputs}
         return next((run for run in self._recorded(wanted) if self.has_evidence(run)), None)
 
     def newest(self, surface: str, *, step: str, **tags: object) -> str | None:
-        """Return the newest run of a step that finished and was recorded with these tags, if there is one."""
+        """Return the newest finished run of a step that was recorded with these tags, or None."""
         return next(self.recorded(surface, step=step, **tags), None)
 
     def recorded(self, surface: str, *, step: str, **tags: object) -> Iterator[str]:
-        """Yield every run of a step that finished and was recorded with these tags, newest first."""
+        """Yield all finished runs of a step that were recorded with these tags, newest first."""
         wanted = {"surface": surface, "step": step, **{name: str(value) for name, value in tags.items()}}
         yield from self._recorded(wanted)
 
     def requester(self, run_id: str) -> str:
-        """Return who asked for a run: a person or a schedule of Airflow, else the account of its process."""
+        """Return the requester of a run: a person or a schedule in Airflow, else the process's account."""
         return str(self.client.get_run(run_id).data.tags.get(_USER, ""))
 
     def set_requester(self, run_id: str, name: str) -> None:
-        """Set who asked for a run."""
+        """Set the requester of a run."""
         self.client.set_tag(run_id, _USER, name)
 
     def finish(self, run_id: str) -> None:
-        """Close a run whose step was killed when all of its work was done."""
+        """Close a run whose step was killed after all of its work was done."""
         if self.client.get_run(run_id).info.status != "FINISHED":
             self.client.set_terminated(run_id, "FINISHED")
 
     def require(self, run_id: str) -> None:
-        """Refuse the id of a parent run that the store does not hold."""
+        """Refuse the id of a parent run that does not exist."""
         try:
             self.client.get_run(run_id)
         except MlflowException as error:
@@ -300,18 +300,18 @@ class Runs:
             ) from None
 
     def experiment_id(self, surface: str) -> str:
-        """Return the surface's experiment, made where there is none."""
+        """Return the surface's experiment; creates it if it is missing."""
         found = self.client.get_experiment_by_name(surface)
         if found is None:
             for model in self.client.search_registered_models(f"name LIKE '{surface}.%'"):
-                if model.name.split(".")[0] == surface:  # "_" stands for any character in LIKE
+                if model.name.split(".")[0] == surface:  # "_" is a wildcard in LIKE
                     refuse_foreign("registered model", model.name, model.tags)
             location = None if self.artifacts is None else f"{self.artifacts}/{quote(surface)}"
             try:
                 return str(
                     self.client.create_experiment(surface, artifact_location=location, tags=dict(OWN_TAGS))
                 )
-            except MlflowException as error:  # another process was first
+            except MlflowException as error:  # another process created it first
                 found = self.client.get_experiment_by_name(surface)
                 if found is None:
                     raise StoreError(f"No MLflow experiment '{surface}' can be made: {error}") from error
@@ -321,16 +321,16 @@ class Runs:
         return str(found.experiment_id)
 
     def log_metrics(self, run_id: str, values: Mapping[str, float], *, model_id: str | None = None) -> None:
-        """Log metrics of a run, and of a model where one is given; what is not finite is left out."""
+        """Log finite metrics of a run, optionally of a model."""
         now = int(time.time() * 1000)
         finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
         metrics = [Metric(name, value, now, 0, model_id=model_id) for name, value in finite.items()]
         self.client.log_batch(run_id, metrics=metrics)
 
     def has_evidence(self, run_id: str) -> bool:
-        """Return whether a run is recorded and its documents can be read; a warning names what is wrong.
+        """Return whether a run is recorded and its documents are readable; a warning describes problems.
 
-        Changed documents count as readable: their reader refuses them.
+        Altered documents count as readable, because their reader refuses them.
         """
         try:
             for path in {EVIDENCE, *self.records.require(run_id).files}:
@@ -346,11 +346,11 @@ class Runs:
         return kind.read(self.read_text(run_id, EVIDENCE), where=f"Run {run_id}")
 
     def has_text(self, run_id: str, path: str) -> bool:
-        """Return whether a run wrote a text, by its record; raises StoreError without a record."""
+        """Return whether a run wrote a text, according to its record; raises StoreError without a record."""
         return path in self.records.require(run_id).files
 
     def read_text(self, run_id: str, path: str) -> str:
-        """Read a text that a run wrote, as the home recorded it."""
+        """Read a text that a run wrote, verified with the home's record."""
         text = _read(self._open(run_id, path), run_id, path)
         written, found = self.records.require(run_id).files.get(path), sha256(text.encode())
         if found != written:
@@ -362,7 +362,7 @@ class Runs:
         return text
 
     def read_pictures(self, run_id: str, folder: str | None = None) -> dict[str, bytes]:
-        """Return the SVG pictures in a folder of a run's artifacts (default: the topmost), by path."""
+        """Return the SVG pictures in a folder of a run's artifacts (default: the root), by path."""
         repository = self._open(run_id, folder or "pictures")
         paths = [file.path for file in repository.list_artifacts(folder) if file.path.endswith(".svg")]
         return {path: read_artifact(repository, path) for path in paths}
@@ -380,7 +380,7 @@ class Runs:
             yield str(run.info.run_id)
 
     def _open(self, run_id: str, path: str) -> ArtifactRepository:
-        """Return where the artifacts of a run are, to read one of them."""
+        """Return the repository of a run's artifacts, to read one of them."""
         try:
             return get_artifact_repository(
                 self.client.get_run(run_id).info.artifact_uri, self.client.tracking_uri
@@ -395,7 +395,7 @@ class Runs:
 
 
 def _name_release(tags: Mapping[str, str]) -> str:
-    """Name the release that a run is about; empty for a run of no release."""
+    """Return the display name of a run's release; empty for a run without one."""
     return f"release {tags['release']}" if "release" in tags else ""
 
 

@@ -1,25 +1,25 @@
-"""A step: what decides its evidence, the function that makes it, and one way to run it.
+"""Steps: the inputs of a step's evidence, the function that computes it, and one way to run it.
 
 ::
 
-    TRAIN = ModelStep("train", ...)              declared once, beside its function
+    TRAIN = ModelStep("train", ...)              declared once, next to its function
     TRAIN.run(rows)
-      fingerprint = digest(name, code, inputs)   found among the finished runs, or the registered versions?
-        yes -> the evidence is read, and nothing is made
-        no  -> run opened -> function -> evidence written -> model registered, of a `ModelStep` -> run closed
+      fingerprint = digest(name, code, inputs)   found among the finished runs or the registered versions?
+        yes -> the evidence is read, and nothing is computed
+        no  -> run opened -> function -> evidence written -> model registered (`ModelStep`) -> run closed
 
-A version that lost its files, its evidence or the home's record of them is made again in its own run and
-place. A step that was killed leaves its run open, which the next run of the same fingerprint closes.
+A version that lost its files, its evidence or its record is created again in its own run and place. A killed
+step leaves its run open, which the next run with the same fingerprint closes.
 
-The digest of the code that makes a step's evidence: a changed byte of it makes the evidence anew.
+The fingerprint includes a digest of the step's code, so that changed code recomputes the evidence.
 
 ::
 
-    a step of the room release     every source file of `tasks`, without the rooms above release
+    a step of the package release  every source file of `tasks`, without the packages above release
     and the versions of            lightgbm, numpy, scikit-learn
 
-The files are those of the step's room and of every room that it may import, by the layers in pyproject.toml.
-The digest covers more files than a step needs, so that no import can be forgotten.
+The files are those of the step's package and of every package that it may import, by the layers in
+pyproject.toml. The digest covers more files than a step needs, so that no import is forgotten.
 """
 
 import importlib.metadata
@@ -54,7 +54,7 @@ _TOP_DOWN: Final = (
     frozenset({"labels"}),
     frozenset({"logs"}),
 )
-"""The rooms that hold steps, and those above them; rooms on one level do not import each other."""
+"""The packages with steps, and those above them; packages on one level do not import each other."""
 _LIBRARIES: Final = ("lightgbm", "numpy", "scikit-learn")
 
 
@@ -71,13 +71,13 @@ class Code:
         return {path.relative_to(self.package).as_posix(): sha256(path.read_bytes()) for path in paths}
 
     def below(self, room: str, *, without: Collection[str] = ()) -> dict[str, str]:
-        """Return the files of a room and of the rooms below it."""
+        """Return the files of a sub-package and of those below it."""
         level = next(at for at, rooms in enumerate(_TOP_DOWN) if room in rooms)
         above = {*without, *frozenset().union(*_TOP_DOWN[:level]), *(_TOP_DOWN[level] - {room})}
         return {path: sha for path, sha in self.files.items() if _room(path) not in above}
 
     def digest(self, room: str, *, without: Collection[str] = ()) -> str:
-        """Return the digest of the files of `below` and of the versions of the libraries."""
+        """Return the digest of the files of `below` and of the libraries' versions."""
         files = [f"{sha} {path}" for path, sha in self.below(room, without=without).items()]
         versions = [f"{name}=={importlib.metadata.version(name)}" for name in _LIBRARIES]
         return sha256("\n".join([*files, *versions]).encode())
@@ -92,7 +92,7 @@ CODE: Final = Code(Path(__file__).resolve().parents[1])
 
 
 class Work(Protocol):
-    """What a step works on; a step's own dataclass adds the values that its function needs."""
+    """Arguments of a step; a step's own dataclass adds the values that its function needs."""
 
     @property
     def workspace(self) -> Workspace:
@@ -105,7 +105,7 @@ D = TypeVar("D", bound=Document)
 
 @dataclass(frozen=True)
 class Done(Generic[D]):
-    """The evidence of a step and the run that holds it; ``reused``: an earlier run of equal inputs."""
+    """The evidence of a step and its run; ``reused``: from an earlier run with equal inputs."""
 
     run_id: str
     evidence: D
@@ -114,14 +114,14 @@ class Done(Generic[D]):
 
 @dataclass(frozen=True)
 class DoneModel(Done[D]):
-    """The same of a step that registers a model."""
+    """The result of a step that registers a model."""
 
     part: Part
 
 
 @dataclass(frozen=True)
 class Model(Generic[D]):
-    """A model that a step made, to be registered: its evidence, its files and what MLflow shows of it."""
+    """A model to register: its evidence, its files and its description in MLflow."""
 
     evidence: D
     files: Mapping[str, bytes]
@@ -133,17 +133,17 @@ class Model(Generic[D]):
 
 @dataclass(frozen=True, kw_only=True)
 class _StepDeclaration(Generic[W, D]):
-    """What every step declares.
+    """The declaration of a step.
 
     Parameters
     ----------
     name : the tag ``step`` of its runs.
-    room : the room of `tasks` that holds it; its code and that of the rooms below decide the evidence.
-    without : rooms below whose code changes no evidence.
-    document : kind of its evidence.
-    inputs : what else decides the evidence, as plain JSON.
+    room : the sub-package of `tasks` with the step, whose code and dependencies enter the fingerprint.
+    without : sub-packages below whose code does not affect the evidence.
+    document : type of its evidence.
+    inputs : all other inputs of the evidence, as plain JSON.
     tags : further tags of the run, such as ``as_of`` and ``snapshot``.
-    task : the task that it works on; None for a step of all tasks.
+    task : the task of the step; None for a step of all tasks.
     """
 
     name: str
@@ -155,7 +155,7 @@ class _StepDeclaration(Generic[W, D]):
     without: Collection[str] = ()
 
     def fingerprint(self, work: W) -> str:
-        """Return the digest of everything that decides the evidence."""
+        """Return the digest of all inputs of the evidence."""
         return self.digest(self.inputs(work))
 
     def digest(self, inputs: Mapping[str, Any]) -> str:
@@ -174,15 +174,15 @@ class Step(_StepDeclaration[W, D]):
 
     Parameters
     ----------
-    function : makes the evidence in an open run, where it may log figures, tables, pages and pictures.
-    reuses : whether an earlier run of the same fingerprint is reused.
+    function : computes the evidence in an open run, where it may log metrics, tables, pages and pictures.
+    reuses : whether an earlier run with the same fingerprint is reused.
     """
 
     function: Callable[[W, StepRun], D]
     reuses: bool = True
 
     def run(self, work: W, *, parent_run: str | None = None) -> Done[D]:
-        """Make the evidence, or reuse that of an earlier run."""
+        """Compute the evidence, or reuse that of an earlier run."""
         key, runs = self._key(work), work.workspace.store.runs
         found = runs.finished(key) if self.reuses else None
         if found is not None:
@@ -194,13 +194,13 @@ class Step(_StepDeclaration[W, D]):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelStep(_StepDeclaration[W, D]):
-    """A step that registers a model, by whose version it is found again.
+    """A step that registers a model, whose version is found by the fingerprint.
 
     Parameters
     ----------
-    function : makes the model in an open run.
-    model : names the registered model.
-    doing : why other processes wait where one process of this machine makes it at a time.
+    function : creates the model in an open run.
+    model : returns the name of the registered model.
+    doing : reason shown to other processes of this machine that wait for the step.
     """
 
     function: Callable[[W, StepRun], Model[D]]
@@ -208,7 +208,7 @@ class ModelStep(_StepDeclaration[W, D]):
     doing: str | None = None
 
     def run(self, work: W, *, parent_run: str | None = None) -> DoneModel[D]:
-        """Make and register the model, or find the version of the same fingerprint."""
+        """Create and register the model, or find the version with the same fingerprint."""
         store, name, key = work.workspace.store, self.model(work), self._key(work)
         registry, doing = store.registry, f"{self.doing} of {key.surface}"
         with store.alone(name, doing=doing) if self.doing else nullcontext():
@@ -218,7 +218,7 @@ class ModelStep(_StepDeclaration[W, D]):
         return DoneModel(run_id, store.runs.read_evidence(run_id, self.document), found is not None, part)
 
     def _find(self, registry: Registry, name: str, key: StepKey) -> Part | None:
-        """Return the version, if there is one and nothing of it is lost; its run is closed."""
+        """Return the version if it exists and nothing of it is lost; closes its run."""
         part = registry.find(name, {INPUTS: key.inputs})
         if part is None or not registry.is_whole(part):
             return None
@@ -226,7 +226,7 @@ class ModelStep(_StepDeclaration[W, D]):
         return part
 
     def _make(self, registry: Registry, work: W, key: StepKey, parent_run: str | None) -> Part:
-        """Make, write down and register, in this order, so that no version is without its evidence."""
+        """Create, record and register, in this order, so that no version lacks its evidence."""
         name, tags = self.model(work), self.tags(work)
         again = registry.find_lost_run(name, {INPUTS: key.inputs})
         with registry.runs.step(key, parent_run=parent_run, tags=tags, again=again) as opened:

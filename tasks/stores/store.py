@@ -1,16 +1,16 @@
-"""The opened state of a home: registry, runs, audits, aliases, tables and locks, each opened once.
+"""The opened state of a home: registry, runs, audits, aliases, tables and locks.
 
 ::
 
     store = Store.open(home)          once per process; steps receive it as ``workspace.store``
     store.registry                    registered models, their versions and aliases      MLflow
     store.runs                        runs of steps and their evidence                   MLflow, evidence/
-    store.audit(surface)              moves of the aliases and approvals                 Delta table
+    store.audit(surface)              alias updates and approvals                        Delta table
     store.aliases(surface)            champion, previous and canary of a surface
     store.root / "labels" / surface   tables, below EQUIPOISE_STORE or the home          Delta tables
-    store.alone(name, doing=...)      a lock between the processes of this machine
+    store.alone(name, doing=...)      a lock between processes of this machine
 
-MLflow is imported and connected when a member first needs it, so commands that only read tables never wait.
+MLflow is imported and connected on first use, so commands that only read tables start fast.
 """
 
 import os
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tasks.stores.tracking import PatientClient
 
 FORMAT: Final = 1
-"""The version of the format of a home; raised when an older home can no longer be read."""
+"""Version of the home's format; increased when older homes become unreadable."""
 _READ_OTHERWISE = "%#?"
 
 
@@ -46,20 +46,20 @@ class Store:
 
     @classmethod
     def open(cls, home: Path | None = None) -> "Store":
-        """Open the state below a folder: the given one, else EQUIPOISE_HOME, else ``.equipoise``."""
+        """Open the state in a folder: the given one, else EQUIPOISE_HOME, else ``.equipoise``."""
         opened = cls(home_folder(home))
         _refuse_other_format(opened.home)
         return opened
 
     @cached_property
     def root(self) -> Location:
-        """Where the tables lie: EQUIPOISE_STORE, else the home itself."""
+        """Location of the tables: EQUIPOISE_STORE, else the home itself."""
         chosen = Settings().store
         return locate(chosen) if chosen else self.home
 
     @property
     def audit_key(self) -> bytes | None:
-        """The key that signs audits: EQUIPOISE_AUDIT_KEY, else the home's own, which `make up` draws."""
+        """Key that signs audits: EQUIPOISE_AUDIT_KEY, else the home's own, which `make up` generates."""
         return Settings().audit_key or _read_key(audit_key_file(self.home))
 
     @cached_property
@@ -99,18 +99,17 @@ class Store:
         return ReleaseAliases(self.audit(surface), self.registry, self.audit_key)
 
     def alone(self, name: str, *, doing: str) -> AbstractContextManager[None]:
-        """Keep other processes of this machine out of a body of this name; see `locks.alone`."""
+        """Keep other processes of this machine out of a section; see `locks.alone`."""
         return alone(self.home, name, doing=doing)
 
 
 def home_folder(given: Path | None = None) -> Path:
-    """Return the folder of state: the given one, else EQUIPOISE_HOME, else ``.equipoise``.
+    """Return the home folder: the given one, else EQUIPOISE_HOME, else ``.equipoise``.
 
     Raises
     ------
     ContractError
-        It is not a folder, or its path holds a sign that addresses of databases and tables read as something
-        else.
+        It is not a folder, or its path contains a character that is special in URIs of databases and tables.
     """
     home = given.absolute() if given else Settings().home
     there = next((place for place in (home, *home.parents) if os.path.lexists(place)), home)
@@ -127,12 +126,12 @@ def home_folder(given: Path | None = None) -> Path:
 
 
 def audit_key_file(home: Path) -> Path:
-    """Return the file with a home's own key; a backup leaves it out, as it does all of this folder."""
+    """Return the file of a home's own key; backups omit its folder."""
     return home / "keys" / "audit"
 
 
 def _read_key(file: Path) -> bytes | None:
-    """Read a key that its owner alone may read; None where there is no file."""
+    """Read a key that only its owner may read; None if the file is missing."""
     if not file.is_file():
         return None
     state = file.stat()
@@ -142,7 +141,7 @@ def _read_key(file: Path) -> bytes | None:
 
 
 def format_file(home: Path) -> Path:
-    """Return the file that holds the version of a home's format."""
+    """Return the file with the version of a home's format."""
     return home / "mlflow" / "format"
 
 

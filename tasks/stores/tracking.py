@@ -1,14 +1,14 @@
-"""The MLflow store of a home, opened so that several processes may do so at once; artifacts read from it.
+"""The MLflow store of a home, for use by several processes at once, and reading of its artifacts.
 
 ::
 
     home/mlflow/mlflow.db     runs, registered models, aliases     (or the server at MLFLOW_TRACKING_URI)
-    home/mlflow/artifacts/    what runs and models consist of
-    home/mlflow/.lock         held while the database is made and while a part is registered
-    home/mlflow/format        the version of the home's format (tasks/stores/database.py)
+    home/mlflow/artifacts/    files of runs and models
+    home/mlflow/.lock         held while the database is created and during registrations
+    home/mlflow/format        version of the home's format (tasks/stores/database.py)
 
-Nothing is ever unpickled and nothing reported to anyone. MLflow's own current URI is not set for good: that
-writes MLFLOW_TRACKING_URI, and every later home of the process would be taken for this one.
+Nothing is unpickled, and no telemetry is sent. MLflow's current URI is set only temporarily, because it
+writes MLFLOW_TRACKING_URI, which would redirect later homes of the process to this one.
 """
 
 import functools
@@ -30,8 +30,8 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a command prints its result alone
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")  # half a minute; Airflow tries the step again
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a command prints only its result
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")  # half a minute; Airflow retries the step
 os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
 
 import mlflow
@@ -94,22 +94,22 @@ CALLS: Final = (
     "set_terminated",
     "update_model_version",
 )
-"""The calls that are repeated while the database is locked: all that the product makes."""
+"""Calls that are retried while the database is locked: all that Equipoise makes."""
 OWN_TAGS: Final = {"equipoise.made_by": "equipoise"}
-"""Tags of every experiment and registered model that the product makes."""
+"""Tags of every experiment and registered model that Equipoise creates."""
 _QUIET: Final = {"mlflow": logging.ERROR, "mlflow.store.db.utils": logging.CRITICAL, "alembic": logging.ERROR}
 
 
 class PatientClient(MlflowClient):
     """MLflow's client; the calls of `CALLS` wait while another process holds the database.
 
-    MLflow retries requests to a server, and no failed transaction of sqlite: two writers that have read
-    before they write cannot both be made to wait by sqlite's own timeout.
+    MLflow retries requests to a server but not failed sqlite transactions. sqlite's own timeout cannot
+    resolve two writers that both read before they write.
     """
 
 
 def connect(home: Path) -> PatientClient:
-    """Open the store of a home, making its database where there is none."""
+    """Open the store of a home; creates its database if it is missing."""
     for name, level in _QUIET.items():
         logging.getLogger(name).setLevel(level)
     uri = tracking_uri(home)
@@ -131,7 +131,7 @@ def _database_errors() -> tuple[type[Exception], ...]:
 
 
 def refuse_foreign(kind: str, name: str, tags: Mapping[str, str], *, place: str = "") -> None:
-    """Refuse an experiment or a registered model that the product did not make."""
+    """Refuse an experiment or a registered model that Equipoise did not create."""
     if OWN_TAGS.items() <= tags.items():
         return
     files = f", and its artifacts go to {place}" if place else ""
@@ -156,7 +156,7 @@ def exclusive(home: Path) -> Iterator[None]:
 
 @contextmanager
 def current(uri: str) -> Iterator[None]:
-    """Let MLflow itself look at a store: registering from a logged model asks whatever is current."""
+    """Set MLflow's current URI temporarily, because registering a logged model reads it."""
     before = Settings().tracking_uri
     mlflow.set_tracking_uri(uri)
     try:
@@ -166,9 +166,9 @@ def current(uri: str) -> Iterator[None]:
 
 
 def patient(call: Callable[P, R]) -> Callable[P, R]:
-    """Repeat a call that another writer got in the way of, with growing pauses.
+    """Retry a call that conflicts with another writer, with growing pauses.
 
-    The wrapped call raises StoreError when the database stays locked or the server is away or refuses us.
+    The wrapped call raises StoreError if the database stays locked, or the server is down or refuses access.
     """
 
     @functools.wraps(call)
@@ -208,7 +208,7 @@ def _open(uri: str, home: Path) -> PatientClient:
 
 
 def _of_server(error: MlflowException) -> bool:
-    """Whether the server did not answer, has an error of its own or does not know our login."""
+    """Whether the server did not answer, had an internal error or rejected the login."""
     if isinstance(error, RestException) and not _passing(error):
         return bool(error.get_http_status_code() >= HTTPStatus.INTERNAL_SERVER_ERROR)
     return str(error).startswith(("API request to", "INTERNAL_ERROR: API request to"))
@@ -223,7 +223,7 @@ def _away(error: Exception) -> StoreError:
 
 
 def _passing(error: MlflowException) -> bool:
-    """Whether waiting may mend it: a locked database, or two writers of one unique key."""
+    """Whether the error is temporary: a locked database, or two writers of one unique key."""
     return is_passing(error) and (
         error.error_code == "TEMPORARILY_UNAVAILABLE" or "IntegrityError" in str(error)
     )
@@ -234,7 +234,7 @@ def _own_uri(home: Path) -> str:
 
 
 def pages(search: Callable[..., Any]) -> Iterator[Any]:
-    """Yield the entries of every page of a search, which is given each ``page_token`` in turn."""
+    """Yield the entries of every page of a search, called with each ``page_token`` in turn."""
     token = None
     while token != "":
         page = search(page_token=token)
@@ -243,7 +243,7 @@ def pages(search: Callable[..., Any]) -> Iterator[Any]:
 
 
 def is_served(uri: str) -> bool:
-    """Whether a server keeps the store: it then decides where artifacts go."""
+    """Whether a server hosts the store, which then chooses the location of artifacts."""
     return uri.startswith(("http://", "https://"))
 
 
@@ -265,7 +265,7 @@ def read_artifacts(repository: ArtifactRepository) -> dict[str, bytes]:
 
 
 def copy_artifacts(repository: ArtifactRepository, into: Path) -> None:
-    """Copy every file below a folder, without permissions."""
+    """Copy every file to a folder, without permissions."""
     if not isinstance(repository, LocalArtifactRepository):
         repository.download_artifacts("", str(into))
         return

@@ -1,4 +1,4 @@
-"""Where a step works: a surface, its contracts and the home of its state."""
+"""The workspace of a step: a surface, its contracts and its home."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -25,26 +25,26 @@ _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SharedLog(Protocol):
-    """The opened log of a surface, which the room of logs makes and a workspace carries to its steps."""
+    """The opened log of a surface, created by the package ``logs`` and passed to steps in a workspace."""
 
     def tables(self, workspace: "Workspace") -> AbstractContextManager[Any]:
         """Return the log tables for one step."""
 
     def close(self) -> None:
-        """Close the log; the next step opens it anew."""
+        """Close the log; the next step opens it again."""
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """A surface on this machine: its contracts below ``surfaces``, its state in ``store``."""
+    """A surface on this machine: its contracts in ``surfaces``, its state in ``store``."""
 
     surface: str
     surfaces: Path
     store: Store
     engine: EngineName | None = None
-    """What runs the label SQL and scores a simulation, in place of the surface's own engine."""
+    """Engine for label SQL and simulations that replaces the surface's own engine."""
     shared_log: "SharedLog | None" = field(default=None, repr=False, compare=False)
-    """The opened log that the steps share (see `tasks.logs.session.share_log`)."""
+    """The opened log that steps share (see `tasks.logs.session.share_log`)."""
 
     @classmethod
     def open(
@@ -55,7 +55,7 @@ class Workspace:
         home: Path | None = None,
         engine: EngineName | None = None,
     ) -> "Workspace":
-        """Take folders that were not given from EQUIPOISE_SURFACES and EQUIPOISE_HOME."""
+        """Open a surface; folders default to EQUIPOISE_SURFACES and EQUIPOISE_HOME."""
         return cls(
             surface=surface,
             surfaces=surfaces_folder(surfaces),
@@ -70,15 +70,15 @@ class Workspace:
         return contracts.run_by(self.engine) if self.engine else contracts
 
     def under(self, contracts: Contracts) -> "Workspace":
-        """Return the same place under other contracts than those in force."""
+        """Return the workspace with other contracts than those in force."""
         return _OtherContracts(self.surface, self.surfaces, self.store, self.engine, declared=contracts)
 
     def sharing(self, log: "SharedLog") -> "Workspace":
-        """Return the same place under these very contracts, whose steps read an opened log."""
+        """Return the workspace with the same contracts, whose steps read an opened log."""
         return replace(self.under(self.contracts), shared_log=log)
 
     def require_surface(self) -> None:
-        """Refuse a surface that has neither contracts nor reports of earlier runs, or no proper name."""
+        """Refuse an invalid name, and a surface with neither contracts nor reports of earlier runs."""
         reported = {folder.name for folder in self.reports.parent.glob("*/")}
         if self.surface not in reported and self.surface not in (known := surface_names(self.surfaces)):
             raise ContractError(unknown("surface", self.surface, known, where=str(self.surfaces)))
@@ -86,13 +86,13 @@ class Workspace:
 
     @property
     def logs(self) -> Location:
-        """Where relative sources begin: EQUIPOISE_LOGS, a folder or an object store's prefix."""
+        """Root of relative sources: EQUIPOISE_LOGS, a folder or an object store's prefix."""
         chosen = locate(Settings().logs or str(self.home / "logs"))
         return chosen.absolute() if isinstance(chosen, Path) else chosen
 
     @property
     def home(self) -> Path:
-        """The folder of state."""
+        """The home folder."""
         return self.store.home
 
     @property
@@ -107,14 +107,14 @@ class Workspace:
 
     @property
     def releases(self) -> "Releases":
-        """The releases of this surface, read anew by each value of this property."""
+        """The releases of this surface; each access creates a new instance without cached reads."""
         from tasks.stores.releases import Releases
 
         return Releases(self)
 
     @property
     def quarantine(self) -> Location:
-        """The table of this surface's rows that take part in no build."""
+        """The table of this surface's invalid rows."""
         return self.store.root / "quarantine" / self.surface
 
     @property
@@ -125,7 +125,7 @@ class Workspace:
 
 @dataclass(frozen=True)
 class _OtherContracts(Workspace):
-    """A workspace whose contracts are not those of its folder."""
+    """A workspace whose contracts differ from those of its folder."""
 
     declared: Contracts = field(kw_only=True, hash=False, repr=False)
 
@@ -140,12 +140,12 @@ def surfaces_folder(given: Path | None = None) -> Path:
 
 
 def parse_instant(text: str) -> datetime:
-    """Read an ISO 8601 instant in UTC.
+    """Parse an ISO 8601 instant in UTC.
 
     Raises
     ------
     ContractError
-        Not ISO 8601, without a zone, or before 1970, where no log begins.
+        Not ISO 8601, without a zone, or before 1970, the minimum of a log.
 
     Examples
     --------
@@ -173,7 +173,7 @@ def parse_instant(text: str) -> datetime:
 
 
 def refuse_future(as_of: datetime) -> None:
-    """Refuse an as-of that lies after now: nobody knows yet what will have happened by then.
+    """Refuse an as-of in the future, whose outcomes are still unknown.
 
     Raises
     ------
@@ -191,12 +191,12 @@ def refuse_future(as_of: datetime) -> None:
 
 
 def format_instant(instant: datetime) -> str:
-    """Write an instant in UTC, as in 2026-03-01T00:00:00Z."""
+    """Format an instant in UTC, as in 2026-03-01T00:00:00Z."""
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def write_report(workspace: Workspace, name: str, content: str) -> Path:
-    """Write a surface's report whole or not at all; return where it lies."""
+    """Write a surface's report atomically; return its path."""
     path = workspace.reports / name
     write_bytes(path, content.encode())
     return path
