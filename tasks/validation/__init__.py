@@ -1,13 +1,13 @@
-"""Validation of a label snapshot: whether it is fit to learn from.
+"""Validation of a label snapshot: whether training may use it.
 
 In reading order::
 
-    measurements                       figures of a table: small rows, however large the table is
+    measurements                       statistics of a table: few rows, however large the table is
       row_measurements                 impressions and candidates: rows, keys, users, constraints, infinities
-      event_measurements               the events that are known as of the snapshot
-      label_measurements               laws of the labels; statuses, positives, features and segments by day
+      event_measurements               events that are known as of the snapshot
+      label_measurements               label rules; statuses, positives, features and segments by day
     measure                            all of these for a snapshot, by suite
-    findings                           a rule, its judgement, and the result of a suite
+    findings                           a rule, its result, and the result of a suite
       trailing                         the usual interval of a day, from the days before it
       day_rules, rules                 the rules, and the table of them
     suites                             a suite of ``expectations/`` run by Great Expectations
@@ -22,10 +22,10 @@ __all__ = ["measure", "step"]
 
 
 def _import_without_spark() -> None:
-    """Import Great Expectations as where pyspark is not installed: no batch of ours is one of Spark's.
+    """Import Great Expectations as if pyspark were not installed, since no batch uses Spark.
 
-    Where it is installed, the library imports ``pyspark.sql.connect``, which takes a second and ends any
-    process whose main module has no file, such as the workers of pytest-xdist.
+    If pyspark is installed, the library imports ``pyspark.sql.connect``, which takes a second and crashes
+    every process whose main module has no file, such as the workers of pytest-xdist.
     """
     absent = [name for name in ("pyspark", "pyspark.sql.connect") if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # an import of them then fails

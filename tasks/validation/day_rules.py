@@ -1,7 +1,7 @@
-"""Rules on days: each whole day is compared with the days before it (``trailing.py``).
+"""Rules on days: each complete day is compared with the days before it (``trailing.py``).
 
-A day is whole when it had ended at the as-of. Where fewer than five days came before, or none of that
-weekday, it is not judged.
+A day is complete if it had ended at the as-of. It is skipped if fewer than five days precede it, or none with
+the same weekday.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,18 +23,18 @@ _DAY = timedelta(days=1)
 _WEEKS, _WEEK, _SATURDAY = 4, 7, 5
 _LEAST_KEPT, _CHANCE = 20, 4
 _LEAST_OTHERS = 3
-"""Days outside of a silence without which nothing is known of what is usual."""
+"""Minimum number of days outside of a silence to determine the usual level."""
 
 _NOT_JUDGED = "not evaluated: too few days came before any"
 
 Differs = Callable[[Floats, Floats], Flags]
-"""Whether values are far enough from the usual middle to be reported, day by day."""
+"""Whether values differ enough from the usual middle to be reported, day by day."""
 _ENOUGH_DAYS = 7
 _ENOUGH_ROWS = 20
 
 
 class _CountScale(NamedTuple):
-    """How counted days become levels on which chance is even, with their variance, and levels figures."""
+    """Transforms of counted days to levels with constant variance, and of levels back to figures."""
 
     levels: Callable[[pd.DataFrame], tuple[Floats, Floats]]
     figures: Callable[[Floats], Floats]
@@ -50,9 +50,9 @@ _SHARES = _CountScale(
 
 
 def check_missing_days(frame: pd.DataFrame, *, as_of: str) -> RuleResult:
-    """Find days without a row between days with rows, where most days of that weekday around them have some.
+    """Find days without rows between days with rows if most nearby days with that weekday have rows.
 
-    Where no two of that weekday lie within four weeks, the days of the week around decide.
+    Without two such weekdays within four weeks, the days of the surrounding week decide.
     """
     days = set(_whole_days(frame, m.ROWS, as_of)["day"])
     if not days:
@@ -76,10 +76,10 @@ def _is_expected(day: date, days: set[date], first: date, last: date) -> bool:
 def compare_volumes(
     frame: pd.DataFrame, comparison: Comparison, *, above: float, below: float, grace_days: int = 0
 ) -> RuleResult:
-    """Find days with rows whose number of rows lies outside of its interval and far from the usual one.
+    """Find days whose number of rows lies outside of its interval and far from the usual number.
 
-    The false alarm rate is that of each day by its interval alone: shared among all days, the interval of a
-    second week is so wide that a day delivered twice lies inside.
+    The false alarm rate applies to each day separately. Divided among all days, it would make the interval of
+    a second week so wide that a day delivered twice lies inside.
     """
 
     def differs(values: Floats, middle: Floats) -> Flags:
@@ -99,10 +99,9 @@ def compare_shares(
     least: float = 0.0,
     least_change: float = 0.0,
 ) -> RuleResult:
-    """Find days on which a share of the rows lies outside of its interval and a least change away from usual.
+    """Find days on which a share lies outside of its interval and by a minimum away from the usual share.
 
-    Of labels, a day counts from when none of its labels is immature. A series that is zero on every day is
-    left out.
+    For labels, only days without immature labels are compared. Series that are zero on every day are omitted.
     """
 
     def differs(values: Floats, middle: Floats) -> Flags:
@@ -114,12 +113,12 @@ def compare_shares(
 
 
 def compare_kept_shares(frame: pd.DataFrame, *, least: float, least_dropped: int) -> RuleResult:
-    """Find days on which a hard constraint keeps no row, or a share far from that of the days around.
+    """Find days on which a hard constraint drops all rows, or keeps an unusual share.
 
-    Far is a share that is `least` away or less than half, or a day that drops none where many were usual and
-    each of the days around dropped at least half as many: rows of one item are dropped together. The
-    day must be far from the seven before, and from the seven after where there are three: a level that lasts
-    is usual.
+    A share is unusual if it differs by at least `least` or falls below half. A day without dropped rows is
+    unusual if many were usual and each surrounding day dropped at least half as many, because rows of one
+    item are dropped together. The day must differ from the seven days before and, if three exist, from the
+    seven after, so that a lasting change of level is usual.
     """
     broken, names = [], []
     for name, counted in frame[frame["statistic"] == m.KEPT].groupby("subject"):
@@ -149,7 +148,7 @@ def compare_kept_shares(frame: pd.DataFrame, *, least: float, least_dropped: int
 def check_silences(
     frame: pd.DataFrame, *, as_of: str, trailing: int, expected: float, ended: bool, grace_days: int = 0
 ) -> RuleResult:
-    """Find events that fell silent where at least so many were usual for the silent days."""
+    """Find events without rows for a period in which at least the expected number was usual."""
     counted = _whole_days(frame, m.ROWS, as_of)
     first = min(counted["day"], default=date.max)
     last = m.last_whole_day(as_of) - grace_days * _DAY
@@ -169,9 +168,9 @@ def check_silences(
 
 
 def _silences(days: Sequence[date], rows: Floats, trailing: int) -> Iterator[tuple[int, int, float]]:
-    """Yield each run of silent days, as a half-open range, and how many events were usual for it.
+    """Yield each run of silent days, as a half-open range, with the usual number of events for it.
 
-    In a first week, of which no weekday came before, it is held against all days outside of it.
+    A run in the first week, without earlier days of that weekday, is compared with all days outside of it.
     """
     weekdays = np.array([day.weekday() for day in days])
     for start in np.flatnonzero((rows[1:] == 0) & (rows[:-1] > 0)) + 1:
@@ -199,9 +198,9 @@ def check_missing_negatives(
     expected: float,
     tasks: Sequence[str] | None = None,
 ) -> RuleResult:
-    """Find days without a negative outcome, or runs of them, on which at least so many were expected.
+    """Find days without a negative outcome, or runs of them, on which at least the given number was expected.
 
-    Expected is the rate that was usual times the rows of the day.
+    The expected number is the usual rate times the rows of the day.
     """
     counted = frame.loc[(frame["statistic"] == statistic) & (frame["of"] > 0)]
     if tasks is not None:
@@ -222,10 +221,10 @@ def check_missing_negatives(
 
 
 def _usual_rates(days: Sequence[date], rates: Floats, trailing: int) -> Floats:
-    """Return the rate that was usual for each day: the smaller of two medians, so that no burst lifts it.
+    """Return the usual rate of each day: the smaller of two medians, so that no burst raises it.
 
-    One is of the days of that weekday, one of all days that have an outcome; both of the trailing days, or,
-    where those lack the weekday, of the whole log.
+    One median is over the days of the same weekday, the other over all days with an outcome. Both use the
+    trailing days or, if these lack the weekday, the whole log.
     """
     weekdays, numbers = np.array([day.weekday() for day in days]), np.array([day.toordinal() for day in days])
     usual = np.zeros(len(days))
@@ -242,7 +241,7 @@ def _usual_rates(days: Sequence[date], rates: Floats, trailing: int) -> Floats:
 
 
 def _usual_of_all(weekday: int, rows: Floats, weekdays: npt.NDArray[np.int_], *, any_day: bool) -> float:
-    """Return what is usual for a weekday among all days: its own, else of weekends or of working days."""
+    """Return the usual number for a weekday over all days: its own, else of weekends or of working days."""
     for alike in (weekdays == weekday, (weekdays >= _SATURDAY) == (weekday >= _SATURDAY)):
         if alike.any():
             return float(np.median(rows[alike]))
@@ -257,7 +256,7 @@ def _compare(
     *,
     shared: bool = True,
 ) -> RuleResult:
-    """Judge every series of the counted days; ``shared`` divides the false alarm rate among all figures."""
+    """Evaluate each series of the counted days; ``shared`` divides the false alarm rate by all figures."""
     newest = comparison.newest
     series = dict(list(counted.groupby(["subject", "value"], sort=False)))
     figures = sum(min(newest or len(one), len(one)) for one in series.values())
@@ -284,13 +283,13 @@ def _compare(
 
 
 def _whole_days(frame: pd.DataFrame, statistic: str, as_of: str, *, grace_days: int = 0) -> pd.DataFrame:
-    """Return a statistic's rows of whole days, but for the newest ones of grace."""
+    """Return a statistic's rows of complete days, except the newest days of the grace period."""
     rows, last = frame.loc[frame["statistic"] == statistic], m.last_whole_day(as_of) - grace_days * _DAY
     return rows.loc[np.array([day <= last for day in rows["day"]], dtype=bool)]
 
 
 def _drop_immature(frame: pd.DataFrame, counted: pd.DataFrame) -> pd.DataFrame:
-    """Leave out the days of a task on which a label is immature, and the share of those."""
+    """Remove the days of a task that have an immature label, and the share of immature labels."""
     immature = frame[
         (frame["statistic"] == m.STATUS) & (frame["value"] == Status.IMMATURE) & (frame["rows"] > 0)
     ]
@@ -303,10 +302,10 @@ def _drop_immature(frame: pd.DataFrame, counted: pd.DataFrame) -> pd.DataFrame:
 def check_values(
     frame: pd.DataFrame, *, columns: Sequence[str], as_of: str, trailing: int, newest: int, share: float
 ) -> RuleResult:
-    """Find values of at least a share of the rows that vanished or appeared.
+    """Find values of at least a minimum share of the rows that vanished or appeared.
 
-    Vanished: there on each of the trailing days, and on none of the newest ones. Appeared: the other way
-    round. Either is reported where the share makes twenty rows, and after seven trailing days.
+    A vanished value occurs on each trailing day and on none of the newest days; an appeared value the other
+    way round. It is reported if the share amounts to twenty rows, and after seven trailing days.
     """
     broken: list[tuple[str, str]] = []
     for name in columns:
@@ -329,10 +328,10 @@ def check_values(
 
 
 def compare_distributions(frame: pd.DataFrame, comparison: Comparison, *, least: float) -> RuleResult:
-    """Find columns whose values are distributed otherwise than on the days before, by at least so many bits.
+    """Find columns whose distribution differs from the days before, by a minimum number of bits.
 
-    The Jensen-Shannon divergence of a day from its trailing days is compared with the greatest of those days
-    from the others; or with what chance gives so few rows, where that is more.
+    The Jensen-Shannon divergence of a day from its trailing days is compared with the maximum divergence of
+    those days from each other, or with the divergence by chance for so few rows, whichever is larger.
     """
     names = frame.loc[frame["statistic"] == m.VALUES, "subject"].unique().tolist()
     newest = comparison.newest or frame["day"].nunique()
@@ -351,7 +350,7 @@ def compare_distributions(frame: pd.DataFrame, comparison: Comparison, *, least:
 
 
 def _table(frame: pd.DataFrame, name: str, as_of: str) -> tuple[list[date], list[str], Floats]:
-    """Return the whole days and the values of a column, and their counts of shape (days, values)."""
+    """Return the complete days and the values of a column, and their counts of shape (days, values)."""
     last = m.last_whole_day(as_of)
     rows = frame.loc[(frame["statistic"] == m.VALUES) & (frame["subject"] == name)]
     wide = rows.pivot_table(index="day", columns="value", values="rows", fill_value=0, aggfunc="sum")

@@ -1,4 +1,4 @@
-"""What is measured of the events that are known as of a snapshot: rows by day and name, clocks, users."""
+"""Measurements of the events known as of a snapshot: rows by day and name, clocks, users."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
@@ -37,7 +37,7 @@ _NAMED_BY = (c.EVENT, c.HAPPENED_AT)
 def measure_events(
     connection: duckdb.DuckDBPyConnection, columns: Sequence[str], *, tasks: TasksSpec, as_of: datetime
 ) -> list[Measurement]:
-    """Measure the relation ``known_events``, whose rows have a name and a time; needs ``shown_items``."""
+    """Measure the relation ``known_events``, whose rows have a name and a time; requires ``shown_items``."""
     types = measure_columns(connection, KNOWN_EVENTS, columns)
     present = {kind.subject for kind in types}
     counted = fetch(
@@ -86,12 +86,12 @@ def _broken(
 def _negatives(
     connection: duckdb.DuckDBPyConnection, tasks: TasksSpec, as_of: datetime
 ) -> Iterator[Measurement]:
-    """Count the events of negative and safety tasks, of the impressions of each day.
+    """Count the events of negative and safety tasks for the impressions of each day.
 
-    A day counts once its events must have arrived: as late as maturity lies after the window. Days within a
-    window of the first day of the log have fewer events than later ones, and do not count. A composite has no
-    events of its own: parts that cost are measured themselves, and its labels are judged by day as well.
-    Other parts read events that everybody makes, such as purchases, which stop on a holiday.
+    A day is included once its events must have arrived, that is, after maturity. Days within a window of the
+    first day of the log are omitted, since they have fewer events than later ones. A composite has no events
+    of its own: cost tasks among its components are measured themselves, and its labels are evaluated by day
+    as well. Other components read common events, such as purchases, which stop on holidays.
     """
     shown = fetch(
         connection,
@@ -121,7 +121,7 @@ def _negatives(
 
 
 def measure_equal_events(connection: duckdb.DuckDBPyConnection, *, since: date) -> Iterator[Measurement]:
-    """Count, by name and day, the events without an id that equal another but for ``ingested_at``."""
+    """Count, by name and day, events without an id that equal another except for ``ingested_at``."""
     described = fetch(connection, "DESCRIBE SELECT * FROM $events", events=x.table(KNOWN_EVENTS))
     names = [name for name, *_ in described]
     content = x.columns(name for name in names if name not in {c.INGESTED_AT, c.EVENT_ID})
@@ -155,7 +155,7 @@ def measure_equal_events(connection: duckdb.DuckDBPyConnection, *, since: date) 
 
 
 def _skewed(connection: duckdb.DuckDBPyConnection) -> Iterator[Measurement]:
-    """Count, by name, the events that happened before the impression that they name was shown."""
+    """Count, by name, the events that happened before their impression was shown."""
     counted = fetch(
         connection,
         """SELECT $event, count(*), count(*) FILTER (early), min(example, 3) FILTER (early)
@@ -176,7 +176,7 @@ def _skewed(connection: duckdb.DuckDBPyConnection) -> Iterator[Measurement]:
 
 
 def _never_shown(connection: duckdb.DuckDBPyConnection) -> Iterator[Measurement]:
-    """Count the events of items that no impression and no candidate has."""
+    """Count the events of items that are neither in the impressions nor in the candidates."""
     ((rows, strange, examples),) = fetch(
         connection,
         """SELECT sum(n), coalesce(sum(n) FILTER (unknown), 0), min(example, 3) FILTER (unknown)

@@ -1,4 +1,4 @@
-"""What a rule is, what it finds in a table, and what a suite says of it."""
+"""A rule, the result of a rule on a table, and the result of a suite."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ _MOST_SENTENCES = 3
 
 @dataclass(frozen=True)
 class DayLine:
-    """One figure by day, with its usual interval; None where nothing is known.
+    """One figure by day, with its usual interval; None if unknown.
 
-    ``value`` is the status or value of the subject that is counted, if any; ``share`` marks a share of rows,
-    else a count; ``odd`` are the days that break the rule, ``events`` what happened on a day.
+    ``value`` is the counted status or value of the subject, if any. ``share`` marks a share of rows instead
+    of a count. ``odd`` lists the days that break the rule, ``events`` the events of a day.
     """
 
     subject: str
@@ -32,15 +32,15 @@ class DayLine:
 
     @property
     def title(self) -> str:
-        """The subject, and its value where there is one."""
+        """The subject, with its value if there is one."""
         return f"{self.subject} {self.value}" if self.value else self.subject
 
 
 @dataclass(frozen=True)
 class RuleResult:
-    """What a rule finds: what breaks it, and the days that it looked at.
+    """The result of a rule: what breaks it, and the examined days.
 
-    ``broken`` are sentences by subject, the most important first; ``holds`` is said where there is none.
+    ``broken`` contains sentences by subject, the most important first; ``holds`` is the text if it is empty.
     """
 
     subjects: Sequence[str]
@@ -50,12 +50,12 @@ class RuleResult:
 
     @property
     def subject(self) -> str:
-        """The subjects that break the rule, else those that it looked at."""
+        """The subjects that break the rule, else the examined ones."""
         return list_names(dict.fromkeys(subject for subject, _ in self.broken) or self.subjects) or "table"
 
     @property
     def observed(self) -> str:
-        """The first three sentences and how many more there are, or what holds."""
+        """The first three sentences and the number of further ones, or the text of ``holds``."""
         if not self.broken:
             return self.holds
         more = len(self.broken) - _MOST_SENTENCES
@@ -64,15 +64,15 @@ class RuleResult:
 
 
 class Rule(NamedTuple):
-    """One rule, from which a Great Expectations class is made.
+    """A rule, from which a Great Expectations class is created.
 
     Attributes
     ----------
-    name : as a suite of ``expectations/`` calls it; its severity and the reason for it are in the suite.
-    check : judges the measurements of a table (``measurements.py``) and words what it finds.
-    arguments : what a suite may give; the judge gets those that are not null, by name.
-    meaning : what is true of a table that passes.
-    drawing : title of the report's drawings of days; ``always`` draws them also where nothing failed.
+    name : name in the suites of ``expectations/``, which also contain its severity and the reason for it.
+    check : evaluates the measurements of a table (``measurements.py``) and describes the result.
+    arguments : arguments that a suite may give; ``check`` receives the non-null ones by name.
+    meaning : property of a table that passes.
+    drawing : title of the report's charts by day; with ``always`` they are also drawn if nothing failed.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True)
 class SuiteResult:
-    """Every finding of one suite on one table, and by expectation the days that it looked at."""
+    """The findings of one suite on one table, and the examined days by expectation."""
 
     suite: str
     rows: int
@@ -94,7 +94,7 @@ class SuiteResult:
 
 
 def worst_severity(findings: Iterable[Finding]) -> str | None:
-    """Return the worst severity that failed; None where nothing did."""
+    """Return the worst severity among the failures; None without failures."""
     return next((f.severity for f in sort_by_severity(findings) if not f.success), None)
 
 

@@ -1,17 +1,17 @@
-"""What is measured of a label snapshot: each day's labels by task and status, and the rows that break a rule.
+"""Measurements of a label snapshot: labels by day, task and status, and rows that break a rule.
 
-One scan counts everything; only for a rule that is broken the rows are looked at again, for examples.
+One scan counts everything; rows are read again only for examples of a broken rule.
 
-How the values of features and segments are spread, day by day, on the newest days and those before.
+Distributions of features and segments are measured day by day, on the newest days and those before.
 
 ::
 
-    a word           its own value; beyond the 40 most frequent of the days: other
+    a string         its own value; "other" beyond the 40 most frequent of the days
     a number         a tenth of the days' values: <0.2, 0.2-1.5, ...
-    a segment's      the bins of surface.yaml
+    a segment        the bins of surface.yaml
 
-A null belongs to none. Of a large log a sample is looked at, all rows of every so many requests: the same
-ones each time.
+Nulls are not counted. A large log is sampled by request: the sample contains all rows of a fixed subset of
+the requests.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -45,18 +45,18 @@ EARLY, UNMASKED, PARENTLESS, MEANINGLESS = "early", "unmasked", "parentless", "m
 BEYOND, MISDATED = "beyond", "misdated"
 
 Rules = Mapping[tuple[str, str], exp.Expr]
-"""By rule and task: the condition of a row that breaks it."""
+"""By rule and task, the condition of a row that breaks it."""
 
 
 def label_rules(tasks: TasksSpec, as_of: datetime) -> Rules:
-    """Return what no label may be.
+    """Return the rules that no label may break.
 
     early         observed although its maturity lies after the as-of
-    unmasked      with a value and not observed, or observed and without one
+    unmasked      has a value but is not observed, or is observed without a value
     parentless    observed although its parent is not positive
-    meaningless   with a status that is none of the four
-    beyond        a value that trees cannot hold, infinite or not a number
-    misdated      without a label because its deadline does not lie after it, or too far after it
+    meaningless   has an unknown status
+    beyond        has a value that trees cannot represent: too large, infinite or NaN
+    misdated      has no label because its deadline is before the window or too far after it
     """
     rules: dict[tuple[str, str], exp.Expr] = {}
     for task, spec in tasks.tasks.items():
@@ -156,12 +156,12 @@ def measure_distributions(
 
 
 def described_columns(surface: SurfaceSpec) -> tuple[str, ...]:
-    """Name the columns that features and segments are made from."""
+    """Return the columns that features and segments are computed from."""
     return tuple(dict.fromkeys((*surface.features.names, *(s.column for s in surface.segments))))
 
 
 def _look_at(connection: duckdb.DuckDBPyConnection, columns: Sequence[str], days: int) -> None:
-    """Make the relation ``looked_at``: day and columns of a sample of the newest days."""
+    """Create the relation ``looked_at``: day and columns of a sample of the newest days."""
     newest = fetch(
         connection,
         "SELECT $day, count(*) FROM $labels GROUP BY 1 ORDER BY 1 DESC LIMIT $days",
@@ -188,7 +188,7 @@ def _look_at(connection: duckdb.DuckDBPyConnection, columns: Sequence[str], days
 def _binned(
     connection: duckdb.DuckDBPyConnection, surface: SurfaceSpec, present: Collection[str]
 ) -> Mapping[str, exp.Expr]:
-    """Return an expression of the value that a row counts for, by feature and segment."""
+    """Return an expression for the counted value of a row, by feature and segment."""
     numeric = [name for name in surface.features.numeric if name in present]
     binned = {name: _bin(name, cuts) for name, cuts in _tenths(connection, numeric).items()}
     words = {
@@ -219,7 +219,7 @@ def _finite(name: str) -> exp.Expr:
 
 
 def _bin(name: str, cuts: Sequence[float]) -> exp.Expr:
-    """Return the range between the cuts that a number lies in, named by its ends; null of a null."""
+    """Return the bin of a number, named by its bounds; null for null."""
     number = _finite(name)
     if not cuts:
         return x.when(x.not_null(number), x.text("any"))

@@ -1,11 +1,11 @@
-"""What validation looks at of a snapshot: its rows, the events that are known, and the rows in quarantine.
+"""Measures a snapshot for validation: its rows, the known events, and the rows in quarantine.
 
 ::
 
     labels          the snapshot's files         -> frames "impressions" and "labels"
-    candidates      the log's, where it has them -> frame "candidates"
-    known_events    the log's events, as of it   -> frame "events"
-    quarantine      bad rows found up to it      -> into the frame of their table
+    candidates      the log's, if logged         -> frame "candidates"
+    known_events    the log's, as of snapshot    -> frame "events"
+    quarantine      invalid rows up to the as-of -> frame of their table
 """
 
 from collections.abc import Iterator, Mapping
@@ -48,17 +48,17 @@ from tasks.validation.row_measurements import (
 )
 
 _DAYS = 35
-"""Days whose distributions are measured: the newest seven and the four weeks that they are held against."""
+"""Number of days whose distributions are measured: the newest seven and four weeks of reference."""
 _LONGEST = 300
 
 
 def measure(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, pd.DataFrame]:
-    """Measure a snapshot and the log that it was made from, by the name of the suite that judges it.
+    """Measure a snapshot and its log, by name of the suite that evaluates the measurements.
 
     Raises
     ------
     DataError
-        The snapshot lacks a task of the contract, or a log table is not as the contracts need it.
+        The snapshot lacks a task of the contract, or a log table does not match the contracts.
     """
     contracts, as_of = workspace.contracts, snapshot.as_of
     with open_log(workspace) as log:
@@ -111,7 +111,7 @@ def _open_events(log: LogTables, snapshot: Snapshot) -> None:
 
 
 def _open_items(log: LogTables) -> None:
-    """Make the relation of the items that were shown, or were candidates."""
+    """Create the relation of the items that were shown or were candidates."""
     tables = [LABELS, *([rows.CANDIDATES] if log.candidates else [])]
     items = [x.select([x.column(c.ITEM_ID)], x.table(table)) for table in tables]
     both = items[0] if len(items) == 1 else exp.Union(this=items[0], expression=items[1], distinct=False)
@@ -121,7 +121,7 @@ def _open_items(log: LogTables) -> None:
 def _measure_candidates(
     log: LogTables, contracts: Contracts, *, as_of: datetime, since: date
 ) -> list[Measurement]:
-    """Measure the candidates of the days that a slice can reach."""
+    """Measure the candidates of the days that a training slice can include."""
     connection, shown_at = log.connection, x.column(c.SHOWN_AT)
     reached = [x.ge(shown_at, x.day_start(since)), x.lt(shown_at.copy(), x.instant(as_of))]
     day = x.alias(x.utc_day(shown_at.copy()), c.DAY)
@@ -136,7 +136,7 @@ def _measure_candidates(
 
 
 def _infinite(log: LogTables, contracts: Contracts, *, as_of: datetime) -> Iterator[Measurement]:
-    """Count infinite numbers of the labelled impressions, and of the candidates where they are logged."""
+    """Count infinite numbers of the labelled impressions, and of the candidates if they are logged."""
     names, start = numeric_columns(contracts), first_day_in_reach(contracts, as_of)
     yield from measure_infinite(log.connection, LABELS, names, before=as_of, reached_from=start)
     if log.candidates:
@@ -152,7 +152,7 @@ def _quarantined(
     table: str,
     measured: list[Measurement],
 ) -> list[Measurement]:
-    """Count the bad rows of a table by rule, with their reason and a few of them."""
+    """Count the invalid rows of a table by rule, with their reason and some examples."""
     quarantine = workspace.quarantine
     if delta.version_of(quarantine) is None:
         return []

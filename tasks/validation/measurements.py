@@ -1,4 +1,4 @@
-"""What is measured of a table before it is judged: small rows, however large the table is.
+"""Measurements of a table: few rows, however large the table is.
 
 ::
 
@@ -8,7 +8,7 @@
     values        category     toys      2026-01-05  1400    9600
     early         click_30m                          3       384000         q1/i2; q7/i1
 
-DuckDB counts where the rows are; the suites of ``expectations/`` judge these rows.
+DuckDB computes the counts; the suites of ``expectations/`` evaluate these rows.
 """
 
 from collections.abc import Iterable, Mapping
@@ -58,11 +58,11 @@ _KINDS: Final = {
     "BOOLEAN": "boolean",
     "TIMESTAMP WITH TIME ZONE": "time with zone",
 }
-"""The contracts' words for DuckDB's types."""
+"""Names in the contracts for DuckDB's types."""
 
 
 class Measurement(NamedTuple):
-    """One figure: how many ``rows`` ``of`` how many; ``total`` is a sum over them."""
+    """One statistic: ``rows`` of ``of`` rows; ``total`` is a sum over them."""
 
     statistic: str
     subject: str
@@ -75,7 +75,7 @@ class Measurement(NamedTuple):
 
 
 def frame_of(measured: Iterable[Measurement]) -> pd.DataFrame:
-    """Put measurements into the frame that a suite judges, in an order of their own.
+    """Collect measurements in a sorted frame for a suite.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def last_whole_day(as_of: str) -> date:
 
 
 def fetch(connection: duckdb.DuckDBPyConnection, template: str, **parts: x.Part) -> list[tuple[Any, ...]]:
-    """Run a query and return its rows, of which there are few."""
+    """Run a query with a small result and return its rows."""
     return connection.sql(x.fill(template, **parts)).fetchall()
 
 
@@ -117,7 +117,7 @@ def count_if(condition: exp.Expr) -> exp.Expr:
 def find_examples(
     connection: duckdb.DuckDBPyConnection, table: str, broken: exp.Expr, key: Mapping[str, exp.Expr]
 ) -> str:
-    """Return up to three rows that break a rule, named by the parts of their key."""
+    """Return up to three rows that break a rule, as text of their keys."""
     named = x.call(
         "CONCAT_WS", x.text("/"), *(x.coalesce(x.cast(k, "VARCHAR"), x.text("null")) for k in key.values())
     )
@@ -141,7 +141,7 @@ def measure_newest(connection: duckdb.DuckDBPyConnection, table: str, at: str) -
 def measure_columns(
     connection: duckdb.DuckDBPyConnection, table: str, names: Iterable[str]
 ) -> list[Measurement]:
-    """Return the kind of each named column that a table has."""
+    """Return the kind of each of the named columns in a table."""
     described = fetch(connection, "DESCRIBE SELECT * FROM $table", table=x.table(table))
     types = {name: str(kind) for name, kind, *_ in described}
     return [
@@ -152,7 +152,7 @@ def measure_columns(
 
 
 def measure_top_user(connection: duckdb.DuckDBPyConnection, table: str, user: str) -> list[Measurement]:
-    """Return the user with the most rows, and of how many rows."""
+    """Return the user with the most rows, with the number of rows in the table."""
     users = fetch(
         connection,
         """SELECT $user, count(*) AS n, (SELECT count(*) FROM $table)

@@ -3,9 +3,9 @@
 ::
 
     What failed        every failure, the worst first
-    Volume ...         drawings by day:   [ band: the usual interval ]  ---- values ----o  o  a failing day
+    Volume ...         charts by day:     [ band: the usual interval ]  ---- values ----o  o  a failing day
     impressions ...    every expectation of a table
-    In quarantine      rows that take no part in any build, by rule, with examples
+    In quarantine      invalid rows by rule, with examples
 """
 
 import math
@@ -29,7 +29,7 @@ from tasks.validation.rules import RULES
 _MOST = 12
 
 MOST_DAYS: Final = 180
-"""Days that are kept, the newest: a calendar of more is not read."""
+"""Maximum number of days in the calendar, the newest ones."""
 
 _LABELS: Final = "labels"
 _Counts = Mapping[tuple[str, str], Mapping[date, int]]
@@ -38,7 +38,7 @@ _WIDTH, _HEIGHT, _EDGE = 300, 76, 4
 
 @dataclass(frozen=True)
 class DayDot:
-    """The value of one day; ``odd`` where it breaks the rule."""
+    """The value of one day; ``odd`` if it breaks the rule."""
 
     x: float
     y: float
@@ -59,7 +59,7 @@ class StatusBar:
 
 @dataclass(frozen=True)
 class DayFigure:
-    """A small drawing by day, in pixels from the upper left; ``low`` and ``high`` name its extremes."""
+    """A small chart by day, in pixels from the upper left; ``low`` and ``high`` label its range."""
 
     title: str
     span: str
@@ -76,7 +76,7 @@ class DayFigure:
 
 @dataclass(frozen=True)
 class _Drawings:
-    """What one expectation looked at by day: the first figures, and how many more there are."""
+    """The charts of one expectation: the first figures, and the number of further ones."""
 
     title: str
     table: str
@@ -97,7 +97,7 @@ def validation_report(
     title : the page's heading.
     facts : lines below it: surface, snapshot, as-of.
     results : one section each.
-    measured : by suite the frame that it judged, for statuses and quarantine.
+    measured : by suite the evaluated frame, for statuses and quarantine.
     """
     frames = measured or {}
     failed = [finding for result in results for finding in result.findings if not finding.success]
@@ -133,7 +133,7 @@ def _statuses(frame: pd.DataFrame) -> Iterator[DayFigure]:
 
 
 def draw_line(line: DayLine) -> DayFigure:
-    """Draw a figure by day, each day placed by its date, so that a gap is seen."""
+    """Draw a figure by day, placed by date so that gaps are visible."""
     across, scale = _across(line.days), _scale(line)
 
     def height_of(value: float) -> float:
@@ -166,7 +166,7 @@ def draw_line(line: DayLine) -> DayFigure:
 
 
 def draw_statuses(task: str, days: Sequence[date], shares: Mapping[str, Sequence[float]]) -> DayFigure:
-    """Draw the share of each status of a task: one bar a day, stacked from below in the statuses' order."""
+    """Draw the share of each status of a task: one stacked bar per day, in the statuses' order."""
     width, bars = _WIDTH / max(len(days), 1), []
     for n in range(len(days)):
         top = float(_HEIGHT)
@@ -190,7 +190,7 @@ def _across(days: Sequence[date]) -> Sequence[float]:
 
 
 def _scale(line: DayLine) -> Scale:
-    """Return the scale of a line's values; a band that reaches far beyond them is cut."""
+    """Return the scale of a line's values; a band far beyond them is cut."""
     values = [value for value in line.figures if value is not None] or [0.0]
     reach = max(values) - min(values) or abs(values[0]) or 1.0
     return Scale(max(min(values) - reach, 0.0), max(values) + reach, _HEIGHT - _EDGE, _EDGE)
@@ -230,7 +230,7 @@ def _of_task(task: str, days: Sequence[date], counts: _Counts, failed: set[date]
 
 
 def _failed_days(results: Iterable[SuiteResult]) -> dict[str, set[date]]:
-    """Return the days that a check of the labels names, by the task that it is about."""
+    """Return the days that failed a check of the labels, by task."""
     failed: dict[str, set[date]] = defaultdict(set)
     for line in _lines(results):
         failed[line.subject].update(line.odd)

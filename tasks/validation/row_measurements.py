@@ -1,4 +1,4 @@
-"""What is measured of impressions, and of candidates: rows and nulls by day, keys, users."""
+"""Measurements of impressions and candidates: rows and nulls by day, keys, users."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -42,7 +42,7 @@ from tasks.validation.measurements import (
 _LEAST_REQUESTS, _MOST_USERS = 50, 10
 
 REACHED = "reached_candidates"
-"""Candidates of the days that a slice can reach, each with its day."""
+"""Candidates of the days that a training slice can include, each with its day."""
 
 _MOST_EMBARGOES = 4
 _FIRST = datetime.min.replace(tzinfo=UTC)
@@ -86,7 +86,7 @@ def measure_impressions(
 def measure_heavy_users(connection: duckdb.DuckDBPyConnection, tasks: Sequence[str]) -> Iterator[Measurement]:
     """Return the users with the most requests, and each task's labels with and without each of them.
 
-    A user with fewer than 50 requests is left out, as is one with at most twice the median user's.
+    Users with fewer than 50 requests, or with at most twice the median user's requests, are omitted.
     """
     heavy = fetch(
         connection,
@@ -126,7 +126,7 @@ def measure_heavy_users(connection: duckdb.DuckDBPyConnection, tasks: Sequence[s
 def _keys(connection: duckdb.DuckDBPyConnection, table: str, rows: int) -> Measurement:
     """Count the rows that share their key or lack a part of it.
 
-    As many hashes as rows prove that none does, in a fraction of the memory.
+    If there are as many distinct hashes as rows, no key repeats; this check takes a fraction of the memory.
     """
     subject, columns = "/".join(c.IMPRESSION_KEY), x.columns(c.IMPRESSION_KEY)
     whole = x.all_of(*(x.not_null(column.copy()) for column in columns))
@@ -158,7 +158,7 @@ def _format_key(key: Sequence[object]) -> str:
 
 
 def measure_requests(connection: duckdb.DuckDBPyConnection, table: str) -> Iterator[Measurement]:
-    """Count odd positions and requests with several users of a relation of impressions or candidates."""
+    """Count invalid positions, and requests with several users, in impressions or candidates."""
     if measure_columns(connection, table, [c.POSITION]):
         position = x.column(c.POSITION)
         odd = x.any_of(
@@ -179,7 +179,7 @@ def measure_requests(connection: duckdb.DuckDBPyConnection, table: str) -> Itera
 
 
 def _users(connection: duckdb.DuckDBPyConnection, table: str) -> Measurement:
-    """Count requests with several users; as many pairs as requests prove that there is none."""
+    """Count requests with several users; as many pairs as requests prove that there are none."""
     parts: dict[str, x.Part] = {
         "request": x.column(c.REQUEST_ID), "user": x.column(c.USER_ID), "table": x.table(table)
     }  # fmt: skip
@@ -202,7 +202,7 @@ def _users(connection: duckdb.DuckDBPyConnection, table: str) -> Measurement:
 
 
 def measure_candidates(connection: duckdb.DuckDBPyConnection, *, since: date) -> Iterator[Measurement]:
-    """Compare the candidates with the impressions of the labels; needs ``reached_candidates``."""
+    """Compare the candidates with the impressions of the labels; requires ``reached_candidates``."""
     shown = x.coalesce(x.column(c.SHOWN), exp.false())
     day = x.column(c.DAY)
     counted = fetch(
@@ -243,7 +243,7 @@ def _without(
     among: list[exp.Expr],
     found: exp.Expr,
 ) -> Measurement:
-    """Count the keys of some rows of a table for which nothing is found, with three of them."""
+    """Count the keys of some rows of a table without a match, with three examples."""
     ((rows, of, examples),) = fetch(
         connection,
         """SELECT count(*) FILTER (NOT found), count(*), min(named, 3) FILTER (NOT found) FROM (
@@ -263,8 +263,8 @@ def measure_constraints(
 ) -> Iterator[Measurement]:
     """Measure the hard constraints of a policy on a relation of impressions or candidates with their day.
 
-    A constraint of a context is measured on the rows that meet the context; one whose column the relation
-    lacks is left out.
+    A context's constraint is measured on the rows that match the context. Constraints on missing columns are
+    omitted.
     """
     wanted: list[tuple[HardConstraint, Mapping[str, object]]] = [
         (one, {}) for one in utility.hard_constraints
@@ -296,14 +296,14 @@ def measure_constraints(
 
 
 def keeps(constraint: HardConstraint) -> exp.Expr:
-    """Return that a constraint keeps a row, whose columns are known."""
+    """Condition that a constraint keeps a row, whose columns are known."""
     condition = constraint.condition
     value: exp.Expr = x.column(condition.column)
     number = x.finite(value.copy())
     if condition.set_column is not None:
         wanted = exp.convert(condition.contains) if condition.contains is not None else _without_nan(value)
         found = x.call("LIST_CONTAINS", x.column(condition.set_column), wanted)
-        holds: exp.Expr = x.when(x.not_null(wanted.copy()), found)  # an empty list has no null either
+        holds: exp.Expr = x.when(x.not_null(wanted.copy()), found)  # an empty list contains no null either
     elif condition.other_column is not None:
         compare = x.eq if condition.equals_column else x.gt if condition.above_column else x.lt
         holds = compare(*(_without_nan(x.column(name)) for name in condition.columns))
@@ -317,7 +317,7 @@ def keeps(constraint: HardConstraint) -> exp.Expr:
 
 
 def _without_nan(value: exp.Expr) -> exp.Expr:
-    """Return a value of any type, null where it is NaN: DuckDB calls NaN the greatest number."""
+    """Return a value of any type with NaN replaced by null; DuckDB orders NaN above every number."""
     number = exp.TryCast(this=value.copy(), to=exp.DataType.build("DOUBLE"))
     return x.when(x.not_(x.coalesce(exp.IsNan(this=number), exp.false())), value)
 
@@ -345,7 +345,7 @@ def _nulls(connection: duckdb.DuckDBPyConnection, table: str, column: str, where
 
 
 def numeric_columns(contracts: Contracts) -> tuple[str, ...]:
-    """Name the columns that are read as numbers: features, values, what decisions and training ask for."""
+    """Return the columns that are read as numbers: features, values, and columns of policies and training."""
     surface = contracts.surface
     wanted = wanted_columns(contracts, first_release=True)
     asked = [one.column for one in wanted if kinds.NUMBER in one.kinds and kinds.STRING not in one.kinds]
@@ -355,7 +355,7 @@ def numeric_columns(contracts: Contracts) -> tuple[str, ...]:
 def first_day_in_reach(contracts: Contracts, as_of: datetime) -> date:
     """Return a day before which no slice of a retrain as of an instant begins.
 
-    Between two slices, and after the last, lie a task's windows: at most its maturity each time.
+    Between two slices, and after the last, lie a task's windows, each at most its maturity.
     """
     split, tasks = contracts.surface.split, contracts.tasks
     embargo = max(tasks.maturity(task) for task in tasks.tasks)
@@ -376,10 +376,10 @@ def measure_infinite(
 
     Parameters
     ----------
-    names : columns; those that the relation lacks or that hold no floats are left out.
-    before : only rows that were shown earlier count.
-    reached_from : the first day that a slice can reach.
-    prefix : what stands before a column's name where it is told.
+    names : columns; missing columns and columns without floats are omitted.
+    before : only rows shown earlier count.
+    reached_from : the first day that a training slice can include.
+    prefix : prefix of the reported column names.
     """
     kinds_of = {one.subject: one.value for one in measure_columns(connection, table, names)}
     floats = [name for name in names if kinds_of.get(name) == kinds.NUMBER]

@@ -1,6 +1,6 @@
-"""The rules that suites ask for: one table, from which the Great Expectations classes are made.
+"""The rules of the suites in one table, from which the Great Expectations classes are created.
 
-The columns are explained at ``findings.Rule``.
+``findings.Rule`` documents the columns.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -37,7 +37,7 @@ _LEAST_CANDIDATES = 100
 def count_broken_rows(
     frame: pd.DataFrame, *, statistic: str, max_share: float = 0, unless: str = ""
 ) -> RuleResult:
-    """Find the subjects of which more than a share of the rows break a rule."""
+    """Find the subjects of which more than a maximum share of the rows breaks a rule."""
     counts = m.measured(frame, statistic)
     if not counts:
         return RuleResult([], [] if unless else [("table", "was not measured")], unless)
@@ -47,7 +47,7 @@ def count_broken_rows(
 
 
 def check_equal_events(frame: pd.DataFrame, *, events: Collection[str], max_share: float) -> RuleResult:
-    """Find events of which more than a share equals another, over all days, or a fifth of one day."""
+    """Find events with more than a maximum share of duplicates over all days, or a fifth on one day."""
     by_name: dict[str, list[Measurement]] = {name: [] for name in events}
     for one in m.measured(frame, m.EQUAL):
         if one.subject in by_name:
@@ -64,7 +64,7 @@ def check_equal_events(frame: pd.DataFrame, *, events: Collection[str], max_shar
 
 
 def check_candidates_shown(frame: pd.DataFrame) -> RuleResult:
-    """Find that `shown` is true of every candidate, on all days or on one of at least a hundred rows."""
+    """Report if `shown` is true for every candidate, on all days or on one with at least a hundred rows."""
     days = m.measured(frame, m.SHOWN)
     rows, of = sum(day.rows for day in days), sum(day.of for day in days)
     odd = [day for day in days if day.rows == day.of and (rows == of or day.of >= _LEAST_CANDIDATES)]
@@ -75,7 +75,7 @@ def check_candidates_shown(frame: pd.DataFrame) -> RuleResult:
 
 
 def check_constraints_drop(frame: pd.DataFrame) -> RuleResult:
-    """Find hard constraints that drop no row at all: the column that they read is constant."""
+    """Find hard constraints that drop no row because the column that they read is constant."""
     kept: dict[str, tuple[int, int]] = {}
     for one in m.measured(frame, m.KEPT):
         rows, of = kept.get(one.subject, (0, 0))
@@ -85,13 +85,13 @@ def check_constraints_drop(frame: pd.DataFrame) -> RuleResult:
 
 
 def check_rows(frame: pd.DataFrame) -> RuleResult:
-    """Find a table without any row."""
+    """Report a table without rows."""
     rows = sum(one.rows for one in m.measured(frame, m.ROWS))
     return _evaluate_table("no row" if not rows else "", f"{rows:,} rows")
 
 
 def check_columns(frame: pd.DataFrame, *, columns: Mapping[str, Sequence[str]]) -> RuleResult:
-    """Find columns that are not there, or whose type is none of those that the contracts allow."""
+    """Find missing columns, and columns whose type the contracts do not allow."""
     types = {one.subject: one.value for one in m.measured(frame, m.COLUMN)}
     broken = []
     for name, allowed in columns.items():
@@ -103,7 +103,7 @@ def check_columns(frame: pd.DataFrame, *, columns: Mapping[str, Sequence[str]]) 
 
 
 def check_freshness(frame: pd.DataFrame, *, as_of: str, within: float) -> RuleResult:
-    """Find a table whose newest row lies further than so many seconds before the as-of."""
+    """Report a table whose newest row is more than the given number of seconds older than the as-of."""
     instants = m.measured(frame, m.NEWEST)
     if not instants:
         return _evaluate_table("no row", "")
@@ -116,7 +116,7 @@ def check_freshness(frame: pd.DataFrame, *, as_of: str, within: float) -> RuleRe
 
 
 def check_nulls(frame: pd.DataFrame, *, columns: Sequence[str]) -> RuleResult:
-    """Find columns that hold a null."""
+    """Find columns that contain nulls."""
     counts = m.measured(frame, m.NULLS)
     broken = []
     for name in columns:
@@ -127,7 +127,7 @@ def check_nulls(frame: pd.DataFrame, *, columns: Sequence[str]) -> RuleResult:
 
 
 def check_base_rates(frame: pd.DataFrame, *, bounds: Mapping[str, Sequence[float]]) -> RuleResult:
-    """Find tasks whose mean of all observed labels lies outside of bounds, or that have no such label."""
+    """Find tasks without observed labels, or whose mean observed label lies outside of the bounds."""
     counts = m.measured(frame, m.POSITIVES)
     broken, observed = [], []
     for task, (low, high) in bounds.items():
@@ -140,7 +140,7 @@ def check_base_rates(frame: pd.DataFrame, *, bounds: Mapping[str, Sequence[float
 
 
 def check_top_user(frame: pd.DataFrame, *, max_share: float, rows_at_least: int) -> RuleResult:
-    """Find a user to whom more than a share of a table belongs, where that is many rows."""
+    """Find a user with more than a maximum share of a table, if that is many rows."""
     for top in m.measured(frame, m.USER):
         observed = f"user {top.value}: {top.rows:,} of {top.of:,} rows ({top.rows / top.of:.1%})"
         broken = top.rows >= rows_at_least and top.rows > max_share * top.of
@@ -149,7 +149,7 @@ def check_top_user(frame: pd.DataFrame, *, max_share: float, rows_at_least: int)
 
 
 def check_heavy_users(frame: pd.DataFrame, *, max_share: float) -> RuleResult:
-    """Find users with more than a share of all requests, and name what leaving each of them out changes."""
+    """Find users with more than a maximum share of all requests, and report the effect of excluding them."""
     whole = {one.subject: one for one in m.measured(frame, m.WITH_USERS)}
     broken = []
     for user in sorted(m.measured(frame, m.USER), key=lambda one: -one.rows):
@@ -170,10 +170,9 @@ def check_unknown_events(
     newest: int,
     elsewhere: Mapping[str, str] | None = None,
 ) -> RuleResult:
-    """Find names that no surface has, and that are close to one of the contract's names, or new.
+    """Find names unknown to every surface that are new or similar to one of the contract's names.
 
-    A log may hold what another surface declares; those names are only listed. Of the others the most frequent
-    are judged.
+    Names that another surface declares are only listed. Of the others, the most frequent are evaluated.
     """
     unknown = m.measured(frame, m.UNKNOWN_NAME)
     first = _first_days(unknown)
@@ -193,7 +192,7 @@ def check_unknown_events(
 
 
 def check_contracted_events(frame: pd.DataFrame, *, events: Sequence[str]) -> RuleResult:
-    """Find names of the contract that no event has."""
+    """Find names of the contract without events."""
     names = {one.subject for one in m.measured(frame, m.ROWS)}
     broken = [(name, f"{name}: no event") for name in events if name not in names]
     return RuleResult(list(events), broken, f"{len(events)} names")
@@ -221,7 +220,7 @@ def _first_days(counts: Iterable[Measurement]) -> dict[str, date]:
 
 
 def _format_rate(rate: float, low: float, high: float) -> str:
-    """Write a rate with three digits, or as many as it takes to see on which side of its bounds it lies.
+    """Format a rate with three digits, or as many as are needed to compare it with its bounds.
 
     Examples
     --------
@@ -244,7 +243,7 @@ def _count(statistic: str, *, unless: str = "") -> Callable[..., RuleResult]:
 
 
 def _compare(check: Callable[..., RuleResult], **fixed: Any) -> Callable[..., RuleResult]:
-    """Return a judge of days that takes the arguments of a comparison by the names that suites use."""
+    """Return a check of days that takes the arguments of a comparison under the names used in suites."""
 
     def evaluate_days(
         frame: pd.DataFrame,
@@ -266,7 +265,7 @@ _LEAST = (*_DAYS, "least", "least_change")
 _NEGATIVES = ("since", "trailing", "expected", "tasks")
 
 # fmt: off
-# A rule in two or three lines, so that the table can be read as one.
+# Each rule takes two or three lines, so that the table can be read as one.
 RULES = (
     Rule("expect_some_rows", check_rows, (),
          "The table has rows: an empty one passes every other rule."),

@@ -1,4 +1,4 @@
-"""Validating a label snapshot: a critical failure keeps it from training, all else is evidence."""
+"""The step that validates a label snapshot: a critical failure prevents training on it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ _SUITES = ("impressions", "candidates", "events", "labels")
 
 @dataclass(frozen=True)
 class ValidateResult:
-    """Whether the snapshot may be trained on, the worst severity that failed, and where the report lies."""
+    """Whether training may use the snapshot, the worst severity that failed, and the report's location."""
 
     success: bool
     severity: str | None
@@ -41,12 +41,12 @@ class ValidateResult:
     run_id: str
 
     def require_success(self) -> None:
-        """Refuse to go on with labels that failed critically.
+        """Refuse labels with a critical failure.
 
         Raises
         ------
         GateRefused
-            They did.
+            The validation failed critically.
         """
         if not self.success:
             worst = [
@@ -76,11 +76,11 @@ def run(
 
     Parameters
     ----------
-    parent_run : the MLflow run that this one belongs under.
+    parent_run : the parent MLflow run.
 
     Returns
     -------
-    The findings; what was validated before is not validated again.
+    The findings; an already validated snapshot is not validated again.
     """
     store = LabelStore(workspace.store, workspace.surface)
     labels = store.snapshot(snapshot)
@@ -156,7 +156,7 @@ def suites_and_facts(contracts: Contracts, snapshot: Snapshot) -> tuple[dict[str
 
 
 def _counted_events(contracts: Contracts) -> list[str]:
-    """Return the events of which two count for more than one."""
+    """Return the events of which two are counted separately."""
     counted: set[str] = set()
     for task in contracts.tasks.tasks.values():
         if task.value is not None and task.value.aggregate in {"sum", "count"}:
@@ -181,6 +181,6 @@ def _write_report(
 
 
 def _suites_folder() -> Path:
-    """Return the suites' folder: inside an installed package, else in the repository."""
+    """Return the suites' folder: in the installed package, else in the repository."""
     installed = Path(__file__).resolve().parent / "suite_files"
     return installed if installed.is_dir() else Path(__file__).resolve().parents[2] / "expectations"

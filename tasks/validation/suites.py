@@ -1,8 +1,8 @@
-"""Running a suite of ``expectations/<table>.json`` on the measurements of a table.
+"""Runs a suite of ``expectations/<table>.json`` on the measurements of a table.
 
-Great Expectations drops what it does not know and then passes. So the rules are registered before any suite
-is loaded, and its expectations are counted; an unknown type, a suite parameter without a value and an
-expectation that raised are all failures. Bounds and severities are in the JSON.
+Great Expectations silently drops unknown expectations and then passes. Rules are therefore registered before
+a suite is loaded, and its expectations are counted. An unknown type, a suite parameter without a value and an
+expectation that raised an error are failures. Bounds and severities are in the JSON.
 """
 
 from collections.abc import Iterable, Mapping
@@ -49,7 +49,7 @@ class _Measurements(TableMetricProvider):
 
 
 class _Expectation(BatchExpectation):
-    """Succeeds when nothing breaks its rule; the rule's arguments are its fields."""
+    """Succeeds if nothing breaks its rule; the rule's arguments are its fields."""
 
     metric_dependencies: ClassVar[tuple[str, ...]] = (_METRIC,)
     rule: ClassVar[Rule]
@@ -65,7 +65,7 @@ class _Expectation(BatchExpectation):
 
 
 def register_expectations(rules: Iterable[Rule]) -> None:
-    """Make an expectation class of each rule, which the library then knows by the rule's name."""
+    """Create an expectation class for each rule, registered under the rule's name."""
     for rule in rules:
         body = {"__doc__": rule.meaning, "__annotations__": dict.fromkeys(rule.arguments, Any), "rule": rule}
         type(rule.name.title().replace("_", ""), (_Expectation,), body | dict.fromkeys(rule.arguments))
@@ -89,12 +89,12 @@ def load_suite(path: Path) -> dict[str, Any]:
 
 
 def run_suite(suite: Mapping[str, Any], frame: pd.DataFrame, *, facts: Mapping[str, Any]) -> SuiteResult:
-    """Judge the measurements of a table.
+    """Evaluate a suite on the measurements of a table.
 
     Parameters
     ----------
-    suite : as ``load_suite`` returned it.
-    frame : the measurements, as ``measurements.frame_of`` returns them.
+    suite : result of ``load_suite``.
+    frame : measurements, from ``measurements.frame_of``.
     facts : a value for every suite parameter, plain JSON.
     """
     context = gx.get_context(project_config=_in_memory())
@@ -146,7 +146,7 @@ def _finding(suite: str, result: ExpectationValidationResult) -> Finding:
 
 
 def _evaluate(result: ExpectationValidationResult) -> RuleResult | None:
-    """Return the judgement of our rule; None where it raised."""
+    """Return the result of a rule; None if it raised an error."""
     details = (result.result or {}).get("details")
     return details if isinstance(details, RuleResult) else None
 

@@ -1,18 +1,18 @@
-"""What a day's figure may be, by the days before it: an interval that knows how days differ from one another.
+"""Usual interval of a day's figure, estimated from the days before it and their variation.
 
 ::
 
-    middle    the median of the trailing days of the same weekday; a weekday's first says nothing
-    spread    1.267 x root mean square of the trailing days about their middles, but for the tenth that lies
-              furthest away: one odd day does not widen it
-    noise     the least spread that chance alone gives so few rows
+    middle    the median of the trailing days with the same weekday; the first one is skipped
+    spread    1.267 x root mean square of the trailing days' deviations from their middles, without the
+              largest tenth, so that one unusual day does not widen it
+    noise     minimum spread by chance alone for so few rows
     interval  middle +- t x the larger of the two, t with three quarters of the days' degrees of freedom
 
-A MAD in place of the spread, with every degree of freedom, lets healthy days out too often. A test holds this
-one to at most twice as often as is said.
+A MAD instead of the spread, with all degrees of freedom, reports normal days too often. A test limits the
+false alarms of this interval to twice the declared rate.
 
-Figures are judged on a scale on which chance is even: logarithms of counts and means, arcsine roots of shares
-(Anscombe 1948). The trailing days are days that have a figure, however far apart: of a weekly surface, weeks.
+Figures are transformed to constant variance: logarithms of counts and means, arcsine roots of shares
+(Anscombe 1948). Trailing days are days with a figure, however far apart: for a weekly surface, weeks.
 """
 
 from collections.abc import Sequence
@@ -30,23 +30,23 @@ LEAST_DAYS = 5
 _LEAST_WEEKDAYS = 3
 _FURTHEST = 0.1
 _TRIMMED = 1.267
-"""What a normal spread loses with its furthest tenth."""
+"""Correction for the spread of a normal distribution without its largest tenth."""
 _KNOWN = 0.75
-"""How much a day says of the spread, beside one that nothing was left out of."""
+"""Share of the degrees of freedom that remains after the omission."""
 _MEDIAN_LOSS = np.pi / 2
-"""Variance of a median over that of a mean."""
+"""Variance of a median relative to that of a mean."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Which days are compared with the days before them, and how often a healthy table may fail.
+    """The days to compare with earlier days, and the false alarm rate.
 
     Attributes
     ----------
-    as_of : a day counts if it had ended by then, ISO 8601.
-    trailing : how many days before a day it is compared with.
-    false_alarm_rate : the probability that any figure of a healthy table is reported.
-    newest : only so many of the newest days are judged; None for all.
+    as_of : instant in ISO 8601; only days that had ended by then are compared.
+    trailing : number of days before a day for the comparison.
+    false_alarm_rate : the probability that any figure of a normal table is reported.
+    newest : number of newest days to evaluate; None for all.
     """
 
     as_of: str
@@ -57,7 +57,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Usual:
-    """What was usual by day: the middle and the ends of its interval, NaN where too few days came before."""
+    """Usual middle and interval by day; NaN if too few days precede the day."""
 
     middle: Floats
     low: Floats
@@ -67,15 +67,15 @@ class Usual:
 def usual_levels(
     days: Sequence[date], levels: Floats, noise: Floats, *, trailing: int, false_alarm_rate: float
 ) -> Usual:
-    """Return the interval of each day's level by the levels of the days before it.
+    """Return the interval of each day's level from the levels of the days before it.
 
     Parameters
     ----------
-    days : in order; ``levels`` are their figures on an even scale.
-    noise : variance that chance alone gives each day's level.
-    trailing : how many days before a day it is compared with.
-    false_alarm_rate : the probability of a level outside of the interval, both sides together, when nothing
-        has changed.
+    days : in order; ``levels`` are their transformed figures.
+    noise : variance of each day's level by chance alone.
+    trailing : number of days before a day for the comparison.
+    false_alarm_rate : the probability of a level outside of the interval, on either side, if nothing has
+        changed.
 
     Examples
     --------
@@ -117,30 +117,30 @@ def _describe(
 
 
 def count_levels(counts: Floats) -> tuple[Floats, Floats]:
-    """Return counts as logarithms, and the variance that chance gives each."""
+    """Return counts as logarithms, and the variance of each by chance."""
     return np.log(counts + 0.5), 1 / (counts + 0.5)
 
 
 def counts_of(levels: Floats) -> Floats:
-    """Return the counts of ``count_levels``."""
+    """Invert ``count_levels``."""
     return np.maximum(np.exp(levels) - 0.5, 0.0)
 
 
 def share_levels(hits: Floats, of: Floats) -> tuple[Floats, Floats]:
-    """Return shares as arcsine roots, and the variance that chance gives each."""
+    """Return shares as arcsine roots, and the variance of each by chance."""
     return 2 * np.arcsin(np.sqrt((hits + 3 / 8) / (of + 3 / 4))), 1 / (of + 0.5)
 
 
 def shares_of(levels: Floats) -> Floats:
-    """Return the shares of ``share_levels``."""
+    """Invert ``share_levels``."""
     return np.sin(np.clip(levels, 0, np.pi) / 2) ** 2
 
 
 def usual_divergences(counts: Floats, *, trailing: int, false_alarm_rate: float) -> tuple[Floats, Floats]:
-    """Return each day's divergence from the days before it together, and the greatest that is usual.
+    """Return each day's divergence from all its trailing days, and the maximum usual divergence.
 
-    Usual is what the trailing days show among themselves, each against the others, or chance where that is
-    more. NaN where too few days came before.
+    The usual divergence is that of each trailing day from the others, or the divergence by chance if it is
+    larger. It is NaN if too few days precede the day.
     """
     divergences = np.full((2, len(counts)), np.nan)
     for n in range(LEAST_DAYS, len(counts)):
@@ -154,7 +154,7 @@ def usual_divergences(counts: Floats, *, trailing: int, false_alarm_rate: float)
 
 
 def none_for_nan(figures: Floats) -> list[float | None]:
-    """Return figures with None where nothing is known.
+    """Return figures with NaN replaced by None.
 
     Examples
     --------
