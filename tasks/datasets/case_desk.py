@@ -1,18 +1,18 @@
-"""A simulated workbench whose true probabilities are known: next actions are suggested to agents with a case.
+"""A simulated workbench with known true probabilities: it suggests next actions to agents with a case.
 
 ::
 
-    case of a tenant -> 12 suggestions, a few of which rules forbid -> 5 shown
+    case of a tenant -> 12 suggestions, some of which are forbidden by rules -> 5 shown
         accepted < 15 min -> handled, progressed < 3 d -> reworked < 30 d after it
                           -> resolved, before the case's deadline or after it
 
-- An easy action (``ease``) is accepted readily, progresses less and is reworked more; a good one
+- An easy action (``ease``) is accepted readily, progresses less and is reworked more. A good action
   (``quality``) progresses, is resolved in time and lasts. Ranking by acceptance alone shows easy actions.
-- In the tenant ``dune`` easy actions are reworked most: a mean over tenants hides it.
-- What is logged of an action is a noisy estimate. Every tenant has actions of its own; a few candidates are
-  another tenant's, or need a permission, a state, a jurisdiction or a date that the case does not have.
-- ``truth.parquet`` holds the probability of each label as in ``world``: at the first position, and at its
-  own. A rework is joint with its progress; ``sla_met`` is null where a case has no deadline ahead.
+- In the tenant ``dune`` easy actions are reworked most, which a mean over tenants hides.
+- The logged features of an action are noisy estimates. Every tenant has its own actions. Some candidates
+  belong to another tenant, or need a permission, state, jurisdiction or date that the case does not have.
+- ``truth.parquet`` contains the probability of each label as in ``world``: at the first and at the actual
+  position. A rework is joint with its progress; ``sla_met`` is null for a case without a future deadline.
 """
 
 from collections.abc import Iterator
@@ -43,26 +43,26 @@ STATES: Final = ("open", "waiting", "escalated")
 JURISDICTIONS: Final = ("de", "fr", "us")
 KINDS: Final = ("answer", "ask", "refund", "reassign", "close")
 PERMISSIONS: Final = ("reply", "refund", "override")
-"""A role has the permissions up to its own place."""
+"""A role has the permissions up to its own index."""
 
 EXAMINATION: Final = (1.0, 0.82, 0.68, 0.57, 0.48)
-"""Probability that an agent looks at a position; ``surface.yaml`` declares the same curve."""
+"""Probability that an agent examines a position; ``surface.yaml`` declares the same curve."""
 LONGEST_SLA_DAYS: Final = 14
 _CANDIDATES, _ACTIONS, _AGENTS = 12, 60, 240
 _HARMED = TENANTS.index("dune")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _RESOLVED_AFTER, _LONGEST_RESOLUTION = 2.5 * _DAY, 20 * _DAY
 _MAKE = 1
-"""Raised whenever the same parameters begin to give another world."""
+"""Increased whenever the same parameters give another world."""
 
 
 @dataclass(frozen=True)
 class _Desk:
-    """What is the same on all days: agents, and actions by ``tenant * _ACTIONS + number``.
+    """The entities of all days: agents, and actions by ``tenant * _ACTIONS + number``.
 
-    Number 0 is a general answer that every rule allows, and a candidate of every case.
-    ``states`` and ``places`` have shape [actions, words]: where an action is allowed. ``valid`` has its first
-    and last instant, microseconds since the first midnight. ``fit`` is of workflow and kind.
+    Number 0 is a general answer that every rule allows, and a candidate of every case. ``states`` and
+    ``places`` have shape [actions, words] and contain where an action is allowed. ``valid`` contains its
+    first and last instant, in microseconds since the first midnight. ``fit`` is by workflow and kind.
     """
 
     seed: int
@@ -112,9 +112,9 @@ class _Desk:
 
 @dataclass(frozen=True)
 class _Cases:
-    """Cases of one day, each opened once: [cases], and ``item`` [cases, candidates].
+    """Cases of one day, each opened once: shape [cases], and ``item`` [cases, candidates].
 
-    ``at`` and ``due`` are microseconds since the first midnight, ``due`` is -1 where there is no deadline.
+    ``at`` and ``due`` are microseconds since the first midnight; ``due`` is -1 without a deadline.
     """
 
     at: Integers
@@ -128,7 +128,7 @@ class _Cases:
 
     @classmethod
     def draw(cls, desk: _Desk, day: int, count: int, rng: np.random.Generator) -> "_Cases":
-        """Draw the cases of a day and retrieve actions of their tenant, and now and then of another one."""
+        """Draw the cases of a day with candidate actions, mostly of their tenant."""
         at = day * DAY_US + np.sort(rng.integers(7 * _HOUR, 19 * _HOUR, count)) * 1_000_000
         agent = rng.integers(0, _AGENTS, count)
         left = rng.exponential(3 * _DAY, count).clip(_HOUR, LONGEST_SLA_DAYS * _DAY - _HOUR)
@@ -153,7 +153,7 @@ class _Cases:
 
 @dataclass(frozen=True)
 class _Chances:
-    """What follows if an agent looks, by row; each given the one before it."""
+    """Probabilities by row if an agent examines it, each conditional on the previous one."""
 
     accept: Floats
     progress: Floats
@@ -164,7 +164,7 @@ class _Chances:
 
     @classmethod
     def of(cls, desk: _Desk, cases: _Cases) -> "_Chances":
-        """Return the chances of every candidate, [cases * candidates]."""
+        """Return the probabilities of every candidate, [cases * candidates]."""
         item, case = cases.item.ravel(), np.repeat(np.arange(len(cases.at)), _CANDIDATES)
         agent, ease, quality = cases.agent[case], desk.ease[item], desk.quality[item]
         fit = desk.fit[cases.workflow[case], desk.kind[item]]
@@ -183,11 +183,11 @@ class _Chances:
         )
 
     def at(self, rows: Integers) -> "_Chances":
-        """Return those of some rows."""
+        """Return the probabilities of some rows."""
         return _Chances(**{name: values[rows] for name, values in vars(self).items()})
 
     def truth(self, looks: Floats | float) -> dict[str, Floats]:
-        """Return the probability of each label, where an agent looks with some probability."""
+        """Return the probability of each label, given the probability of examination."""
         accepted = looks * self.accept
         return {
             "accepted_15m": accepted,
@@ -201,19 +201,19 @@ class _Chances:
 def generate_case_desk(
     *, days: int, requests_per_day: int, seed: int, out: Path, start: date = START
 ) -> WorldResult:
-    """Generate a workbench's log and truth into ``out``, which appears only when it is complete.
+    """Generate a workbench's log and truth into ``out``, which appears only when complete.
 
     Parameters
     ----------
     days, requests_per_day : at least 1; a case is one request, and shows 5 of its 12 candidates.
     seed : not negative.
-    out : a folder that is absent, empty, or already holds this very world (then nothing is written).
+    out : a folder that is absent, empty, or already contains the same world (then nothing is written).
     start : the first day (UTC).
 
     Raises
     ------
     ContractError
-        A parameter is out of range, the world would end after today, or ``out`` holds something else.
+        A parameter is out of range, the world would end after today, or ``out`` contains something else.
     """
     asked = {"days": days, "requests_per_day": requests_per_day, "seed": seed, "start": start.isoformat()}
     tables = _days(seed, days, requests_per_day, Clock(datetime.combine(start, time(), UTC)))
@@ -271,7 +271,7 @@ def _rules(desk: _Desk, cases: _Cases) -> dict[str, Flags]:
 
 
 def _columns(desk: _Desk, cases: _Cases, names: Names, clock: Clock) -> dict[str, Any]:
-    """Return what is known of every candidate when a case is opened."""
+    """Return the known features of every candidate when a case is opened."""
     item, case = cases.item.ravel(), np.repeat(np.arange(len(cases.at)), _CANDIDATES)
     agent, at, due = cases.agent[case], cases.at[case], cases.due[case]
     ease, quality = desk.seen[:, item]
@@ -310,7 +310,7 @@ def _words(vocabulary: tuple[str, ...], codes: Integers) -> pa.Array:
 
 
 def _lists(vocabulary: tuple[str, ...], has: Flags) -> pa.ListArray:
-    """Return the words that each row has, as a list."""
+    """Return the words of each row as a list."""
     ends = np.concatenate([[0], has.sum(axis=1).cumsum()]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(ends), _words(vocabulary, np.nonzero(has)[1]))
 
@@ -339,7 +339,7 @@ def _events(
 
 
 def _events_table(events: tuple[Happened, ...], impressions: pa.Table, clock: Clock) -> pa.Table:
-    """Return the events in order of time; each names the case and the action that it is of."""
+    """Return the events in order of time; each names its case and action."""
     named = impressions.select([c.USER_ID, c.ITEM_ID, c.REQUEST_ID, "case_id"])
     parts = []
     for kind in events:

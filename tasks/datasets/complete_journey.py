@@ -1,18 +1,18 @@
 """The Complete Journey (a grocer's year 2017) as log tables for the surface ``weekly_circular``.
 
-**The exposure is inferred, not logged.** The data have the products on the front page of a store's mailer
+**The exposure is inferred, not logged.** The data contain the products on the front page of a store's mailer
 (``mailer_location`` 'F') in a promotion week, and each household's purchases. They do not show who received
-or read a mailer. This adapter assumes that every household saw the front page of its own store::
+or read a mailer. This importer assumes that every household saw the front page of its own store::
 
     request      one household in one promotion week, at its most visited store of the 12 weeks before
                  (most baskets; then the latest visit; then the smallest store id)
     impression   one product on that store's front page of the week; there is no position
     shown_at     the start of the promotion week: Monday 00:00 in New York (04:00 UTC in summer, else 05:00)
     events       purchase: one scanned line, with item, product type and sales value, at its true time
-                 trip: one basket, of the household alone (no item)
+                 trip: one basket of a household, without an item
 
-So these data show label timing, calibration and the process on real behaviour. They support no claim about a
-ranking's effect. The files' times carry no zone and are read as UTC.
+These data therefore illustrate label timing, calibration and the process on real behaviour. They support no
+claim about the effect of a ranking. The files' times have no zone and are read as UTC.
 
 The files are staged once; then each table and week is one query::
 
@@ -21,13 +21,13 @@ The files are staged once; then each table and week is one query::
     promotions ─> shelf (front page) ─┘
     lines, baskets ─────────────────────> EVENTS of week w        (purchases and trips at their true times)
 
-Every feature of an impression is computed from weeks before its own (``promo_week < week``); a file in which
-a line's time lies outside its week is refused. The catalogue and the week's display placement, the store's
-plan, are known beforehand too. ``usual_price`` is the median unit price that the panel paid for the product
-in 52 weeks; else that of the product type, else of anything (``usual_price_of``: item, type, any). Money is
-summed in whole cents: a parallel sum of fractions depends on the order of its threads.
+Every feature of an impression is computed from earlier weeks (``promo_week < week``); a file with a line
+whose time lies outside its week is refused. The catalogue and the week's display placement are planned and
+therefore known beforehand. ``usual_price`` is the panel's median unit price for the product in 52 weeks, else
+for the product type, else for all products (``usual_price_of``: item, type, any). Money is summed in whole
+cents, because a parallel sum of fractions depends on the order of its threads.
 
-Duplicate front-page rows, products without a type and sets of any size are kept and counted.
+Duplicate front-page rows, products without a type and candidate sets of any size are included and counted.
 """
 
 import importlib.util
@@ -87,7 +87,7 @@ SELECT count(*), min(basket_id), min(promo_week)
 FROM lines LEFT JOIN weeks USING (promo_week)
 WHERE NOT coalesce(happened_at >= starts_at AND happened_at < ends_at, FALSE)
 """
-"""Lines outside the promotion week that they claim: with any, "weeks < w" would not mean "before"."""
+"""Lines outside their promotion week: with any, "weeks < w" would not mean "before"."""
 
 IMPRESSIONS: Final = """
 WITH page AS (SELECT * FROM shelf WHERE promo_week = $week),
@@ -167,7 +167,7 @@ SELECT 'trip', happened_at, household_id, NULL, cents / 100.0, NULL
 FROM baskets WHERE promo_week = $week
 ORDER BY happened_at, user_id, event, item_id, value
 """
-"""One row a scanned line (item and type) and one a basket (household only)."""
+"""One row per scanned line (item and type) and one per basket (household only)."""
 
 IMPRESSION_COUNTS: Final = """
 WITH requests AS (SELECT request_id, count(*) AS candidates FROM read_parquet($files) GROUP BY ALL)
@@ -195,7 +195,7 @@ FROM read_parquet($files)
 
 
 EARLIEST_WEEK: Final = 14
-"""The first promotion week with twelve whole weeks before it (week 1 is one day long)."""
+"""The first promotion week with twelve full weeks before it (week 1 has one day)."""
 FIRST_WEEK: Final = 20
 """The first week that ``weekly_circular`` needs: its slow task trains on weeks 20 to 32."""
 LAST_WEEK: Final = 53
@@ -220,7 +220,7 @@ _NOTHING_SHOWN: Final = (
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What an import wrote, counted; ``reused`` when it found its own earlier output whole."""
+    """The counts of an import; ``reused`` if its own earlier output was complete."""
 
     first_week: int
     last_week: int
@@ -253,23 +253,23 @@ def import_complete_journey(
     threads: int = 2,
     memory: str = "4GB",
 ) -> ImportResult:
-    """Write ``out/impressions/*.parquet`` and ``out/events/*.parquet``, one file a promotion week.
+    """Write ``out/impressions/*.parquet`` and ``out/events/*.parquet``, one file per promotion week.
 
-    Impressions cover the weeks asked for; events run from the first of them to the end of the data, so that
-    the last weeks' labels can mature. Equal input gives equal bytes. Output appears only when whole; killed
-    anywhere and run again, it ends in the same state. What an equal import left whole is reused.
+    Impressions cover the requested weeks. Events continue to the end of the data, so that the last weeks'
+    labels can mature. Equal input gives equal bytes. Output appears only when complete; after a killed run, a
+    second run gives the same result. Complete output of an equal import is reused.
 
     Parameters
     ----------
     out : folder of the surface's log tables
     source : folder with transactions, promotions and products as ``.parquet``; default: the package's own
-    first_week, last_week : promotion weeks with impressions, both included, within 14 to 53; default 20 to 53
+    first_week, last_week : promotion weeks with impressions, inclusive, within 14 to 53; default 20 to 53
     threads, memory : DuckDB's limits
 
     Raises
     ------
     ContractError
-        The weeks asked for do not exist or lack twelve weeks before them.
+        The requested weeks do not exist or lack twelve weeks before them.
     DataError
         The package, a file or a column is missing, a line's time lies outside its week, or nothing was shown.
     """
@@ -331,7 +331,7 @@ def _columns(path: Path) -> list[str]:
 
 
 def _package_folder() -> Path:
-    # The package's own loader would read everything into pandas: only its files are wanted.
+    # The package's own loader would read everything into pandas; only its files are needed.
     found = importlib.util.find_spec(PACKAGE)
     if found is None or not found.submodule_search_locations:
         raise DataError(

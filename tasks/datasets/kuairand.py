@@ -1,41 +1,41 @@
 """KuaiRand-Pure (short videos, spring 2022) as log tables for the surface ``short_video``.
 
-Files of the download; the layout is public and fixed, so an additional column is refused like a missing one::
+Files of the download; the layout is public and fixed, so additional and missing columns are refused::
 
-    data/log_standard_*_pure.csv[.gz]          impressions and feedback; one file or more
-    data/user_features_pure.csv[.gz]           a row a user
-    data/video_features_basic_pure.csv[.gz]    a row a video
+    data/log_standard_*_pure.csv[.gz]          impressions and feedback; one or more files
+    data/user_features_pure.csv[.gz]           one row per user
+    data/video_features_basic_pure.csv[.gz]    one row per video
 
-**Feedback has no time of its own.** A line of the log has the time at which a video was shown (``time_ms``),
-and how long the video, its comments and its author's profile were open. Feedback is dated at the end of the
-play or stay that it belongs to, so never before it happened::
+**Feedback has no time of its own.** A line of the log contains the time at which a video was shown
+(``time_ms``), and how long the video, its comments and its author's profile were open. Feedback is dated at
+the end of the play or stay that it belongs to, so never before it happened::
 
     shown_at ──── play ────┤ click, long_view, like, follow, forward, hate
                            ├── comment stay ──┤ comment
                            ├── profile stay ──┤ profile_enter
 
-A play counts for ten times the video's duration at most, and a play or stay for an hour at most.
+A play counts for at most ten times the video's duration, and a play or stay for at most an hour.
 
-**A request is a user's day** (UTC); ``request_id`` is ``user/day``, and feedback names its request. The one
-delayed outcome is a user's return: a ``visit`` on a day is dated at the last millisecond before that day, so
-it lies within a day of every impression of the day before, and before all of its own. Its ``ingested_at`` is
-the day's first impression.
+**A request is a user's day** (UTC); ``request_id`` is ``user/day``, and feedback names its request. The only
+delayed outcome is a user's return: a ``visit`` on a day is dated at the last millisecond before that day. It
+therefore lies within a day of every impression of the day before, and before all impressions of its own day.
+Its ``ingested_at`` is the day's first impression.
 
-**Every line becomes an impression**, a repeated one too: the label build keeps the first of a key and
-quarantines the others. Lines of one user, video and instant are one view with the feedback of any of them.
-Feedback on a later view of a video on the same day belongs to the impression that is kept.
+**Every line becomes an impression**, including repeated ones: the label build selects the first of a key and
+quarantines the others. Lines with the same user, video and instant are one view with the feedback of all of
+them. Feedback on a later view of a video on the same day belongs to the selected impression.
 
 The files are staged once; then each table and day is one query::
 
     log ─> rows (every line, with its day) ───────────────────────────────> IMPRESSIONS of day d
-            └> views (one a user, video and instant) ─> pasts (days < d) ─────┘
+            └> views (one per user, video, instant) ──> pasts (days < d) ─────┘
                 └> EVENTS of day d: feedback at the end of a view, and the day's visits
 
-A past has one row for each day on which a user, a video, an author, ... occurs, with what was counted on the
-days before; rates are mixed with the rate of all on those days. Sums are of whole numbers: a parallel sum of
-fractions depends on the order of its threads.
+A past has one row for each day on which a user, a video, an author, ... occurs, with the counts of earlier
+days. Rates are smoothed towards the overall rate on those days. Sums are of integers, because a parallel sum
+of fractions depends on the order of its threads.
 
-Only ``time_ms`` is read as time: ``date`` and ``hourmin`` are Beijing's and at times a day late. The
+Only ``time_ms`` is read as time: ``date`` and ``hourmin`` are Beijing time and sometimes a day late. The
 statistics of the whole month (``video_features_statistic_pure.csv``) would leak the future and are not read.
 """
 
@@ -98,7 +98,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
         "music_type": "DOUBLE",
     },
 }
-"""Each kind of file, with its columns and the types that they are read as."""
+"""Columns of each kind of file, with the types that they are read as."""
 
 _TABLES: Final = {LOG: "log", USERS: "user_features", VIDEOS: "video_features"}
 _REQUIRED: Final = {LOG: ("user_id", "video_id", "time_ms"), USERS: ("user_id",), VIDEOS: ("video_id",)}
@@ -113,10 +113,10 @@ FEEDBACK: Final[Mapping[str, str]] = {
     "profile_enter": "is_profile_enter",
     "hate": "is_hate",
 }
-"""Our event: the log's flag."""
+"""Flag of the log by event name."""
 
 STAYS: Final[Mapping[str, str]] = {"comment": "comment_stay_ms", "profile_enter": "profile_stay_ms"}
-"""The stay at whose end an event is dated; the others are dated at the end of the play."""
+"""The stay whose end dates an event; other events are dated at the end of the play."""
 
 _FREQUENT: Final = ("click", "long_view", "like", "profile_enter")
 
@@ -129,10 +129,10 @@ PASTS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "upload_type": (("upload_type",), _FREQUENT),
     "user_tab": (("user_id", "tab"), _FREQUENT),
 }
-"""Whose past is counted: its key, and the feedback whose rates are features."""
+"""Pasts: the key of each, and the feedback whose rates are features."""
 
 SMOOTHING: Final = 20
-"""How many impressions with the rate of all every rate is mixed with."""
+"""Weight of the overall rate in every smoothed rate, in impressions."""
 
 ROWS: Final = """
 CREATE TABLE rows AS
@@ -165,7 +165,7 @@ WITH seen AS (
 SELECT seen.*, author_id, music_id, videos.tag, upload_type
 FROM seen LEFT JOIN videos USING (item_id)
 """
-"""Lines of one user, video and instant are one view: what any of them says happened."""
+"""Lines with the same user, video and instant are one view with the feedback of all of them."""
 
 DAYS: Final = "SELECT DISTINCT day FROM rows ORDER BY day"
 _HOT: Final = ", ".join(f"onehot_feat{n}" for n in range(18))
@@ -213,10 +213,10 @@ FROM read_parquet($files)
 """
 
 PLAYS: Final = 10
-"""How many times its duration a video is played at most, as far as an event's time and a mean go."""
+"""Maximum plays of a video, in multiples of its duration, for event times and means."""
 
 LONGEST_MS: Final = 3_600_000
-"""The longest play or stay."""
+"""Maximum length of a play or stay."""
 
 
 def find_files(source: Path) -> Files:
@@ -225,7 +225,7 @@ def find_files(source: Path) -> Files:
     Raises
     ------
     DataError
-        The folder or a file is missing, a file is empty, or its header is not the download's.
+        The folder or a file is missing, a file is empty, or its header does not match the download's.
     """
     if not source.is_dir():
         raise DataError(f"{source} is not a folder. Name that of the KuaiRand-Pure download (--source).")
@@ -268,12 +268,12 @@ def _check_header(path: Path, columns: Mapping[str, str]) -> None:
 
 
 def load_files(session: duckdb.DuckDBPyConnection, files: Files) -> None:
-    """Make the tables ``log``, ``user_features`` and ``video_features``.
+    """Create the tables ``log``, ``user_features`` and ``video_features``.
 
     Raises
     ------
     DataError
-        A value is of another type than its column, a file holds no row, a key is missing or stands twice.
+        A value does not match its column's type, a file has no rows, or a key is missing or repeated.
     """
     for pattern, found in files.items():
         table = _TABLES[pattern]
@@ -309,7 +309,7 @@ def _check_rows(session: duckdb.DuckDBPyConnection, pattern: str, found: Sequenc
 
 
 def past(name: str, key: Sequence[str]) -> str:
-    """Write the statement that counts a past: by key and day, the sums over the days before."""
+    """Return the statement that counts a past: by key and day, the sums over the days before."""
     group = ", ".join((*key, "day"))
     apart = f"PARTITION BY {', '.join(key)}" if key else ""
     sums = ", ".join(
@@ -393,17 +393,17 @@ EVENTS: Final = (
     ORDER BY happened_at, user_id, event, item_id
     """
 )
-"""Feedback when its view is over; a user's visit of the day, known from the first impression on."""
+"""Feedback at the end of its view, and a user's visit of the day, known from the first impression on."""
 
 
 @dataclass(frozen=True)
 class KuaiRandResult:
-    """What an import wrote and what it found odd; ``reused`` when its own earlier output was whole.
+    """Counts and anomalies of an import; ``reused`` if its own earlier output was complete.
 
-    ``impressions`` counts the log's lines. Three counts are of lines that the label build will put into
-    quarantine: ``exact_duplicates`` equal another line in every column, ``near_duplicates`` in user, video
-    and instant, ``repeated_views`` show a user the same video later on the same day. Feedback of those is of
-    use within a day of the first view; what comes later (``feedback_a_day_late``) is in no label.
+    ``impressions`` counts the log's lines. Three counts are of lines that the label build will quarantine:
+    ``exact_duplicates`` equal another line in every column, ``near_duplicates`` in user, video and instant,
+    and ``repeated_views`` show a user the same video later on the same day. Feedback on those counts within a
+    day of the first view; later feedback (``feedback_a_day_late``) is in no label.
     """
 
     first_day: str
@@ -434,10 +434,10 @@ class KuaiRandResult:
 
 
 def import_kuairand(*, source: Path, out: Path, threads: int = 2, memory: str = "4GB") -> KuaiRandResult:
-    """Write ``out/impressions/<day>.parquet`` and ``out/events/<day>.parquet``, a file each for every day.
+    """Write ``out/impressions/<day>.parquet`` and ``out/events/<day>.parquet``, one file per day.
 
-    Equal input gives equal bytes. Output appears only when whole; killed anywhere and run again, it ends in
-    the same state. What an equal import left whole is reused.
+    Equal input gives equal bytes. Output appears only when complete; after a killed run, a second run gives
+    the same result. Complete output of an equal import is reused.
 
     Parameters
     ----------
@@ -448,8 +448,8 @@ def import_kuairand(*, source: Path, out: Path, threads: int = 2, memory: str = 
     Raises
     ------
     DataError
-        A file is missing, empty, no CSV with commas, holds a column too many or too few, a value of another
-        type, a line without user, video or time, or a user or video twice.
+        A file is missing, empty or not a comma-separated CSV, has missing or additional columns, a value of
+        another type, a line without user, video or time, or a repeated user or video.
     """
     files = find_files(source)
     recipe = _recipe(files)

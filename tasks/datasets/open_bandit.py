@@ -3,21 +3,21 @@
 ::
 
     <policy>/<campaign>/<campaign>.csv[.gz]    impressions, each with its propensity and click
-    <policy>/<campaign>/item_context.csv       a row an item
+    <policy>/<campaign>/item_context.csv       one row per item
 
 Policies are ``random`` and ``bts`` (Bernoulli Thompson sampling), campaigns ``all``, ``men`` and ``women``.
-The small public version has two campaigns of 10,000 rows, the full one three; any of them may be there.
+The small public version has two campaigns of 10,000 rows, the full one three; any subset is accepted.
 
-Two policies served at the same time, one of them uniformly random, and **every row has the probability with
-which its policy showed this item at this position**. So an off-policy estimate from one policy's log can be
-compared with what the other policy earned.
+Two policies served at the same time, one of them uniformly random, and **every row contains the probability
+with which its policy showed this item at this position**. An off-policy estimate from one policy's log can
+therefore be compared with the observed result of the other policy.
 
-**A row is a request of its own.** A page had three positions, but the data do not group rows by page;
-``request_id`` is ``policy/campaign/row``. The data name no users: ``user_id`` is the request's, so intervals
-take rows as independent. A click has no time; it is dated at its impression.
+**Each row is a separate request.** A page had three positions, but the data do not group rows by page;
+``request_id`` is ``policy/campaign/row``. The data contain no users: ``user_id`` is the request's, so
+intervals treat rows as independent. A click has no time; it is dated at its impression.
 
-Items of two campaigns are different ones, ``all/14`` and ``men/14``. Their categories are hashed anew in
-every file, but the same items share them: a category is named by the first item that has it.
+Items of two campaigns are different: ``all/14`` and ``men/14``. Their categories are hashed differently in
+every file, but group the same items, so a category is named by the first item that has it.
 """
 
 # ruff: noqa: S608 - the statements are made of the names below; paths, types and values are parameters
@@ -49,7 +49,7 @@ CAMPAIGNS: Final = ("all", "men", "women")
 USER_FEATURES: Final = tuple(f"user_feature_{n}" for n in range(4))
 ITEM_FEATURES: Final = tuple(f"item_feature_{n}" for n in range(4))
 CATEGORIES: Final = ITEM_FEATURES[1:]
-"""Features of an item that are words; the first is a number."""
+"""String features of an item; the first feature is a number."""
 _AFFINITY: Final = "user-item_affinity_"
 _ITEMS: Final[Mapping[str, str]] = {
     "": "BIGINT",
@@ -118,12 +118,12 @@ class CampaignLog:
 
 
 def find_logs(source: Path) -> list[CampaignLog]:
-    """Find the logs below a folder.
+    """Find the logs in a folder.
 
     Raises
     ------
     DataError
-        The folder holds none, or half of one, or one twice.
+        The folder contains no log, an incomplete log, or a log twice.
     """
     logs = [log for policy in POLICIES for campaign in CAMPAIGNS for log in _find(source, policy, campaign)]
     if not logs:
@@ -145,13 +145,13 @@ def _find(source: Path, policy: str, campaign: str) -> Iterator[CampaignLog]:
 
 
 def load_logs(session: duckdb.DuckDBPyConnection, logs: Sequence[CampaignLog]) -> None:
-    """Make the tables ``shown`` and ``items`` of all logs, each row with its policy and campaign.
+    """Create the tables ``shown`` and ``items`` of all logs, each row with its policy and campaign.
 
     Raises
     ------
     DataError
-        A header is not the data set's, a value is of another type than its column or breaks a rule, an item
-        is unknown or stands twice.
+        A header does not match the data set, a value has another type than its column or breaks a rule, or an
+        item is unknown or repeated.
     """
     for number, log in enumerate(logs):
         into = "INSERT INTO {} BY NAME" if number else "CREATE TABLE {} AS"
@@ -234,7 +234,7 @@ ORDER BY shown_at, request_id
 
 @dataclass(frozen=True)
 class OpenBanditResult:
-    """What an import wrote; ``logs`` counts policies' campaigns, ``reused`` says that all was there."""
+    """The result of an import; ``logs`` counts policies' campaigns, ``reused`` if all output existed."""
 
     first_day: str
     last_day: str
@@ -247,20 +247,20 @@ class OpenBanditResult:
 
 
 def import_open_bandit(*, source: Path, out: Path, threads: int = 2, memory: str = "4GB") -> OpenBanditResult:
-    """Write ``out/impressions/<day>.parquet`` and ``out/events/<day>.parquet``, a file each for every day.
+    """Write ``out/impressions/<day>.parquet`` and ``out/events/<day>.parquet``, one file per day.
 
-    Equal input gives equal bytes; what an equal import left whole is reused.
+    Equal input gives equal bytes; complete output of an equal import is reused.
 
     Parameters
     ----------
-    source : the folder that holds ``random`` and ``bts``.
+    source : the folder that contains ``random`` and ``bts``.
     out : folder of the surface's log tables.
     threads, memory : DuckDB's limits.
 
     Raises
     ------
     DataError
-        There is no log, a file is not of the data set's layout, or a row breaks one of its rules.
+        There is no log, a file does not have the data set's layout, or a row breaks one of its rules.
     """
     logs = find_logs(source)
     recipe = _recipe(logs)

@@ -1,10 +1,10 @@
-"""An import's work: its session, its files, and its publication in one swap.
+"""Session and files of an import, and its publication in one swap.
 
 ::
 
     out/.importing/         the work in progress, which no reader opens
     out/impressions, out/events
-    out/import.json         recipe, sizes of the files, result; it is removed first and written last
+    out/import.json         recipe, sizes of the files, result; removed first and written last
 """
 
 import gzip
@@ -32,16 +32,16 @@ _MANIFEST: Final = "import.json"
 _UNFINISHED: Final = ".importing"
 
 LONGEST_LINE = 100_000
-"""Characters of a first line that are read; what is longer is no header."""
+"""Maximum characters of a header line."""
 
 
 def require_file(path: Path) -> Path:
-    """Return a source file that ends.
+    """Return a source file after checking that it is a regular file.
 
     Raises
     ------
     DataError
-        It is missing, a folder, a device or a pipe, whose reader would wait for a writer.
+        It is missing, a folder, a device or a pipe, which would block the reader.
     """
     if not path.exists():
         raise DataError(f"{path} is missing. Name the folder of the whole download with --source")
@@ -51,7 +51,7 @@ def require_file(path: Path) -> Path:
 
 
 def make_recipe(settings: str, files: Iterable[Path]) -> str:
-    """Digest everything that an import follows from: settings, code and data, in this order."""
+    """Return the digest of an import's inputs: settings, code and data, in this order."""
     digest = hashlib.sha256(settings.encode())
     for path in files:
         with path.open("rb") as stream:
@@ -60,18 +60,18 @@ def make_recipe(settings: str, files: Iterable[Path]) -> str:
 
 
 def find_finished(out: Path, recipe: str) -> dict[str, Any] | None:
-    """Return the result of an equal import that is still whole below a folder, None where there is none."""
+    """Return the result of an equal import if its output in a folder is complete, else None."""
     manifest = out / _MANIFEST
     try:
         left = read_json(manifest, error=DataError)
         whole = left["recipe"] == recipe and left["files"] == _sizes(out)
         return {**left["result"], "reused": True} if whole else None
-    except (DataError, KeyError, TypeError):  # missing, torn or of something else
+    except (DataError, KeyError, TypeError):  # missing, damaged or of another import
         return None
 
 
 def begin(out: Path) -> Path:
-    """Return an empty folder to work in; what a killed import left of it is gone."""
+    """Return an empty work folder, after removing the rest of a killed import."""
     work = out / _UNFINISHED
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -79,7 +79,7 @@ def begin(out: Path) -> Path:
 
 
 def publish(work: Path, out: Path, recipe: str, result: "DataclassInstance") -> None:
-    """Swap the tables in; a half swap is never reused."""
+    """Move the tables to their place; an incomplete swap is never reused."""
     (out / _MANIFEST).unlink(missing_ok=True)
     for table in TABLES:
         if (out / table).exists():
@@ -100,7 +100,7 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 
 def connect(work: Path, *, threads: int, memory: str) -> duckdb.DuckDBPyConnection:
-    """Open a database in memory that spills below the import's own folder and reads times as UTC."""
+    """Open an in-memory database that spills to the import's folder and reads times as UTC."""
     config = {"threads": threads, "memory_limit": memory, "temp_directory": str(work / "spill")}
     session = duckdb.connect(config=config)
     session.execute("SET TimeZone = 'UTC'")
@@ -110,7 +110,7 @@ def connect(work: Path, *, threads: int, memory: str) -> duckdb.DuckDBPyConnecti
 def write_files(
     session: duckdb.DuckDBPyConnection, query: str, folder: Path, files: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Write a new folder of a query's rows, one file for each name with the parameters that it stands for."""
+    """Write a new folder with a query's rows, one file per name, with the parameters of that name."""
     folder.mkdir()
     for name, parameters in files.items():
         rows = session.sql(query, params=dict(parameters)).to_arrow_table()
@@ -120,7 +120,7 @@ def write_files(
 def count(
     session: duckdb.DuckDBPyConnection, *queries: tuple[str, Mapping[str, Any] | None]
 ) -> dict[str, Any]:
-    """Return the only rows of some queries, each with its parameters, as one row by column."""
+    """Return the single rows of some queries, each with its parameters, combined into one row."""
     counts: dict[str, Any] = {}
     for query, parameters in queries:
         row = session.sql(query, params=parameters)
@@ -129,12 +129,12 @@ def count(
 
 
 def read_first_line(path: Path) -> str:
-    """Return the first line of a file in UTF-8.
+    """Return the first line of a UTF-8 file.
 
     Raises
     ------
     DataError
-        The file is no text, or its packing is broken.
+        The file is not text, or its compression is damaged.
     """
     opened = gzip.open if path.suffix == ".gz" else open
     try:

@@ -1,12 +1,12 @@
-"""Items that run out and people who may not buy, day by day.
+"""Items that run out and people who become ineligible, day by day.
 
 ::
 
     day d      request --------- out of stock x.......... restocked at midnight
     same item is not offered on day d; what was in carts from earlier days cannot be bought at x....
 
-So an absence always lies in the window of an impression that it disturbs, and a contract that
-excludes it leaves the probabilities as they were.
+An absence therefore always lies in the window of an impression that it disturbs, and a contract that excludes
+it leaves the probabilities unchanged.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ DAY_US = 86_400_000_000
 
 @dataclass(frozen=True)
 class Absences:
-    """Who or what is absent on one day: sorted ids, and microseconds since that day's midnight."""
+    """Absent items or people of one day: sorted ids, and microseconds since that day's midnight."""
 
     ids: Integers
     since: Integers
@@ -50,12 +50,12 @@ def _draw(rng: np.random.Generator, count: int, rate: float) -> Absences:
 
 
 def absent(ids: Integers, day: Integers, time_of_day: Integers, days: dict[int, Absences]) -> Flags:
-    """Tell for each (id, day, time of day) whether that id was absent then.
+    """Return for each (id, day, time of day) whether that id was absent at that time.
 
     Parameters
     ----------
     ids, day, time_of_day : shape [n]; time_of_day in microseconds.
-    days : the absences of every day that may occur.
+    days : the absences of every possible day.
     """
     found = np.zeros(len(ids), dtype=bool)
     for number, absences in days.items():

@@ -1,12 +1,12 @@
-"""What people do with what they are shown, and when it happens and becomes known.
+"""Behaviour of people on shown items: events, and when they happen and become known.
 
 ::
 
     shown_at  click < 30 min   cart < 24 h   purchase < 7 d   return 1 h to 30 d after it
               hide, report < 7 d             survey < 14 d
 
-Every delay ends inside its task's window, so what can happen is what a label can hold. Where people differ
-(``World.delays``) the mean of each person's delays does: some decide within the hour, others sleep on it.
+Every delay ends inside its task's window, so a label contains every possible event. With individual delays
+(``World.delays``) each person has their own mean delay: some decide within the hour, others later.
 """
 
 import numpy as np
@@ -18,9 +18,9 @@ from tasks.datasets.world.truth import DWELL_LOG_SD, Chances
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _ORDERS = frozenset({"purchase", "return"})
-"""Events of the shop: they come later, and carry no request."""
+"""Orders: they come later, and carry no request id."""
 PURCHASE_DAYS = 7
-"""Days after an impression's own on which its purchase can still fall."""
+"""Maximum days between an impression and its purchase."""
 
 
 def behave(world: World, shown: Shown, chance: Chances, rng: np.random.Generator) -> Outcomes:
@@ -28,7 +28,7 @@ def behave(world: World, shown: Shown, chance: Chances, rng: np.random.Generator
 
     Parameters
     ----------
-    chance : of the same rows, in the same order.
+    chance : probabilities of the same rows, in the same order.
     """
     n = len(shown.user)
     visible = rng.random(n) < VISIBLE_RATE
@@ -49,7 +49,7 @@ def behave(world: World, shown: Shown, chance: Chances, rng: np.random.Generator
 def _orders(
     world: World, shown: Shown, chance: Chances, clicked: Flags, click_at: Integers, rng: np.random.Generator
 ) -> tuple[Happened, ...]:
-    """Carts, purchases and returns; an absent item is neither carted nor bought, nor by an absent person."""
+    """Draw carts, purchases and returns; absent items and absent people have no carts and purchases."""
     n = len(clicked)
     carted = clicked & (rng.random(n) < chance.cart)
     cart_at = click_at + delay(rng, n, mean=2 * _HOUR * shown.slow, most=23 * _HOUR)
@@ -71,7 +71,7 @@ def _orders(
 
 
 def _prevented(world: World, shown: Shown, at: Integers, candidates: Flags) -> Flags:
-    """Tell which orders fall into an absence of their item or their person."""
+    """Return which orders fall into an absence of their item or their person."""
     rows = np.flatnonzero(candidates)
     day, time_of_day = np.divmod(at[rows], DAY_US)
     days = range(int(shown.at.min() // DAY_US), int(shown.at.max() // DAY_US) + PURCHASE_DAYS + 1)
@@ -99,7 +99,7 @@ def _complaints(
 
 
 def _survey(shown: Shown, chance: Chances, seen: Flags, rng: np.random.Generator) -> Happened:
-    """Draw answers: 4 or 5 from the happy, 1 to 3 from the unhappy, who answer more readily."""
+    """Draw answers: 4 or 5 from happy people, 1 to 3 from unhappy ones, who answer more readily."""
     n = len(seen)
     happy = rng.random(n) < chance.happy
     answered = seen & (rng.random(n) < np.where(happy, chance.answers_happy, chance.answers_unhappy))
@@ -111,7 +111,7 @@ def _survey(shown: Shown, chance: Chances, seen: Flags, rng: np.random.Generator
 def happened(
     rng: np.random.Generator, event: str, which: Flags, at: Integers, value: Floats | None = None
 ) -> Happened:
-    """Keep the rows where it happened; it is known 2 or 20 minutes later on average, at most ten times so."""
+    """Return the rows with the event, known on average 2 or 20 minutes later, at most ten times as late."""
     row, order = np.flatnonzero(which), event in _ORDERS
     when, lag = at[row], 20 * _MINUTE if order else 2 * _MINUTE
     known_at = when + delay(rng, len(row), mean=lag, most=10 * lag)
@@ -120,7 +120,7 @@ def happened(
 
 
 def delay(rng: np.random.Generator, n: int, *, mean: float | Floats, most: float) -> Integers:
-    """Draw exponential delays cut at ``most``, in microseconds; both figures in seconds."""
+    """Draw exponential delays cut at ``most``, in microseconds; both parameters in seconds."""
     share = rng.random(n) * -np.expm1(-most / mean)
     return _us(np.minimum(-mean * np.log1p(-share), most - 1))
 

@@ -1,11 +1,11 @@
 """The people and the items of the simulated feed: their true traits, and the logged estimates of them.
 
-Behaviour follows the true trait; the log has the seen one, a noisy estimate as a feature store would hold it.
+Behaviour follows the true trait. The log contains the seen one, a noisy estimate as in a feature store.
 
-A shelf holds one item for 120 days, then a new one; shelves are out of step, so the catalogue always holds
-items of every age. Shelves form 38 groups, and a person is offered one group a day, in turn: nobody meets an
-item again within 38 days. So an event matched on person and item never has two impressions whose windows hold
-it, and the true probabilities are exact.
+A shelf has one item for 120 days, then a new one. Shelves are out of step, so the catalogue always contains
+items of every age. Shelves form 38 groups, and a person is offered one group a day, in turn, so no person
+meets an item again within 38 days. An event matched on person and item therefore never lies in the windows of
+two impressions, and the true probabilities are exact.
 """
 
 from dataclasses import fields
@@ -40,7 +40,7 @@ _UNKNOWN_PERMIT_SHARE = 0.002
 
 
 SEEN_NOISE = 0.2
-"""Standard deviation of a seen trait around the true one, whose own is 1."""
+"""Standard deviation of a seen trait around the true one, whose own standard deviation is 1."""
 
 _TENURE_SHARES = (0.25, 0.45, 0.30)
 _REGION_SHARES = (0.3, 0.25, 0.2, 0.15, 0.1)
@@ -49,11 +49,11 @@ _ACTIVITY_BY_TENURE = np.array([-0.3, 0.0, 0.5])
 
 
 def draw_catalog(seed: int, days: int, *, shelf_days: int = SHELF_DAYS) -> Catalog:
-    """Draw the items of the first ``days`` days; more days only add items at the end.
+    """Draw the items of the first ``days`` days; more days only append items.
 
     Parameters
     ----------
-    shelf_days : how long an item stays on its shelf: of 70 a tenth of the items is new each week.
+    shelf_days : days of an item on its shelf; with 70, a tenth of the items is new each week.
     """
     phase = generator(seed, Stream.SHELVES).integers(0, shelf_days, SHELVES, dtype=np.int32)
     parts = [_generation(seed, g, phase, shelf_days) for g in range((days - 1) // shelf_days + 2)]
@@ -86,7 +86,7 @@ def _generation(seed: int, number: int, phase: npt.NDArray[np.int32], shelf_days
 
 
 def draw_creators(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.int16]:
-    """Draw creators with a long tail: few make much, most make little."""
+    """Draw creators with a long tail: few have many items, most have few."""
     return np.floor(CREATORS * rng.random(shape) ** 2).astype(np.int16)
 
 
@@ -98,7 +98,7 @@ def _restrictions(rng: np.random.Generator) -> SmallCodes:
 
 
 def _joined(parts: list[Any]) -> Any:
-    """Join arrays, or traits face by face."""
+    """Concatenate arrays, or both components of traits."""
     if isinstance(parts[0], Trait):
         return Trait(np.concatenate([t.true for t in parts]), np.concatenate([t.seen for t in parts]))
     return np.concatenate(parts)

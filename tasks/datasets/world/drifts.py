@@ -1,14 +1,14 @@
-"""Drifts of the simulated world that are switched on by name from a day on; each changes what it names alone.
+"""Drifts of the simulated world, each switched on by name from a day on.
 
 ::
 
-    price           prices rise by a quarter: logged prices, and how dear people find them
-    season          people care more for garden and sports, less for books and electronics; not logged
+    price           prices rise by a quarter, in the log and for people
+    season          people prefer garden and sports more, books and electronics less; not logged
     broken_feature  `user_category_affinity` is logged and served as 0
     spam_creator    all items of the most prolific creator, a twentieth, are bait of low quality; not logged
-    delay_change    the mean of all delays of orders, complaints and answers is half as long again
+    delay_change    the mean of all delays of orders, complaints and answers rises by half
 
-A drift of the *feed* is visible in what is logged; a drift of the *people* in what they do alone.
+A drift of the *feed* is visible in the log; a drift of the *people* only in their behaviour.
 """
 
 from collections.abc import Collection, Mapping
@@ -23,16 +23,16 @@ from tasks.datasets.world.entities import CATEGORIES, Batch, Trait, World
 
 _DEARER: Final = 1.25
 _PRICE_LOG_SD: Final = 0.45
-"""Standard deviation of a log price around its category's, which a price level is measured in."""
+"""Standard deviation of a log price around its category's, the unit of a price level."""
 _SEASON: Final = {"garden": 1.0, "sports": 0.6, "books": -0.6, "electronics": -0.6}
-"""What a season adds to every taste, whose standard deviation is 1."""
+"""Shift of every taste by the season; the standard deviation of a taste is 1."""
 _SPAM_CREATOR: Final = 0
 _SPAM_BAIT, _SPAM_QUALITY = np.float32(2.5), np.float32(-1.5)
 _LATER: Final = np.float32(1.5)
 
 
 class Drift(StrEnum):
-    """What may change in the simulated world from a day on."""
+    """Possible changes of the simulated world from a day on."""
 
     PRICE = "price"
     SEASON = "season"
@@ -42,7 +42,7 @@ class Drift(StrEnum):
 
 
 def drifts_on(drifts: Mapping[Drift, int], day: int) -> frozenset[Drift]:
-    """Return the drifts that are switched on on a day.
+    """Return the drifts that are on for a day.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def drift_feed(world: World, on: Collection[Drift]) -> World:
 
 
 def drift_people(world: World, on: Collection[Drift]) -> World:
-    """Return the world as people meet it; `world` is the feed's."""
+    """Return the world as people experience it; `world` is the feed's."""
     users, catalog, delays = world.users, world.catalog, world.delays
     if Drift.SEASON in on:
         shift = np.array([_SEASON.get(name, 0.0) for name in CATEGORIES], dtype=np.float32)
@@ -79,7 +79,7 @@ def drift_people(world: World, on: Collection[Drift]) -> World:
 
 
 def drift_batch(batch: Batch, world: World, on: Collection[Drift]) -> Batch:
-    """Return the requests as they are served and met; `world` is the people's."""
+    """Return the requests as they are served and experienced; `world` is the people's."""
     category, user = world.catalog.category[batch.item], batch.requests.user[:, None]
     seen = np.zeros_like(batch.affinity.seen) if Drift.BROKEN_FEATURE in on else batch.affinity.seen
     return replace(batch, affinity=Trait(world.users.taste.true[user, category], seen))

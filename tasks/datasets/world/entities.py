@@ -1,13 +1,14 @@
-"""The people, items, requests and events of the simulated world as arrays, and the words of its columns.
+"""People, items, requests and events of the simulated world as arrays, and the vocabularies of its columns.
 
 ::
 
-    World = Users + Catalog [+ Controls]   the same on all days
-    Batch                                  requests of a day with their candidates, of which some are Shown
-    Outcomes                               outcomes of the shown: rendered or not, and what Happened
+    World = Users + Catalog [+ Controls]   constant over all days
+    Batch                                  requests of a day with their candidates, some of which are Shown
+    Outcomes                               outcomes of the shown items: rendered or not, and events (Happened)
 
-Each thing is drawn from a random stream of its own. The key of a stream names what is drawn and the day, not
-the number of days: the first twenty days of a world are the same whether twenty or two hundred are generated.
+Each entity is drawn from a separate random stream. The key of a stream contains what is drawn and the day,
+but not the number of days: the first twenty days of a world are the same if twenty or two hundred are
+generated.
 """
 
 from collections.abc import Mapping
@@ -33,39 +34,39 @@ GROUPS: Final = 38
 SHELVES_PER_GROUP: Final = 160
 SHELVES: Final = GROUPS * SHELVES_PER_GROUP
 SHELF_DAYS: Final = 120
-"""How long an item stays on its shelf, unless a catalogue says otherwise."""
+"""Default number of days of an item on its shelf."""
 CREATORS: Final = 400
 
 CONTROLS: Final = ("more", "less")
-"""What people ask of a creator or category, besides that it is muted."""
+"""Wishes for a creator or category, other than muting it."""
 NO_CONTROL, MORE, LESS, MUTED = range(4)
 
 EVERYWHERE: Final = -1
 PERMIT_UNKNOWN: Final = -2
-"""In place of the region where an item may not be shown: there is none, and nobody knows."""
+"""Code for an unknown region in which an item may not be shown."""
 
 CANDIDATES: Final = 40
-"""Scored candidates of a request."""
+"""Number of scored candidates of a request."""
 
 SLOTS: Final = 12
-"""Candidates of a request that are shown."""
+"""Number of shown candidates of a request."""
 
 EXAMINATION: Final = (1.0, 0.92, 0.84, 0.77, 0.71, 0.66, 0.61, 0.57, 0.53, 0.5, 0.47, 0.45)
-"""Probability that a person looks at a position; ``surface.yaml`` declares the same curve."""
+"""Probability that a person examines a position; ``surface.yaml`` declares the same curve."""
 
 VISIBLE_RATE: Final = 0.96
-"""Probability that a shown item was rendered on screen, whatever its position."""
+"""Probability that a shown item was rendered on screen, independent of its position."""
 
 VALUES: Final = ("dwell_seconds_1d", "handling_minutes_1d")
-"""Tasks whose truth is a mean and no probability."""
+"""Tasks whose truth is a mean instead of a probability."""
 
 DWELL_CLIP_SECONDS: Final = 1800.0
 LINGER_SECONDS: Final = 60.0
-"""The least dwell that counts as a minute spent, in labels and in moods."""
+"""Minimum dwell that counts as a minute, in labels and in moods."""
 
 
 class Stream(IntEnum):
-    """What a stream draws; the number is part of its key and never changes."""
+    """Random streams; the number is part of the key and never changes."""
 
     USERS = 1
     SHELVES = 2
@@ -96,7 +97,7 @@ def generator(seed: int, stream: Stream, *key: int) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class Trait:
-    """A true value and the estimate of it that the feed logs."""
+    """A true value and the estimate that the feed logs."""
 
     true: SingleFloats
     seen: SingleFloats
@@ -104,7 +105,7 @@ class Trait:
 
 @dataclass(frozen=True)
 class Users:
-    """All people, by index. Codes point into the vocabularies; ``activity`` is a log weight.
+    """All people, by index. Codes refer to the vocabularies; ``activity`` is a log weight.
 
     ``taste`` has shape [users, categories], the other traits [users]: ``thrift`` (dislike of a high
     price), ``buyer`` (readiness to buy), ``touchy`` (readiness to hide).
@@ -121,7 +122,7 @@ class Users:
 
     @property
     def count(self) -> int:
-        """How many people there are."""
+        """Number of people."""
         return len(self.tenure)
 
 
@@ -129,10 +130,10 @@ class Users:
 class Catalog:
     """All items, by index ``generation * SHELVES + shelf``.
 
-    ``price_level`` is the log price against the category's; ``restricted`` the code of the region
-    where the item may not be shown, ``EVERYWHERE`` if there is none, ``PERMIT_UNKNOWN`` if nobody knows.
-    Traits: ``appeal`` (draws clicks), ``bait`` (draws clicks and disappoints), ``quality``, ``misfit``
-    (comes back). ``shelf_days`` is how long an item stays on its shelf.
+    ``price_level`` is the log price relative to the category's. ``restricted`` is the code of the region
+    where the item may not be shown, ``EVERYWHERE`` without one, ``PERMIT_UNKNOWN`` if it is unknown. Traits:
+    ``appeal`` (draws clicks), ``bait`` (draws clicks and disappoints), ``quality``, ``misfit`` (is returned).
+    ``shelf_days`` is the number of days of an item on its shelf.
     """
 
     born: npt.NDArray[np.int32]
@@ -151,29 +152,29 @@ class Catalog:
     shelf_days: int = SHELF_DAYS
 
     def on_shelf(self, day: int) -> Integers:
-        """Return the item on each shelf on a day, shape [SHELVES]; shelf s is of group s % GROUPS."""
+        """Return the item on each shelf on a day, shape [SHELVES]; shelf s belongs to group s % GROUPS."""
         phase = self.born[:SHELVES] + self.shelf_days
         generation = (day - phase) // self.shelf_days + 1
         return generation.astype(np.int64) * SHELVES + np.arange(SHELVES)
 
     def age(self, day: int) -> npt.NDArray[np.int32]:
-        """Return the days since each item came onto its shelf; negative before."""
+        """Return the days since each item was put on its shelf; negative before."""
         return np.int32(day) - self.born
 
 
 @dataclass(frozen=True)
 class Controls:
-    """What people have asked of creators and categories, by code of the wish; -1 where they asked nothing.
+    """Wishes of people for creators and categories, by code; -1 without a wish.
 
-    ``creators`` have shape [users, most of a person], ``categories`` [users]. Later wishes count before
-    earlier ones, and what is said of a creator before what is said of a category.
+    ``creators`` have shape [users, maximum per person], ``categories`` [users]. Later wishes have precedence
+    over earlier ones, and wishes for a creator over those for a category.
     """
 
     creators: Mapping[int, npt.NDArray[np.int16]]
     categories: Mapping[int, SmallCodes]
 
     def wishes(self, user: Integers, creator: npt.NDArray[np.int16], category: SmallCodes) -> SmallCodes:
-        """Return the wish that meets each candidate, shape [requests, candidates].
+        """Return the wish that applies to each candidate, shape [requests, candidates].
 
         Parameters
         ----------
@@ -190,14 +191,14 @@ class Controls:
 
 @dataclass(frozen=True)
 class World:
-    """What is the same on all days.
+    """The entities that are constant over all days.
 
     Attributes
     ----------
-    controls : what people have asked for; None where they cannot ask for anything.
+    controls : wishes of people; None in a world without user controls.
     delays : [users] factors of the mean delay of each person's events; None is 1 for all.
-    shelves : candidates come from so many shelves, whatever the day; None is one of the `GROUPS` a day.
-    candidates : of a request.
+    shelves : number of shelves that candidates come from every day; None for one of the `GROUPS` per day.
+    candidates : number per request.
     """
 
     seed: int
@@ -211,7 +212,7 @@ class World:
 
 @dataclass(frozen=True)
 class Requests:
-    """Requests of one day in time order, each of another person. ``at`` is microseconds of the day."""
+    """Requests of one day in time order, one per person. ``at`` is microseconds of the day."""
 
     user: Integers
     at: Integers
@@ -219,7 +220,7 @@ class Requests:
     device: SmallCodes
 
     def part(self, first: int, last: int) -> "Requests":
-        """Return the requests ``first`` to ``last``, half-open."""
+        """Return the requests from ``first`` to ``last``, half-open."""
         cut = slice(first, last)
         return Requests(self.user[cut], self.at[cut], self.checkout[cut], self.device[cut])
 
@@ -228,7 +229,7 @@ class Requests:
 class Seen:
     """The item traits as the feed estimates them on a day, by item.
 
-    The error about an item shrinks with the square root of its days on the shelf.
+    The error for an item decreases with the square root of its days on the shelf.
     """
 
     age: npt.NDArray[np.int32]
@@ -258,10 +259,10 @@ def _estimate(trait: Trait, error: SingleFloats) -> SingleFloats:
 
 @dataclass(frozen=True)
 class Batch:
-    """Requests with their candidates: [requests, candidates] unless said otherwise.
+    """Requests with their candidates: [requests, candidates] unless stated otherwise.
 
-    ``whim`` is the part of a click that nothing logged explains, ``wish`` what the person has asked of the
-    candidate's creator or category.
+    ``whim`` is the unlogged component of a click, ``wish`` the person's wish for the candidate's creator or
+    category.
     """
 
     day: int
@@ -280,7 +281,7 @@ class Batch:
 class Shown:
     """The shown impressions of a batch, flat and in order of request and position.
 
-    ``row`` is the place among the batch's candidates, ``request`` the place among its requests, ``at`` in
+    ``row`` is the index in the batch's candidates, ``request`` the index in its requests, ``at`` the time in
     microseconds since the world's first midnight, ``slow`` the factor of the mean delays of the person's
     later events.
     """
@@ -298,9 +299,9 @@ class Shown:
 
 @dataclass(frozen=True)
 class Happened:
-    """Events of one kind: ``row`` points into the shown impressions; value is NaN where there is none.
+    """Events of one kind: ``row`` is an index of the shown impressions; value is NaN without a value.
 
-    ``tagged`` tells whether the event carries the request's id: a click does, an order does not.
+    ``tagged``: whether the event carries the request's id; clicks do, orders do not.
     """
 
     event: str
@@ -313,7 +314,7 @@ class Happened:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What came of a batch: which rows were rendered, and all events."""
+    """The outcomes of a batch: which rows were rendered, and all events."""
 
     visible: Flags
     events: tuple[Happened, ...]

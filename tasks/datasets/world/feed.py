@@ -1,4 +1,4 @@
-"""One batch of requests: who asks, what is retrieved, what is logged of it at serving time.
+"""One batch of requests: people, retrieved candidates, and the features logged at serving time.
 
 ::
 
@@ -38,7 +38,7 @@ _FRESH_DAYS = 7
 
 
 def draw_requests(world: World, day: int, count: int) -> Requests:
-    """Draw the requests of a day: the active come often, the ineligible not at all."""
+    """Draw the requests of a day: active people come often, ineligible ones never."""
     rng = generator(world.seed, Stream.REQUESTS, day, count)
     users = world.users
     key = users.activity + gumbel(rng, (users.count,))
@@ -47,7 +47,7 @@ def draw_requests(world: World, day: int, count: int) -> Requests:
 
 
 def requests_of(world: World, user: Integers, rng: np.random.Generator) -> Requests:
-    """Draw when, where and on which device some people ask, in order of time; each asks once."""
+    """Draw time, place and device of some people's requests, in order of time; one request each."""
     count = len(user)
     other = rng.integers(0, len(DEVICES), count)
     device = np.where(rng.random(count) < _MAIN_DEVICE_SHARE, world.users.device[user], other)
@@ -85,7 +85,7 @@ def _wishes(world: World, requests: Requests, item: Integers) -> SmallCodes:
 
 
 def _retrieve(world: World, day: int, requests: Requests, seen: Seen, rng: np.random.Generator) -> Integers:
-    """Choose a world's number of items in stock from those that each person is offered on this day."""
+    """Draw the candidates from the items in stock that each person is offered on this day."""
     shelf = _offered(world, day, requests)
     taste = world.users.taste.seen[requests.user]
     pull = 0.4 * np.take_along_axis(taste, world.catalog.category[shelf].astype(np.int64), axis=1)
@@ -97,7 +97,7 @@ def _retrieve(world: World, day: int, requests: Requests, seen: Seen, rng: np.ra
 
 
 def _offered(world: World, day: int, requests: Requests) -> Integers:
-    """Return a group of items for each person, or the same ones for all; [requests, items]."""
+    """Return a group of items for each person, or the same for all; [requests, items]."""
     items = world.catalog.on_shelf(day)
     if world.shelves is not None:
         return np.broadcast_to(items[: world.shelves], (len(requests.user), world.shelves))
@@ -107,7 +107,7 @@ def _offered(world: World, day: int, requests: Requests) -> Integers:
 def _sources(
     catalog: Catalog, item: Integers, affinity: Trait, seen: Seen, rng: np.random.Generator
 ) -> SmallCodes:
-    """Say which retrieval brought each candidate; the sponsored are always distinguishable."""
+    """Return the retrieval source of each candidate; sponsored candidates are always identifiable."""
     draw = rng.random(item.shape, dtype=np.float32)
     following = 0.12 + 0.08 * (affinity.seen > 0)
     trending = following + 0.2 + 0.2 * (seen.popularity[item] > 60)
@@ -117,6 +117,6 @@ def _sources(
 
 
 def _scores(item: Integers, affinity: Trait, seen: Seen, rng: np.random.Generator) -> SingleFloats:
-    """Score as the serving ranker does: half of it is relevance, half is whim."""
+    """Return the serving ranker's scores: half relevance, half whim."""
     relevance = 0.3 * affinity.seen + 0.3 * seen.appeal[item] + 0.15 * seen.quality[item]
     return (relevance + 0.5 * rng.standard_normal(item.shape, dtype=np.float32)).astype(np.float32)

@@ -1,22 +1,22 @@
-"""Writes a simulated feed: log tables, and the truth behind them.
+"""Writes the log tables of a simulated feed and its true probabilities.
 
 ::
 
-    out/impressions/<day>.parquet   what was shown          out/truth.parquet   true probabilities
-    out/candidates/<day>.parquet    what was scored         out/world.json      the parameters
+    out/impressions/<day>.parquet   shown items             out/truth.parquet   true probabilities
+    out/candidates/<day>.parquet    scored items            out/world.json      the parameters
     out/events/<day>.parquet        events of that day's impressions, whenever they happened
 
-The same parameters give the same tables; more days leave those of the earlier days as they are. The folder
-appears whole or not at all.
+The same parameters give the same tables; more days leave the tables of earlier days unchanged. The folder
+appears only when complete.
 
-User controls are what people asked the feed for::
+User controls are wishes that people tell the feed::
 
     mute        creators                        muted_by_user  true
     less, more  creators, and one category      user_control   less | more | null
-                the category that they truly care for least or most
+                the category that they truly like least or most
 
-They hold from the first day on, are logged with every candidate, and move clicks, hides and likes
-(``truth.py``). The logging policy ignores them. A control of a creator outranks one of a category.
+They hold from the first day on, are logged with every candidate, and affect clicks, hides and likes
+(``truth.py``). The logging policy ignores them. A control of a creator has precedence over one of a category.
 """
 
 import json
@@ -62,7 +62,7 @@ _LEAST_USERS = 600
 _MARK = "world.json"
 _ONE_FILE = ("truth", "candidate_truth")
 _MAKE = 1
-"""Raised whenever the same parameters begin to give another world."""
+"""Increased whenever the same parameters give another world."""
 
 Tables = dict[str, pa.Table]
 
@@ -71,9 +71,9 @@ _SHARE = 0.5
 
 
 class ParquetFiles:
-    """Writers of Parquet files below a folder, one row group a table; one file of a kind is open at a time.
+    """Writers of Parquet files in a folder, one row group per table; one file per kind is open at a time.
 
-    Strings are stored as plain strings: the Arrow schema, which would bring dictionaries back, is left out.
+    Strings are stored as plain strings: the Arrow schema, which would restore dictionaries, is omitted.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -81,9 +81,9 @@ class ParquetFiles:
         self._open: dict[str, tuple[str | None, pq.ParquetWriter]] = {}
 
     def write(self, kind: str, name: str | None, table: pa.Table) -> None:
-        """Append a table to ``<kind>/<name>.parquet``, or to ``<kind>.parquet`` where there is no name.
+        """Append a table to ``<kind>/<name>.parquet``, or to ``<kind>.parquet`` without a name.
 
-        Another name of the same kind closes the file before it.
+        A new name of the same kind closes the previous file.
         """
         if kind in self._open and self._open[kind][0] != name:
             self._open.pop(kind)[1].close()
@@ -105,7 +105,7 @@ class ParquetFiles:
 
 @dataclass(frozen=True)
 class WorldResult:
-    """What was written; days as ISO dates, counts in rows."""
+    """The written world; days as ISO dates, counts in rows."""
 
     out: str
     first_day: str
@@ -118,14 +118,14 @@ class WorldResult:
 
 @dataclass(frozen=True)
 class Extras:
-    """What a world may have besides.
+    """Optional features of a world.
 
     Attributes
     ----------
-    candidate_truth : also ``candidate_truth.parquet``, the truth of every candidate at the reference
+    candidate_truth : also write ``candidate_truth.parquet``, the truth of every candidate at the reference
         position, shown or not.
-    user_controls : people mute creators and ask for less or more of creators and categories. Nothing else
-        that is served changes.
+    user_controls : people mute creators and ask for less or more of creators and categories. Served slates do
+        not change.
     """
 
     candidate_truth: bool = False
@@ -145,7 +145,7 @@ class _Parameters:
     make: int = _MAKE
 
     def to_json(self) -> dict[str, int | str | bool]:
-        """Return plain JSON; controls are named only where there are some: without them it is as it was."""
+        """Return plain JSON; it contains controls only if there are some, and is otherwise unchanged."""
         controls = {"user_controls": True} if self.extras.user_controls else {}
         return {
             "days": self.days,
@@ -167,20 +167,20 @@ def generate(
     start: date = START,
     extras: Extras = _NO_EXTRAS,
 ) -> WorldResult:
-    """Generate a world into ``out``, which appears only when it is complete.
+    """Generate a world into ``out``, which appears only when complete.
 
     Parameters
     ----------
     days, requests_per_day : at least 1; a request shows 12 of its 40 candidates.
     seed : not negative.
-    out : a folder that is absent, empty, or already holds this very world (then nothing is written).
+    out : a folder that is absent, empty, or already contains the same world (then nothing is written).
     start : the first day (UTC).
-    extras : what it has besides.
+    extras : optional features.
 
     Raises
     ------
     ContractError
-        A parameter is out of range, the world would end after today, or ``out`` holds something else.
+        A parameter is out of range, the world would end after today, or ``out`` contains something else.
     """
     parameters = _Parameters(days, requests_per_day, seed, start.isoformat(), extras)
     return write_world(out, parameters.to_json(), _days(parameters, start), start=start)
@@ -189,12 +189,12 @@ def generate(
 def write_world(
     out: Path, parameters: Mapping[str, Any], tables: Iterable[tuple[int, Tables]], *, start: date
 ) -> WorldResult:
-    """Write the tables of a world's days into ``out``, which appears only when it is complete.
+    """Write the tables of a world's days into ``out``, which appears only when complete.
 
     Parameters
     ----------
-    parameters : what the world follows from, as plain JSON: days, requests_per_day, seed and others.
-    tables : day and tables by kind, drawn as they are written.
+    parameters : the world's parameters, as plain JSON: days, requests_per_day, seed and others.
+    tables : day and tables by kind, drawn while they are written.
     """
     days, requests_per_day = parameters["days"], parameters["requests_per_day"]
     _check(days, requests_per_day, parameters["seed"], start)
@@ -274,7 +274,7 @@ def _write_tables(files: ParquetFiles, day: str, tables: Tables) -> None:
 
 
 def _days(parameters: _Parameters, start: date) -> Iterator[tuple[int, Tables]]:
-    """Yield the tables of each batch of each day, then the absences of the week after."""
+    """Yield the tables of each batch of each day, then the absences of the following week."""
     seed, extras, clock = parameters.seed, parameters.extras, Clock(datetime.combine(start, time(), UTC))
     users = draw_users(seed, max(_LEAST_USERS, _USERS_PER_REQUEST * parameters.requests_per_day))
     controls = draw_controls(seed, users.taste) if extras.user_controls else None
@@ -295,7 +295,7 @@ def _days(parameters: _Parameters, start: date) -> Iterator[tuple[int, Tables]]:
 def _tables(
     world: World, clock: Clock, batch: Batch, names: Names, rng: np.random.Generator, *, candidate_truth: bool
 ) -> Tables:
-    """Return every table of a batch; ``names`` are those of its requests, ``rng`` draws what comes of it."""
+    """Return every table of a batch; ``names`` are its request ids, ``rng`` draws its outcomes."""
     shown = shown_of(world, batch)
     all_chances = chances(world, batch)
     of_shown = all_chances.at(shown.row)
@@ -315,9 +315,9 @@ def _tables(
 
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
-    """Yield a folder beside ``out`` that takes its place at the end; a failure leaves nothing.
+    """Yield a folder next to ``out`` that replaces it at the end; a failure leaves nothing.
 
-    What a killed run left there is swept first. ``out`` must be absent or empty.
+    Files of a killed run are removed first. ``out`` must be absent or empty.
     """
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -336,11 +336,11 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 
 
 _MUTES, _OF_CREATORS = 6, 3
-"""Creators that a person mutes, and of whom they ask for less or more."""
+"""Number of creators that a person mutes, and that they want less or more of."""
 
 
 def draw_controls(seed: int, taste: Trait) -> Controls:
-    """Draw what each person has asked for.
+    """Draw each person's controls.
 
     Parameters
     ----------

@@ -1,11 +1,11 @@
-"""The policy that fills the log: Plackett-Luce, with propensities that are known exactly.
+"""The policy that fills the log: Plackett-Luce, with exactly known propensities.
 
 Position k is filled by drawing one of the candidates not yet placed, with probability
 
     propensity = exp(score_i) / sum over candidates j not yet placed of exp(score_j)
 
-so an impression's propensity is the probability that its item was put at its position given the items
-above it. Adding Gumbel noise to the scores and sorting draws exactly so (Yellott 1977).
+so an impression's propensity is the probability that its item was placed at its position given the items
+above it. Adding Gumbel noise to the scores and sorting draws from this distribution (Yellott 1977).
 """
 
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ Scores = npt.NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Placement:
-    """What stands where.
+    """The items at each position.
 
     Attributes
     ----------
     order : [requests, slots], column of the candidate at each position.
-    propensity : [requests, slots], of the candidate at each position, given those above it.
+    propensity : [requests, slots], of the candidate at each position given those above it.
     """
 
     order: Integers
@@ -50,7 +50,7 @@ def place(scores: Scores, slots: int, rng: np.random.Generator) -> Placement:
 
 
 def gumbel(rng: np.random.Generator, shape: tuple[int, ...]) -> SingleFloats:
-    """Draw standard Gumbel noise: sorting log weights with it draws without replacement by weight."""
+    """Draw standard Gumbel noise: sorting log weights with it samples without replacement by weight."""
     tiny = np.finfo(np.float32).tiny
     return -np.log(np.maximum(rng.standard_exponential(shape, dtype=np.float32), tiny))
 
@@ -60,7 +60,7 @@ def propensities(placed_scores: Scores) -> Floats:
 
     Parameters
     ----------
-    placed_scores : [requests, candidates]; those that got no position stand at the end, in any order.
+    placed_scores : [requests, candidates]; candidates without a position are at the end, in any order.
     """
     odds = np.exp(placed_scores.astype(np.float64))
     remaining = np.cumsum(odds[:, ::-1], axis=1)[:, ::-1]

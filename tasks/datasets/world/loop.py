@@ -1,4 +1,4 @@
-"""The simulated feed as a closed loop: releases serve, people respond, the next releases learn from the log.
+"""The simulated feed as a closed loop: releases serve, people respond, later releases train on the log.
 
 ::
 
@@ -8,11 +8,12 @@
               +-----  mood: satisfied people return, annoyed ones leave  <------+
 
 `ClosedLoop.play` plays one day and returns its log, its events and the truth of every candidate. A server is
-any function from the offered candidates to `Served`; `serve_decision` makes one of a release's `Decision` and
-`serve_arms` splits the people between several. Without a server the world's own ranker serves, as in
-``generate``. A tenth of the items is new each week, and drifts (``drifts.py``) are switched on by day.
+any function from the offered candidates to `Served`. `serve_decision` creates one from a release's
+`Decision`, and `serve_arms` splits the people between several. Without a server the world's own ranker
+serves, as in ``generate``. A tenth of the items is new each week, and drifts (``drifts.py``) are switched on
+by day.
 
-The same seed, drifts and servers give the same bytes, and what happens on a day depends on no later day.
+The same seed, drifts and servers give the same bytes, and a day does not depend on later days.
 """
 
 import shutil
@@ -58,21 +59,21 @@ Values = npt.NDArray[Any]
 SHELF_DAYS: Final = 70
 """A tenth of the items is new each week."""
 _LEAST_REQUESTS: Final = 20
-"""Fewer on average would leave days without any."""
+"""Minimum average; below it some days would have no requests."""
 _TO_COME: Final = 1.5
-"""People in all, as a multiple of those of the first day."""
+"""Total number of people, as a multiple of those of the first day."""
 _OUT_OF_STOCK: Final = 15
 _DELAY_LOG_SD: Final = 0.6
-"""Standard deviation of the log of people's mean delays: one in six is 1.8 times as slow as the median."""
+"""Standard deviation of the log of people's mean delays: one in six has 1.8 times the median delay."""
 
 
 @dataclass(frozen=True)
 class Served:
-    """What a server decided on n candidates.
+    """A server's decision on n candidates.
 
     Attributes
     ----------
-    position : [n] slots from 1, 0 for what is not shown.
+    position : [n] slots from 1, 0 for candidates that are not shown.
     propensity : [n] probability of each shown item at its slot given those above it.
     logged : further columns of the log by name, [n] each, such as `release`, `experiment` and `arm`.
     """
@@ -83,18 +84,18 @@ class Served:
 
 
 Server = Callable[[pd.DataFrame], Served]
-"""Decides on the candidates of a day: one row each, with all that is logged of it before it is shown."""
+"""Decides on the candidates of a day, one row each, with all features logged before serving."""
 
 
 def serve_decision(
     decision: Decision, predictions: Mapping[str, npt.ArrayLike] | None = None, **names: str
 ) -> Served:
-    """Serve what a release decided, and log what the contracts ask for.
+    """Serve a release's decision, and log the columns that the contracts require.
 
     Parameters
     ----------
     predictions : ``p_<task>`` -> [n]; logged as ``served_p_<task>``.
-    names : the same on all rows: `release`, `experiment`, `arm`.
+    names : constant columns: `release`, `experiment`, `arm`.
     """
     n = len(decision.slate_position)
     logged: dict[str, Values] = {c.DRAWABLE: decision.drawable, c.SERVED_UTILITY: decision.utility}
@@ -106,11 +107,11 @@ def serve_decision(
 def serve_arms(
     candidates: pd.DataFrame, arm_of_user: Callable[[str], int], servers: Sequence[Server]
 ) -> Served:
-    """Let every person be served by the server of their arm.
+    """Serve every person by the server of their arm.
 
     Parameters
     ----------
-    arm_of_user : user id -> place in ``servers``.
+    arm_of_user : user id -> index in ``servers``.
     """
     users, rows_of = np.unique(candidates[c.USER_ID].to_numpy(dtype=object), return_inverse=True)
     arm = np.array([arm_of_user(user) for user in users], dtype=np.int64)[rows_of]
@@ -134,9 +135,9 @@ class LoopDay:
     Attributes
     ----------
     batch : requests and their n candidates.
-    shown, outcomes : the k shown impressions by request and position, and what came of them.
-    truth : true probability of each task at the first position, [n], as ``truth.probabilities`` defines it.
-    served : what was decided.
+    shown, outcomes : the k shown impressions by request and position, and their outcomes.
+    truth : true probability of each task at the first position, [n], as defined by ``truth.probabilities``.
+    served : the server's decision.
     """
 
     day: int
@@ -150,12 +151,12 @@ class LoopDay:
 
     @property
     def date(self) -> date:
-        """The day in the calendar."""
+        """The calendar day."""
         return (self._clock.start + timedelta(days=self.day)).date()
 
     @cached_property
     def tables(self) -> dict[str, pa.Table]:
-        """Log tables by name: candidates, impressions and the events that come of them, however late."""
+        """Log tables by name: candidates, impressions and all of their events, however late."""
         names = request_names(self._clock, self.day, 0, len(self.batch.requests.user))
         candidates = candidates_table(self._feed, self._clock, self.batch, names, self.shown, self.outcomes)
         for name, values in self.served.logged.items():
@@ -170,7 +171,7 @@ class LoopDay:
         }
 
     def write(self, folder: Path) -> None:
-        """Write the tables to ``folder/<table>/<day>.parquet``, each of which appears when it is whole."""
+        """Write the tables to ``folder/<table>/<day>.parquet``, each atomically."""
         partial = folder / ".partial"
         partial.mkdir(parents=True, exist_ok=True)
         with ParquetFiles(partial) as files:
@@ -184,18 +185,18 @@ class LoopDay:
 
 
 class ClosedLoop:
-    """A simulated feed whose days are played one after another.
+    """A simulated feed whose days are played in sequence.
 
     Parameters
     ----------
     seed : not negative.
-    requests_per_day : at least 20, on average on the first days; later people's moods decide.
-    days : the most that can be played.
+    requests_per_day : at least 20, on average on the first days; later it depends on people's moods.
+    days : maximum number of days.
     start : the first day.
     drifts : by name, the day from which each is switched on.
-    shelves : so many items in all, nearly all of them in each request: a fifteenth is left for those out of
-        stock. By default 40 of a group of 160 that changes daily: nobody meets an item again within 38 days,
-        so labels of orders are exact.
+    shelves : total number of items, nearly all of them in each request; a fifteenth is reserved for items out
+        of stock. By default 40 of a group of 160 that changes daily: no person meets an item again within 38
+        days, so labels of orders are exact.
 
     Examples
     --------
@@ -225,9 +226,9 @@ class ClosedLoop:
         self.world = World(seed, users, catalog, None, delays, shelves, candidates)
         self.visitors = Visitors.of(users, first)
         self.day = 0
-        """The next day to be played."""
+        """The next day to play."""
         self.offered: Batch | None = None
-        """What the server of the day decides on: for an oracle, or for simulated heads."""
+        """Candidates that the day's server decides on, for an oracle or for simulated heads."""
         self._days, self._drifts = days, dict(drifts or {})
         self._clock = Clock(datetime.combine(start, time(), UTC))
 
@@ -241,7 +242,7 @@ class ClosedLoop:
         Raises
         ------
         DataError
-            All days have been played, or the server filled a slot that the feed does not have, or one twice.
+            All days have been played, or the server used a slot that does not exist, or used one twice.
         """
         if self.day >= self._days:
             raise DataError(f"The loop has {self._days} days and all are played. Make one with more `days`.")
@@ -274,7 +275,7 @@ class ClosedLoop:
         return offered_table(feed, self._clock, batch, names).to_pandas()
 
     def _own(self, feed: World, batch: Batch) -> Served:
-        """Serve what the world's own ranker shows."""
+        """Serve the slate of the world's own ranker."""
         shown = shown_of(feed, batch)
         position, propensity = np.zeros(batch.item.size, dtype=np.int64), np.full(batch.item.size, np.nan)
         position[shown.row], propensity[shown.row] = shown.position, shown.propensity
@@ -282,7 +283,7 @@ class ClosedLoop:
 
 
 def _shown(world: World, batch: Batch, served: Served) -> Shown:
-    """Return what was shown, by request and position.
+    """Return the shown candidates by request and position.
 
     Raises
     ------

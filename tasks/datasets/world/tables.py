@@ -55,7 +55,7 @@ EVENTS_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Clock:
-    """Turns the world's time into instants: microseconds since its first midnight, which is ``start``."""
+    """Converts the world's time, microseconds since the first midnight (``start``), to instants."""
 
     start: datetime
 
@@ -84,11 +84,11 @@ def shown_at(
     position: npt.NDArray[np.int16],
     propensity: Floats,
 ) -> Shown:
-    """Return some candidates of a batch as they are shown.
+    """Return some candidates of a batch as shown impressions.
 
     Parameters
     ----------
-    rows : [k] their places among the batch's candidates, by request and position.
+    rows : [k] their indices in the batch's candidates, by request and position.
     position, propensity : [k].
     """
     item, request = batch.item.ravel()[rows], rows // world.candidates
@@ -107,14 +107,14 @@ def shown_at(
 
 
 def offered_table(world: World, clock: Clock, batch: Batch, request_ids: Names) -> pa.Table:
-    """Return every candidate of a batch with what is known of it before anything is shown."""
+    """Return every candidate of a batch with the features known before serving."""
     return pa.table({**_key_columns(clock, batch, request_ids), **_feature_columns(world, batch)})
 
 
 def candidates_table(
     world: World, clock: Clock, batch: Batch, request_ids: Names, shown: Shown, outcomes: Outcomes
 ) -> pa.Table:
-    """Return every candidate of a batch with what was logged of it; a row not shown has no position."""
+    """Return every candidate of a batch with its logged columns; rows not shown have no position."""
     hidden = np.ones(batch.item.size, dtype=bool)
     hidden[shown.row] = False
     placed: dict[str, npt.NDArray[Any]] = {
@@ -142,7 +142,7 @@ def _feature_columns(world: World, batch: Batch) -> dict[str, object]:
 
 
 def where_shown(values: npt.NDArray[Any], rows: Integers, hidden: Flags) -> pa.Array:
-    """Return the values of the shown rows among all candidates, null where a row is hidden."""
+    """Return the values of the shown rows among all candidates, null for hidden rows."""
     spread = np.zeros(len(hidden), dtype=values.dtype)
     spread[rows] = values
     return pa.array(spread, mask=hidden)
@@ -173,7 +173,7 @@ def _request_columns(world: World, batch: Batch) -> dict[str, object]:
 
 
 def _each_candidate(batch: Batch) -> npt.NDArray[np.int32]:
-    """Return the number of its request for every candidate of a batch."""
+    """Return the request index of every candidate of a batch."""
     return np.repeat(np.arange(len(batch.item), dtype=np.int32), batch.item.shape[1])
 
 
@@ -250,7 +250,7 @@ def _events_of(world: World, clock: Clock, request_ids: Names, shown: Shown, kin
 
 
 def absences_table(world: World, clock: Clock, day: int) -> pa.Table:
-    """Return a day's item-level and user-level events: only an item, only a person."""
+    """Return a day's events of items and of users, which name only an item or only a person."""
     stock = out_of_stock(world.catalog, world.seed, day)
     people = ineligible(world.seed, day, world.users.count)
     parts = [
@@ -280,12 +280,12 @@ def truth_table(keys: pa.Table, reference: dict[str, Floats], actual: dict[str, 
 
 
 def user_ids(user: Integers) -> Names:
-    """Name people."""
+    """Return the ids of people."""
     return np.char.mod("u%06d", user)
 
 
 def request_names(clock: Clock, day: int, first: int, count: int) -> Names:
-    """Name a day's requests, from its ``first`` on."""
+    """Return the ids of a day's requests, beginning with number ``first``."""
     return np.char.mod(f"r{clock.stamp(day)}-%06d", np.arange(first, first + count))
 
 

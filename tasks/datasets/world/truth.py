@@ -1,6 +1,6 @@
-"""What is truly likely, and how it becomes the probability of each task.
+"""True branch probabilities, and the probability of each task that follows from them.
 
-An impression that is visible and looked at leads on as drawn; one that is not leads to nothing::
+An impression that is visible and examined has these branches; any other one has no outcomes::
 
     seen (visible x examination) --> click --> dwell
                                        |-----> cart --> purchase --> return
@@ -8,8 +8,8 @@ An impression that is visible and looked at leads on as drawn; one that is not l
                                        |-----> hide (more often after a click)
                                  --> hide     --> report     --> survey answered --> happy
 
-``purchase`` is also reached from the click without a cart. Given that an impression is seen, branches
-that do not follow from one another are independent, so every task's probability is a short product.
+``purchase`` is also reached from the click without a cart. Given that an impression is seen, branches that do
+not follow from one another are independent, so every task's probability is a short product.
 """
 
 from dataclasses import dataclass, fields
@@ -30,7 +30,7 @@ from tasks.datasets.world.entities import (
 )
 
 DWELL_LOG_SD = 0.9
-"""Standard deviation of log seconds around an impression's own mean."""
+"""Standard deviation of log seconds around an impression's mean."""
 
 _CLICK_BY_CATEGORY = np.array([0.0, 0.2, 0.3, -0.2, -0.3, 0.0, 0.1, 0.2])
 _CLICK_BY_SOURCE = np.array([0.1, 0.0, 0.25, 0.0, -0.2, -0.1])
@@ -68,12 +68,12 @@ class Chances:
     answers_unhappy: Floats
 
     def at(self, rows: Integers) -> "Chances":
-        """Return the chances of some rows."""
+        """Return the probabilities of some rows."""
         return Chances(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
 def chances(world: World, batch: Batch) -> Chances:
-    """Return the true chances of every candidate of a batch, flat: [requests * CANDIDATES]."""
+    """Return the true branch probabilities of every candidate of a batch, flat: [requests * CANDIDATES]."""
     items, users, item = world.catalog, world.users, batch.item
     user = batch.requests.user[:, None]
     category, tenure = items.category[item], users.tenure[user]
@@ -126,13 +126,13 @@ def probabilities(chance: Chances, position: npt.NDArray[np.integer] | None = No
 
     Parameters
     ----------
-    position : [n], from 1; the reference position 1 where it is left out.
+    position : [n], from 1; default: the reference position 1.
 
     Notes
     -----
     ``click_30m`` is observed on visible rows and ``survey_happy_14d`` on answered ones, so these two are
-    conditional on that, as their contracts say; the second does not depend on the position. A return is
-    joint with its purchase. All others are of the impression as it was shown, rendered or not.
+    conditional on that, as in their contracts; the second does not depend on the position. A return is joint
+    with its purchase. All others are for the impression as it was shown, rendered or not.
     """
     looked = np.float64(1) if position is None else np.asarray(EXAMINATION)[position - 1]
     seen = VISIBLE_RATE * looked

@@ -1,15 +1,15 @@
-"""Who comes to the simulated feed on a day, and how what people meet there changes whether they return.
+"""Daily visitors of the simulated feed, and how their experience affects whether they return.
 
 ::
 
-    chance of a visit     1 - exp(-activity x exp(mood)), of those who are there
-    mood after a visit    + .1 for an item that was worth a minute, - .5 for a hide, - 1.5 for a report;
+    chance of a visit     1 - exp(-activity x exp(mood)), for people who are present
+    mood after a visit    + .1 for an item with a minute of dwell, - .5 for a hide, - 1.5 for a report;
                           at most .7, at least -2; it fades by 3 % a day
     leaving for good      .05 x exp(-mood) for a hide, three times as much for a report
-    newcomers             a steady number a day, whatever the feed is like
+    newcomers             a constant number per day, independent of the feed
 
 These figures are chosen, not estimated: over five months about a tenth of the people leave under the world's
-own ranker, the most active first, and newcomers take their place.
+own ranker, the most active first, and newcomers replace them.
 """
 
 from dataclasses import dataclass, replace
@@ -21,28 +21,28 @@ from tasks.arrays import Flags, SingleFloats
 from tasks.datasets.world.entities import LINGER_SECONDS, Happened, Outcomes, Shown, Stream, Users, generator
 
 VISITS_PER_USER: Final = 1 / 12
-"""Mean visits of a person a day, in a neutral mood."""
+"""Mean visits per person and day in a neutral mood."""
 _CONTENT, _HIDE, _REPORT = 0.1, -0.5, -1.5
 _SETTLES: Final = 0.97
 _BEST, _WORST = 0.7, -2.0
 _LEAVES: Final = 0.05
 _REPORT_WEIGHS: Final = 3.0
 _NEWCOMERS: Final = 0.0008
-"""Newcomers a day, as a share of those who are there on the first day."""
+"""Newcomers per day, as a share of the people on the first day."""
 _ROUNDS: Final = 20
-"""Of scaling the rates until the chances of a visit have the mean that is asked for."""
+"""Rounds of scaling the rates until the chances of a visit have the required mean."""
 
 
 @dataclass(frozen=True)
 class Visitors:
-    """All people by index: who is there, and in which mood.
+    """All people by index, with presence and mood.
 
     Attributes
     ----------
-    rate : visits a day in a neutral mood.
-    mood : log of the factor that multiplies a person's rate of visits.
-    present : who has come and not left; ``left`` who has left for good.
-    newcomers : how many come for the first time on a day, on average.
+    rate : visits per day in a neutral mood.
+    mood : log of the factor of a person's rate of visits.
+    present : whether a person has come and not left; ``left``: whether they have left for good.
+    newcomers : average number of people per day who come for the first time.
     """
 
     rate: SingleFloats
@@ -53,7 +53,7 @@ class Visitors:
 
     @classmethod
     def of(cls, users: Users, first: int) -> Self:
-        """Let the ``first`` people be there and the others come later."""
+        """Make the ``first`` people present; the others come later."""
         rate, present = np.exp(users.activity), np.arange(users.count) < first
         for _ in range(_ROUNDS):
             rate *= np.float32(VISITS_PER_USER) / _chance(rate[:first]).mean()
@@ -61,12 +61,12 @@ class Visitors:
         return cls(rate, neutral, present, none, _NEWCOMERS * first)
 
     def come(self, seed: int, day: int) -> Flags:
-        """Draw who visits on a day, [users]; one draw a person, so a better mood only adds visits."""
+        """Draw the visitors of a day, [users]; one draw per person, so a better mood only adds visits."""
         drawn = generator(seed, Stream.VISITS, day).random(len(self.rate))
         return self.present & (drawn < _chance(self.rate * np.exp(self.mood)))
 
     def respond(self, shown: Shown, outcomes: Outcomes, seed: int, day: int) -> "Visitors":
-        """Return the people after a day on which they were shown something and newcomers came."""
+        """Return the people after a day, with changed moods, departures and newcomers."""
         events = {kind.event: kind for kind in outcomes.events}
         hides, reports = (
             np.bincount(shown.user[events[name].row], minlength=len(self.mood)) for name in ("hide", "report")
@@ -80,7 +80,7 @@ class Visitors:
         return replace(self, mood=mood, present=self._joined(rng) & ~left, left=left)
 
     def _joined(self, rng: np.random.Generator) -> Flags:
-        """Return who is there once the next newcomers have come."""
+        """Return who is present after the next newcomers have come."""
         waiting = np.flatnonzero(~self.present & ~self.left)
         joined = self.present.copy()
         joined[waiting[: rng.poisson(self.newcomers)]] = True
@@ -92,7 +92,7 @@ def _chance(rate: SingleFloats) -> SingleFloats:
 
 
 def _satisfying(events: dict[str, Happened], count: int) -> Flags:
-    """Return which shown rows were dwelt on for a minute and neither hidden nor reported, [rows]."""
+    """Return the shown rows with a minute of dwell and neither a hide nor a report, [rows]."""
     content = np.zeros(count, dtype=bool)
     content[events["dwell"].row[events["dwell"].value >= LINGER_SECONDS]] = True
     for complaint in ("hide", "report"):
