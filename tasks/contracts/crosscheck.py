@@ -210,7 +210,7 @@ def _check_request_level(tasks: TasksSpec, name: str, unread: Unread) -> Iterato
 
 
 def _is_same_within_request(rule: Positive | ValueRule) -> bool:
-    """Whether the event is attributed to the whole request instead of one impression."""
+    """Whether an event gives all impressions of a request the same label."""
     return rule.credit == "every" and rule.after is None and set(rule.match) <= {c.USER_ID, c.REQUEST_ID}
 
 

@@ -3,7 +3,7 @@
 ::
 
     click          engagement, within PT30M         purchase       conversion, last_touch
-    hide, report   negative, safety: they cost      out_of_stock   takes the row out
+    hide, report   negative, safety: costs          out_of_stock   excludes the row
 
 A window covers 90 % of the events' delays if the log has enough days.
 

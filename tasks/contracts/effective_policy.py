@@ -3,8 +3,8 @@
 ::
 
     base                 weights, floors, multipliers, hard constraints of utility.yaml, slate of slate.yaml
-    context, where met   weights, floors and multipliers of its names replace those or join them,
-                         fields of the slate replace the slate's, hard constraints join
+    context, if met      weights, floors and multipliers replace entries of the same name or are added,
+                         fields of the slate replace the slate's, hard constraints are added
 
 A worth of 50 in units of clicks means that one such outcome counts as 50 clicks. Every context uses the
 weight of a click in the base. A term with a value column has this worth per unit of the column.

@@ -19,9 +19,9 @@ _LONGEST = 80
 
 
 def events_elsewhere(root: Path, surface: str) -> dict[str, str]:
-    """Return the event names that other surfaces declare, each with the first surface that does.
+    """Return the event names that other surfaces declare, each with the first such surface.
 
-    A surface whose tasks cannot be read declares none.
+    A surface whose tasks cannot be read is skipped.
     """
     declared: dict[str, str] = {}
     for name in surface_names(root) if root.is_dir() else ():

@@ -143,7 +143,7 @@ def experiments_folder(surfaces: Path) -> Path:
 
 
 def experiment_names(surfaces: Path) -> tuple[str, ...]:
-    """Name the experiments of all surfaces by their files; empty where there is no folder."""
+    """List the experiments of all surfaces by file name; empty without a folder of experiments."""
     return tuple(sorted(file.stem for file in experiments_folder(surfaces).glob("*.yaml")))
 
 
@@ -157,7 +157,7 @@ def experiment_metrics(spec: ExperimentSpec, contracts: Contracts) -> dict[str, 
 def experiment_outcomes(contracts: Contracts) -> dict[str, str]:
     """Return by name the outcomes that weights are learned from, each with its task.
 
-    They are the rate of every task, and the value of each term of the utility with a value column.
+    These are the rate of every task, and the value of each utility term with a value column.
     """
     rates: dict[str, str] = {Metric(MetricKind.RATE, task).name: task for task in contracts.tasks.tasks}
     tasks = [task for task in contracts.tasks.tasks if task in contracts.utility.variants]

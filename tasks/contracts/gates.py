@@ -66,7 +66,7 @@ class ModelGate(Closed):
 
 
 class CalibrationGate(Closed):
-    """The allowed calibration ratio, overall and by segment."""
+    """Allowed range of the calibration ratio, overall and by segment."""
 
     ratio: Range = (0.9, 1.1)
     by: Identifiers = ()
@@ -79,7 +79,7 @@ class CalibrationGate(Closed):
 
 
 class BaselineColumn(Closed):
-    """A logged column whose order is the baseline where there is no champion."""
+    """A logged column whose order is the baseline without a champion."""
 
     column: Identifier
 
@@ -160,7 +160,7 @@ class RampStage(Closed):
 
 
 class RampWait(Closed):
-    """Minimum duration of a stage, and the time after which a person is asked."""
+    """Minimum duration of a stage, and the time after which a person is asked to decide."""
 
     least: Duration = timedelta(days=2)
     most: Duration = timedelta(days=14)
@@ -218,7 +218,7 @@ PoolShare = Annotated[Number, Field(gt=0, le=1)]
 
 
 class Ramp(Closed):
-    """``ramp``: the stages in which a release serves before it is champion; the first one is the canary.
+    """``ramp``: the stages in which a release serves before it becomes champion; the first is the canary.
 
     ``guardrails``: rates that stop the ramp, such as ``hide_7d_rate``. ``alpha``: probability, over all days
     and guardrails, of stopping a release that keeps its bounds. ``pools``: disjoint shares of the users; one
@@ -279,9 +279,9 @@ class Ramp(Closed):
 class Rules(Gates):
     """The sections of ``surface.yaml`` that decide on a promotion: gates, base rates and approvals.
 
-    ``base_rates``: by task the rates outside which its labels fail validation. ``reviewers``: by role who may
-    approve. ``approvals_on_command_line``: as in `Promotion`. ``override``, ``ramp`` and ``shown_is_all``:
-    as in `SurfaceSpec`.
+    ``base_rates``: by task, the rates outside which its labels fail validation. ``reviewers``: by role, the
+    people who may approve. ``approvals_on_command_line``: as in `Promotion`. ``override``, ``ramp`` and
+    ``shown_is_all``: as in `SurfaceSpec`.
     """
 
     base_rates: dict[Identifier, Range] = Field(default_factory=dict)

@@ -21,7 +21,7 @@ from tasks.contracts.utility import UtilitySpec
 
 
 class MetricKind(StrEnum):
-    """What a metric measures."""
+    """Kinds of metrics."""
 
     RATE = "rate"
     GIVEN = "given"
@@ -90,7 +90,7 @@ _OF_TASKS: Final = frozenset(
     }
 )
 NEW_ITEMS: Final = "item_age"
-"""The segment whose lowest bin holds the new items."""
+"""The segment whose lowest bin contains the new items."""
 
 
 @dataclass(frozen=True)

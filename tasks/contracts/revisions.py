@@ -76,7 +76,7 @@ class Revision:
 
 
 def find_changes(root: Path, surface: str, since: Revision) -> Iterator[ContractChange]:
-    """Yield the contracts of a surface whose content differs from a revision's.
+    """Yield the contracts of a surface whose content differs from the revision.
 
     A file that is not valid YAML is skipped; `check` reports it.
     """

@@ -64,7 +64,7 @@ class Condition(Closed):
 
 
 class Diversity(Closed):
-    """Utility units subtracted for each slot that the same value already holds."""
+    """Utility subtracted for each slot that already contains the same value."""
 
     by: Identifier
     strength: Annotated[Number, Field(gt=0)]

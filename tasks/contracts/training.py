@@ -1,4 +1,4 @@
-"""How a task is learned: the ``training`` section of ``surface.yaml``, by task, ``default`` for all.
+"""Training settings of tasks: the ``training`` section of ``surface.yaml``, by task, with ``default``.
 
 ::
 
@@ -39,7 +39,7 @@ from tasks.contracts.durations import Duration
 
 Objective = Literal["binary", "l2", "tweedie", "quantile", "lambdarank"]
 HeadKind = Literal["binary", "value", "quantile", "ranking"]
-"""What a head predicts: a probability, a mean, a quantile of a value, or an order within the request."""
+"""The prediction of a head: a probability, a mean, a quantile, or an order within the request."""
 
 Scheduler = Annotated[
     str,
@@ -140,7 +140,7 @@ class TaskTraining(Closed):
 
 
 def head_kind(kind: Literal["binary", "value"], objective: Objective | None) -> HeadKind:
-    """Return what a head of a task of this kind predicts under an objective.
+    """Return the prediction type of a head for a task of this kind with an objective.
 
     Examples
     --------

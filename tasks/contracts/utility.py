@@ -1,7 +1,7 @@
 """``utility.yaml``: the utility policy.
 
 total   = sum over terms of weight x calibrated probability [x value column, at most its cap]
-          a term may also be the maximum of several probabilities, or a logged column without one
+          a term may also be the maximum of several probabilities, or a logged column without a probability
 utility = total, or with an offset a positive number in the order of totals, x the multipliers that apply
 """
 
@@ -254,7 +254,7 @@ class PolicyContext(_DeclaredTerms):
 
 
 class Tier(Closed):
-    """A lexicographic tier: a task's probability cut into bands, better bands first.
+    """A lexicographic tier: bands of a task's probability, better bands first.
 
     Without ``prefer`` the sign of the task's weight gives the direction.
     """

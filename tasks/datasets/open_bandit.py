@@ -215,7 +215,7 @@ def _check(session: duckdb.DuckDBPyConnection, log: CampaignLog) -> None:
 
 
 def _categories() -> str:
-    """Name each category by the first item of its campaign that has it."""
+    """Return SQL that names each category by the first item of its campaign that has it."""
     return ", ".join(
         f"campaign || '/' || min(item_id) OVER (PARTITION BY policy, campaign, {name}) AS {name}"
         for name in CATEGORIES

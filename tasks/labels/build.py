@@ -1,4 +1,4 @@
-"""Builds a surface's labels.
+"""Builds the labels of a surface.
 
 ::
 

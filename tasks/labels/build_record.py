@@ -133,7 +133,7 @@ class Build(Basis):
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Build":
-        """Read the JSON of ``to_json``."""
+        """Parse the JSON of ``to_json``."""
         return cls(
             datetime.fromisoformat(content["as_of"]),
             content["contract"],

@@ -2,7 +2,7 @@
 
 ::
 
-    <task>__signals    the events that may count, with the match columns
+    <task>__signals    events that may count, with the match columns
     <task>__windows    first_touch, last_touch by a scan: for each instant the impression that competes
     <task>__touched    first_touch, last_touch: the impression credited with each instant's events
     <task>__credited   per window (every) or impression (touch): crediting event, answer, value
@@ -236,7 +236,7 @@ class _Fold:
     frame: timedelta | None = None
 
     def over(self, match: Sequence[str], *, latest_first: bool) -> exp.Expr:
-        """Return the fold over the scan."""
+        """Return the window expression of the fold."""
         order = x.descending if latest_first else x.ascending
         return x.over(
             self.function(this=x.column(self.name)),

@@ -2,7 +2,7 @@
 
 ::
 
-    REQUEST_ID/ITEM_ID -> its row in the snapshot -> the same row labelled again from the log -> sentences
+    REQUEST_ID/ITEM_ID -> row in the snapshot -> the same row labelled again from the log -> sentences
 
 The row is labelled again by the relations of a build, as of the snapshot's as-of. If the log has changed
 since, the two may differ, and the explanation reports this.

@@ -7,7 +7,7 @@
     canary     canary := the release, with its share of its pool's users, and the pool, as tags of its version
     promote    previous := the old champion    champion := the release                     canaries end
     rollback   previous := champion := the target release                                 canaries end
-    withdraw                                                                               that canary ends
+    withdraw                                                                               the canary ends
 
 A process killed in between leaves an announced row that is ahead of the tags. The next process carries out
 the update, only for a release with the row's digest. Nothing is carried out while audit, registry and aliases
@@ -271,7 +271,7 @@ class ReleaseAliases:
         return f"No move of the audit made {named} (sha256 {sha256[:12]}) champion or canary"
 
     def wrong_tags(self) -> list[str]:
-        """Return differences from the audit in tags for traffic shares and overrides.
+        """Return tags of traffic shares, overrides and exposure boosts that differ from the audit.
 
         Until an update is carried out, a tag may still have its earlier value.
         """

@@ -27,7 +27,7 @@ from tasks.errors import StoreError
 
 
 def sha256(data: bytes) -> str:
-    """Return the sha256 of bytes, in hex."""
+    """Return the sha256 of bytes as hex digits."""
     return hashlib.sha256(data).hexdigest()
 
 

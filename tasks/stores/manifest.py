@@ -148,7 +148,7 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """Sha256 of the canonical bytes, in hex."""
+        """sha256 of the canonical bytes, as hex digits."""
         return sha256(self.to_bytes())
 
     @classmethod

@@ -170,7 +170,7 @@ class _StepDeclaration(Generic[W, D]):
 
 @dataclass(frozen=True, kw_only=True)
 class Step(_StepDeclaration[W, D]):
-    """A step whose result is its evidence.
+    """A step that produces evidence only.
 
     Parameters
     ----------

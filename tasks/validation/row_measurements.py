@@ -124,7 +124,7 @@ def measure_heavy_users(connection: duckdb.DuckDBPyConnection, tasks: Sequence[s
 
 
 def _keys(connection: duckdb.DuckDBPyConnection, table: str, rows: int) -> Measurement:
-    """Count the rows that share their key or lack a part of it.
+    """Count the rows with a repeated or incomplete key.
 
     If there are as many distinct hashes as rows, no key repeats; this check takes a fraction of the memory.
     """
@@ -353,7 +353,7 @@ def numeric_columns(contracts: Contracts) -> tuple[str, ...]:
 
 
 def first_day_in_reach(contracts: Contracts, as_of: datetime) -> date:
-    """Return a day before which no slice of a retrain as of an instant begins.
+    """Return a lower bound for the first day of any slice of a retrain as of an instant.
 
     Between two slices, and after the last, lie a task's windows, each at most its maturity.
     """

@@ -2,7 +2,7 @@
 
 ::
 
-    middle    the median of the trailing days with the same weekday; the first one is skipped
+    middle    the median of the trailing days with the same weekday; a weekday's first day has no interval
     spread    1.267 x root mean square of the trailing days' deviations from their middles, without the
               largest tenth, so that one unusual day does not widen it
     noise     minimum spread by chance alone for so few rows

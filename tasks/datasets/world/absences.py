@@ -3,7 +3,7 @@
 ::
 
     day d      request --------- out of stock x.......... restocked at midnight
-    same item is not offered on day d; what was in carts from earlier days cannot be bought at x....
+    the item is not offered on day d; items in carts from earlier days cannot be bought at x....
 
 An absence therefore always lies in the window of an impression that it disturbs, and a contract that excludes
 it leaves the probabilities unchanged.

@@ -43,7 +43,7 @@ NO_CONTROL, MORE, LESS, MUTED = range(4)
 
 EVERYWHERE: Final = -1
 PERMIT_UNKNOWN: Final = -2
-"""Code for an unknown region in which an item may not be shown."""
+"""Code of an item that may be shown everywhere but whose permission is unknown in the log."""
 
 CANDIDATES: Final = 40
 """Number of scored candidates of a request."""

@@ -2,7 +2,7 @@
 
 ::
 
-    day d   who visits  ->  40 candidates each  ->  a server decides  ->  events, at each person's pace
+    day d   visitors    ->  40 candidates each  ->  a server decides  ->  events with individual delays
               ^                (features logged)      slots, propensity,        |
               |                                       release, arm, ...         v
               +-----  mood: satisfied people return, annoyed ones leave  <------+
@@ -189,7 +189,7 @@ class ClosedLoop:
 
     Parameters
     ----------
-    seed : not negative.
+    seed : at least 0.
     requests_per_day : at least 20, on average on the first days; later it depends on people's moods.
     days : maximum number of days.
     start : the first day.
@@ -233,7 +233,7 @@ class ClosedLoop:
         self._clock = Clock(datetime.combine(start, time(), UTC))
 
     def play(self, server: Server | None = None) -> LoopDay:
-        """Play the next day: people come, are served, respond, and return or leave.
+        """Play the next day: people visit, are served, respond, and return or leave.
 
         Parameters
         ----------
