@@ -39,7 +39,7 @@ class Closed(BaseModel):
 
 
 def require_name(name: str) -> None:
-    """Refuse a surface whose folder name is not an `Identifier`: MLflow and SQL would read another name."""
+    """Refuse a surface whose folder name is not an `Identifier`, because MLflow and SQL would change it."""
     if not re.fullmatch(_NAME, name):
         raise ContractError(f"{name!r} is not a name: use letters, digits and underscores, a letter first")
 

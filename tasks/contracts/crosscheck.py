@@ -74,7 +74,7 @@ def _warn_of_one_person(surface: SurfaceSpec, utility: UtilitySpec) -> Iterator[
 
 
 def _warn_of_unjudgeable(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
-    """Warn of guardrails that stay inconclusive whatever is logged."""
+    """Warn of guardrails that are inconclusive with any log."""
     complete = surface.sources.candidates is not None or surface.shown_is_all
     for i, rail in enumerate(utility.guardrails):
         metric = read_metric(rail.metric)

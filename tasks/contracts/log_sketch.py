@@ -80,7 +80,7 @@ class LogSketch:
     Attributes
     ----------
     sources : path of each table below the logs folder.
-    columns : log's column by standard name, where they differ.
+    columns : the log's column by standard name, where they differ.
     described : columns of the impressions that have no standard name.
     days : number of UTC days with impressions.
     last : last of these days.

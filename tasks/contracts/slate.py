@@ -190,7 +190,7 @@ class SlateSpec(Closed):
         if self.exposure is None:
             return self
         changed = self.exposure.model_copy()
-        changed._boosts = {**boosts.get(changed.by, {})}  # noqa: SLF001 - of its own class, and no field
+        changed._boosts = {**boosts.get(changed.by, {})}  # noqa: SLF001 - private attribute of the same class
         return self.model_copy(update={"exposure": changed})
 
     def overridden(self, change: SlateOverride) -> "SlateSpec":

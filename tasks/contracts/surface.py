@@ -138,7 +138,7 @@ def check_cron(text: str) -> str:
 
     try:
         if len(text.split(" ")) != _CRON_FIELDS:
-            raise ValueError("it does not have five fields, as in 0 4 * * 1")  # noqa: TRY301 - one message, made below
+            raise ValueError("it does not have five fields, as in 0 4 * * 1")  # noqa: TRY301 - one message, created below
         croniter(text, datetime(2026, 1, 1, tzinfo=UTC)).get_next()
     except ValueError as error:
         raise ValueError(f"{text!r} is not a cron string: {error}") from None

@@ -39,7 +39,7 @@ Only ``time_ms`` is read as time: ``date`` and ``hourmin`` are Beijing time and 
 statistics of the whole month (``video_features_statistic_pure.csv``) would leak the future and are not read.
 """
 
-# ruff: noqa: S608 - the statements are made of the names below; paths, types and values are parameters
+# ruff: noqa: S608 - statements contain only the names below; paths, types and values are parameters
 
 import csv
 from collections.abc import Mapping, Sequence

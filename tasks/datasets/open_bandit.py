@@ -20,7 +20,7 @@ Items of two campaigns are different: ``all/14`` and ``men/14``. Their categorie
 every file, but group the same items, so a category is named by the first item that has it.
 """
 
-# ruff: noqa: S608 - the statements are made of the names below; paths, types and values are parameters
+# ruff: noqa: S608 - statements contain only the names below; paths, types and values are parameters
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence

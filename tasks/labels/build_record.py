@@ -76,7 +76,7 @@ class Basis:
 
     @property
     def mature_by(self) -> datetime:
-        """The instant up to which the log had arrived; labels that mature by then are known."""
+        """The instant up to which the log had arrived; labels that mature by then are final."""
         return self.arrived or self.as_of
 
     @property

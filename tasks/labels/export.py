@@ -35,7 +35,7 @@ def export(
     workspace: Workspace,
     *,
     out: Path,
-    format: Literal["parquet", "jsonl"] = "parquet",  # noqa: A002 - the command's own word
+    format: Literal["parquet", "jsonl"] = "parquet",  # noqa: A002 - name of the command's option
 ) -> ExportResult:
     """Write the snapshot of the newest build to one file atomically.
 

@@ -105,7 +105,7 @@ def copy_table(source: PostgresTable, to: Path, *, table: str) -> None:
 def _connect(server: str) -> Iterator["Connection"]:
     """Open a connection; failures raise a one-line StoreError."""
     try:
-        from adbc_driver_manager import Error  # noqa: PLC0415 - an extra of this package
+        from adbc_driver_manager import Error  # noqa: PLC0415 - optional dependency
         from adbc_driver_postgresql import dbapi  # noqa: PLC0415
     except ImportError:
         raise ContractError(

@@ -42,7 +42,7 @@ CONFLICTING_EVENT = "conflicting_event"
 """Quarantine rules for invalid rows."""
 
 CUT = (REPEATED, FIRST, REPEATED_EVENTS, FIRST_EVENTS)
-"""Relations that are computed from the whole log, whatever days a build reads."""
+"""Relations that are computed from the whole log for any days of a build."""
 
 Cut = datetime | None
 """The as-of that cuts a file's rows; None if all of them lie before it and no comparison is needed."""

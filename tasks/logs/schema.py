@@ -39,7 +39,7 @@ def contract_log(surface: SurfaceSpec, tasks: TasksSpec) -> Log:
     observing = [t.observed_when.column for t in tasks.tasks.values() if t.observed_when]
     match = match_columns(tasks)
     segments = [s.column for s in surface.segments]
-    values = surface.values  # noqa: PD011 - a field of the contract, no frame
+    values = surface.values  # noqa: PD011 - a field of the contract, not a frame
     impressions = (
         c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT, c.POSITION,
         *surface.features.names, *segments, *values, *(name for name in observing if name), *match,

@@ -204,7 +204,7 @@ def _refuse_impossible_times(log: LogTables) -> None:
 
 
 def refuse_replaced(views: Mapping[str, View]) -> None:
-    """Refuse a log if one of its files was replaced after it was opened."""
+    """Refuse a log with files that were replaced after it was opened."""
     files = ((name, file) for name, view in views.items() for file in view.table.files)
     replaced = [(name, file) for name, file in files if _is_replaced(file)]
     if replaced:

@@ -64,7 +64,7 @@ def session(scratch: Path, engine: Engine) -> Iterator["SparkSession"]:
     """Open a session; failures raise one-line errors."""
     _check_installed()
     _silence()
-    from py4j.protocol import Py4JError  # noqa: PLC0415 - an extra of this package
+    from py4j.protocol import Py4JError  # noqa: PLC0415 - optional dependency
     from pyspark.errors import PySparkException  # noqa: PLC0415
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
@@ -144,7 +144,7 @@ def _quoted(names: "list[str] | tuple[str, ...]") -> str:
 
 def _check_installed() -> None:
     try:
-        import pyspark  # noqa: F401, PLC0415 - an extra of this package
+        import pyspark  # noqa: F401, PLC0415 - optional dependency
     except ImportError:
         raise ContractError(
             "The engine spark needs the extra `spark`: pip install 'equipoise[spark]', and Java 17"
@@ -160,7 +160,7 @@ def _check_installed() -> None:
 
 def _silence() -> None:
     """Prevent Spark's Python side from writing to the terminal; the exception reports the failure."""
-    from pyspark.logger import PySparkLogger  # noqa: PLC0415 - an extra of this package
+    from pyspark.logger import PySparkLogger  # noqa: PLC0415 - optional dependency
 
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         PySparkLogger.getLogger(name).disabled = True
@@ -171,7 +171,7 @@ def _silence() -> None:
 
 def _start(folder: Path, engine: Engine) -> "SparkSession":
     """Start a session, and with a process's first session the virtual machine, which logs to a file."""
-    from pyspark import SparkConf, SparkContext  # noqa: PLC0415 - an extra of this package
+    from pyspark import SparkConf, SparkContext  # noqa: PLC0415 - optional dependency
     from pyspark.java_gateway import launch_gateway  # noqa: PLC0415
     from pyspark.sql import SparkSession  # noqa: PLC0415
 

@@ -174,7 +174,7 @@ def _is_same(base: str, home: Path) -> bool:
 def _rewrite(connection: sqlite3.Connection, base: str, root: str) -> None:
     for table, column in _LOCATIONS:
         connection.execute(
-            f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608 - names of its own
+            f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608 - fixed names
             f"WHERE substr({column}, 1, ?) = ?",
             (root, len(base) + 1, len(base) + 1, f"{base}/"),
         )

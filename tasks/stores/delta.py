@@ -435,7 +435,7 @@ def read(path: Location, columns: Sequence[str] | None = None, *, version: int |
             parts = [_read_file(str(file.path), wanted) for file in _files_of(path, opened)]
             return pa.concat_tables([wanted.empty_table(), *parts])
         query = QueryBuilder().register("rows_of", opened)
-        found = pa.table(query.execute(f"SELECT {names} FROM rows_of"))  # noqa: S608 - quoted names of its own
+        found = pa.table(query.execute(f"SELECT {names} FROM rows_of"))  # noqa: S608 - quoted column names
     except (DeltaError, OSError, pa.ArrowException) as error:
         raise StoreError(f"The Delta table {path} cannot be read: {error}") from error
     return found.cast(wanted)

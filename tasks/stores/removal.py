@@ -145,7 +145,7 @@ def empty_bin(store: Store, surface: str, *, now: datetime) -> str:
         return f"Run `mlflow gc --older-than {age}` where the MLflow server runs: its bin is not empty"
     words = ["-m", "mlflow", "gc", "--older-than", age, "--backend-store-uri", uri, "--tracking-uri", uri]
     with store.registry.exclusive():
-        done = subprocess.run(  # noqa: S603 - words of its own
+        done = subprocess.run(  # noqa: S603 - fixed arguments
             [sys.executable, *words], capture_output=True, text=True, check=False
         )
     if done.returncode:

@@ -30,7 +30,7 @@ def _import_without_spark() -> None:
     absent = [name for name in ("pyspark", "pyspark.sql.connect") if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # an import of them then fails
     try:
-        import great_expectations  # noqa: F401, PLC0415 - here, on purpose
+        import great_expectations  # noqa: F401, PLC0415 - imported under the condition above
     finally:
         for name in absent:
             del sys.modules[name]
