@@ -1,11 +1,11 @@
-"""How a release's bytes come about, once its parts are pinned: fetched, replayed, described, registered.
+"""Assembles a release from its pinned parts: fetches, evaluates, describes and registers them.
 
 ::
 
-    tested parts -> files -> joints            what is replayed, slow chains with factors of their own
-    served parts -> files, the same joints     what the release scores with: others for refits (refit.py)
+    tested parts -> files -> joints            used for replays; slow chains have factor models
+    served parts -> files, the same joints     used for scoring; different for refits (refit.py)
       -> figures, reports, shift between both  -> evidence
-    files, manifest, code                      -> one registered version, found again by its inputs
+    files, manifest, code                      -> one registered version, looked up by its inputs
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,12 +59,12 @@ class Tested:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A release before it is made: everything that decides its bytes.
+    """Specification of a release: everything that determines its bytes.
 
-    ``pins``: what it serves. ``kept``: why a task could not be trained and reuses the champion's model;
-    ``unrepeated``: why a tested recipe could not be repeated. ``factor_models``: the factors with which a
-    slow task's joint is measured. ``tested``: the components that are replayed where they differ from those
-    that serve, else None.
+    ``pins``: the served parts. ``kept``: the reason why a task could not be trained and reuses the champion's
+    model. ``unrepeated``: the reason why a tested recipe could not be refitted. ``factor_models``: the factor
+    models that measure a slow task's joint. ``tested``: the components used for replays if they differ from
+    the served ones, else None.
     """
 
     workspace: Workspace
@@ -81,9 +81,9 @@ class Wanted:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """What decides the bytes, but for ``backfilled``.
+        """Inputs that determine the bytes, except ``backfilled``.
 
-        A run about the past that ends in the parts of its day finds the release of that day, unmarked.
+        A backfill whose parts equal those of an existing release reuses that release, unmarked.
         """
         parts = [*(part for pair in self.pins.values() for part in pair), *self.further]
         return {
@@ -102,7 +102,7 @@ class Wanted:
 
     @cached_property
     def further(self) -> tuple[PinnedPart, ...]:
-        """Pinned parts of no single task: shared trunks, the examination curve, the tested release."""
+        """Pinned parts of more than one task: shared trunks, the examination curve, the tested release."""
         tested = None if self.tested is None else PinnedPart.of(self.tested.release, Role.TESTED)
         trunks = pin_trunks(self.workspace.store.registry, self.pins)
         return (*trunks, *(part for part in (self.examined, tested) if part is not None))
@@ -208,7 +208,7 @@ class _Making:
         )
 
     def _models(self, pins: Pins) -> dict[str, HeadModels]:
-        """Return what the calibrations measured of the models of tasks that stand in a shared trunk."""
+        """Return the calibration figures of models of tasks that are part of a shared trunk."""
         runs = self.registry.runs
         found = {
             task: runs.read_evidence(self.registry.run_id(calibrator), CalibrationEvidence).models
@@ -229,15 +229,15 @@ class _Making:
         return RefitEvidence(tested=tested.release.version, shifts=tuple(shifts))
 
     def _measured(self, pins: Pins) -> dict[str, TaskFigures]:
-        """Return the figures of the tasks whose calibration measured the release's very predictions."""
+        """Return the figures of tasks whose calibration measured exactly the release's predictions."""
         found = {task: self._measured_by(task, calibrator) for task, (_, calibrator) in pins.items()}
         return {task: figures for task, figures in found.items() if figures is not None}
 
     def _measured_by(self, task: str, calibrator: PinnedPart) -> TaskFigures | None:
-        """Return what a calibration measured on the rows that this release is tested on.
+        """Return a calibration's figures if it measured them on the release's test rows, else None.
 
-        A product along a chain, a prediction that depends on the position and an order are measured by the
-        release alone.
+        Chain products, predictions that depend on the position, and rankings are measured by the release
+        alone.
         """
         contracts = self.wanted.workspace.contracts
         product = len(contracts.tasks.chain(task)) > 1
@@ -284,7 +284,7 @@ class _Making:
         }
 
     def _link(self, manifest: Manifest) -> None:
-        """Link the run to what it read; parts find their releases by the version's component tags."""
+        """Link the run to its inputs; parts find their releases by the version's component tags."""
         self.wanted.snapshot.log_to(self.step, context="test")
         factor_models = self.wanted.factor_models.values()
         made = (
@@ -313,7 +313,7 @@ def _versions(factor_model: FactorModels) -> list[list[object]]:
 
 
 def _own_digests(packaged: PackagedRelease) -> dict[str, str]:
-    """Digest the files that the manifest cannot list: itself and what MLflow adds."""
+    """Compute digests of the files that the manifest cannot list: itself and MLflow's own files."""
     manifest = packaged.manifest
     listed = {f"{ROOT}/{path}" for path in manifest.files} | set(manifest.code)
     own = {path: sha256(data) for path, data in packaged.files.items() if path not in listed}

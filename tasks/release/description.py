@@ -1,4 +1,4 @@
-"""What a person reads of a release in the registry: markdown of its figures, weights and pins."""
+"""Markdown description of a release for the registry: figures, weights and pins."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,10 +24,10 @@ _MEASURED_BY: Final[Mapping[HeadKind, tuple[str, str]]] = {
     "quantile": ("pinball_loss", "pinball loss "),
     "ranking": ("auc_by_request", "AUC within requests "),
 }
-"""What a head of each kind is measured by first, and how its figure is named."""
+"""Main metric of each kind of head, and the prefix of its figure."""
 _RATIO: Final = "calibration_ratio"
 _WITH_RATIO: Final = frozenset({"binary", "value"})
-"""Kinds of heads that claim a mean."""
+"""Kinds of heads that predict a mean."""
 
 
 def describe(
@@ -60,7 +60,7 @@ def describe(
 
 
 def describe_verdict(text: str, *, verdict: str, champion: int | None, reasons: Sequence[str]) -> str:
-    """Put the verdict of the gates, and up to five reasons to hold, before a release's description."""
+    """Prepend the gates' verdict, and up to five reasons to hold, to a release's description."""
     beside = "without a champion to compare with" if champion is None else f"beside champion {champion}"
     lines = [
         f"Verdict of the gates: **{verdict}**, {beside}.",
@@ -70,7 +70,7 @@ def describe_verdict(text: str, *, verdict: str, champion: int | None, reasons: 
 
 
 def describe_part(surface: str, releases: Sequence[int]) -> str:
-    """Say which releases pin a part, with links to them.
+    """Describe which releases pin a part, with links to them.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def describe_part(surface: str, releases: Sequence[int]) -> str:
 
 
 def _link(model: str, version: int, text: str) -> str:
-    """Link to a version as MLflow's pages address it."""
+    """Return a link to a version in MLflow's user interface."""
     return f"[{text}](#/models/{model}/versions/{version})"
 
 
@@ -112,7 +112,7 @@ def _in_words(estimate: Estimate | None) -> str:
 
 
 def weight_terms(utility: UtilitySpec) -> Iterator[list[str]]:
-    """Name every term of the sum with its weight and reason, and what else decides; of contexts last."""
+    """Yield each term with its weight and reason, then the other rules; contexts come last."""
     yield from _terms(utility.named_terms, "")
     if utility.offset is not None:
         yield ["offset", f"scale {utility.offset.scale:g}", ""]
@@ -127,7 +127,7 @@ def weight_terms(utility: UtilitySpec) -> Iterator[list[str]]:
 
 
 def _rules(place: UtilitySpec | PolicyContext, where: str) -> Iterator[list[str]]:
-    """Name multipliers, floors and hard constraints, each with what it says."""
+    """Yield multipliers, floors and hard constraints with their conditions."""
     for multiplier in place.multipliers:
         holds = " and ".join(f"{c} is {' or '.join(map(str, v))}" for c, v in multiplier.when.items())
         yield [f"multiplier {multiplier.name}{where}", f"x {multiplier.factor:g} where {holds}", ""]
@@ -159,7 +159,7 @@ def _pins(manifest: Manifest) -> Iterator[list[str]]:
 def markdown_table(
     head: Sequence[str], rows: Iterable[Sequence[str]], *, spaced: bool = False
 ) -> Iterator[str]:
-    """Write a table in markdown; a bar within a cell becomes a slash, and a tag is text."""
+    """Write a markdown table; bars within cells become slashes, and HTML tags are escaped."""
     space = _KEPT_SPACE if spaced else ""
     for n, cells in enumerate((head, ["---"] * len(head), *rows)):
         first, *others = (plain_markdown(cell).replace("|", "/") for cell in cells)
@@ -167,7 +167,7 @@ def markdown_table(
 
 
 def plain_markdown(text: str) -> str:
-    """Return a text on one line in which no tag, comment or address begins.
+    """Return a text on one line without HTML tags, comments or autolinks.
 
     Examples
     --------

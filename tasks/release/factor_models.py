@@ -1,13 +1,14 @@
-"""The factors that judge a joint on days which a factor that serves has learned from.
+"""Factor models that measure a joint on days that the serving factors have learned from.
 
 ::
 
-    return_30d, tested 30 March to 5 April      the purchase_7d that serves learned until 12 April
+    return_30d, tested 30 March to 5 April      the serving purchase_7d learned until 12 April
       -> purchase_7d by the same contract, trained and calibrated before those days (`factor_slices`)
-      -> the joint's map is fitted, and the joint measured, with that one; what serves stays the newest
+      -> this factor model fits the joint's map and measures the joint; the newest model still serves
 
-Only a slow task has such days: what is tested on the shared days is fresh to every part. Where a factor
-cannot be made, or the task itself learned from its test days, nothing is measured and the release says why.
+Only slow tasks need factor models, because no part learned from the shared test days. If a factor model
+cannot be trained, or the task itself learned from its test days, the joint is not measured and the release
+records the reason.
 """
 
 import json
@@ -38,9 +39,10 @@ _MULTIPLIED: Final = ("binary", "value")
 
 @dataclass(frozen=True)
 class FactorModels:
-    """What a task's joint is judged with: the factors of its whole chain, or why there are none.
+    """Factor models of a task's whole chain, or the reason why there are none.
 
-    ``made`` : the parents whose factors were made to judge; the others are those that are tested.
+    ``made`` : the parents whose factor models were trained for the measurement; the others are the tested
+        models.
     """
 
     chain: Pins = field(default_factory=dict)
@@ -48,7 +50,7 @@ class FactorModels:
     why: str = ""
 
     def evidence(self, task: str) -> Iterator[FactorModelEvidence]:
-        """Yield what was made to judge a task."""
+        """Yield the evidence of the factor models that were trained for a task."""
         for parent in self.made:
             model, calibrator = self.chain[parent]
             yield FactorModelEvidence(
@@ -62,7 +64,7 @@ class FactorModels:
 
 @dataclass(frozen=True)
 class FactorModelBuilder:
-    """The judges of one release, from one label snapshot, their runs below a parent."""
+    """Builds the factor models of one release from one label snapshot, with runs nested in a parent run."""
 
     workspace: Workspace
     snapshot: Snapshot
@@ -70,7 +72,7 @@ class FactorModelBuilder:
     parent_run: str | None
 
     def of(self, pins: Pins) -> dict[str, FactorModels]:
-        """Return a judge by task, of those whose tested factors know too much of their own test days."""
+        """Return factor models for each task whose tested factors learned from its test days."""
         slow = [task for task in pins if self.slices.tasks[task].test != self.slices.test]
         found = {task: self._factor_model(task, pins) for task in slow}
         return {task: factor_model for task, factor_model in found.items() if factor_model is not None}
@@ -92,9 +94,9 @@ class FactorModelBuilder:
         return FactorModels({link: made.get(link) or pins[link] for link in (*parents, task)}, late)
 
     def _make(self, parent: str, task: str) -> tuple[PinnedPart, PinnedPart]:
-        """Train and calibrate a parent on the days of a task; what was made before is found again.
+        """Train and calibrate a parent on a task's days, or reuse an earlier result.
 
-        The task's joint alone is measured with it.
+        The model only measures the task's joint.
         """
         slices = self._factor_slices(parent, task)
         rows = TaskRows(self.workspace, parent, self.snapshot, slices, measures=False)
@@ -124,7 +126,7 @@ class FactorModelBuilder:
         )
 
     def _chain(self, task: str, pins: Pins) -> tuple[str, ...]:
-        """Return the tasks whose factors are multiplied, root first, as the heads were trained."""
+        """Return the tasks whose factors are multiplied, root first, as in the trained heads' plans."""
         model, _ = pins[task]
         plan = json.loads(read_head_plan(self._registry.files(model), model))
         if plan["parent"] is None or plan["kind"] not in _MULTIPLIED:

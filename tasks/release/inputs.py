@@ -1,13 +1,13 @@
-"""What a release's heads read, and which features changed after the days that the heads learned from.
+"""Features that a release's heads read, and their changes after the train days.
 
 ::
 
-    calibrate, test, newest days; the served one in shadow          what is compared
-    train days of a head, in blocks as long, of a week at most      what is usual
+    calibrate, test, newest days; in shadow mode the served day      compared days
+    train days of a head, in blocks as long, of a week at most       usual variation
 
-The figures of `tasks.evaluation.evidence` are compared of each feature. What blocks of the train days differ
-by among themselves is usual, and widens every bound: weekdays, seasons and new items change a feature
-honestly. Rows are a sample of requests, the same ones each time.
+The figures of `tasks.evaluation.evidence` are compared for each feature. Differences among blocks of the
+train days measure the usual variation and widen every bound, because weekdays, seasons and new items change
+features legitimately. Rows are a fixed sample of requests.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -39,9 +39,10 @@ Spans = tuple[Days, Days]
 """Train and calibrate days."""
 
 NEWEST: Final = timedelta(days=7)
-"""The newest days: a week, since some features are those of a weekday."""
+"""Length of the newest days: a week, because some features depend on the weekday."""
 SAMPLE: Final = 100_000
-"""Rows that are read for a release: shares of a slice of a tenth of them have a standard error of .005."""
+"""Rows that are read for a release. The share of a slice that holds a tenth of them has a standard error of
+.005."""
 _WEEK: Final = 7
 _BLOCKS: Final = 4
 _LEAST_BLOCKS: Final = 3
@@ -54,16 +55,16 @@ _BITS: Final = 0.05
 _FREQUENT: Final = 40
 _TENTHS: Final = np.arange(1, 10) / 10
 _BY_CHANCE: Final = 1e-4
-"""Probability that chance alone exceeds what it is allowed of a divergence."""
+"""Probability that chance alone exceeds the allowance for chance in a divergence."""
 
 
 @dataclass(frozen=True)
 class Learned:
-    """A feature on the days that a head learned from.
+    """Values of a feature on the train days of a head.
 
     Attributes
     ----------
-    values : [n] numbers, or codes of categories; NaN where there is none.
+    values : [n] numbers, or codes of categories; NaN if missing.
     blocks : [n] the block of days of each row, from 0.
     """
 
@@ -73,7 +74,7 @@ class Learned:
     blocks: Indices
 
     def changes(self, days: ComparedDays, values: Floats) -> Iterator[InputChange]:
-        """Yield what lies beyond its bound on other days; their values have shape [m].
+        """Yield the figures that exceed their bounds on other days, whose values have shape [m].
 
         Examples
         --------
@@ -107,7 +108,7 @@ class Learned:
         yield "scale", _factor(_size(seen), center), _SCALE * usual
 
     def _unseen(self, seen: Floats) -> Figures:
-        """Compare the share of unseen categories with that of each block by what the others saw."""
+        """Compare the share of unseen categories with each block's share of categories of no other block."""
         blocks = [np.unique(block, return_counts=True) for block in self._known_by_block]
         names, times = np.unique(np.concatenate([values for values, _ in blocks]), return_counts=True)
         alone = names[times == 1]
@@ -120,9 +121,9 @@ class Learned:
             yield "distribution", *found
 
     def distance(self, values: Floats) -> tuple[float, float] | None:
-        """Return the divergence of values [m] from those learned, and its bound; None of too few.
+        """Return the divergence of values [m] from the train days, and its bound; None for too few rows.
 
-        The bound is the greatest divergence between two blocks, or what chance gives, and .05 bits.
+        The bound is the greatest divergence between two blocks or the divergence by chance, plus .05 bits.
         """
         seen = _known(values)
         if min(seen.size, self._known.size) < _LEAST_ROWS or len(self._known_by_block) < _LEAST_BLOCKS:
@@ -137,7 +138,7 @@ class Learned:
 
     @cached_property
     def _among(self) -> float:
-        """The greatest divergence between two blocks."""
+        """Greatest divergence between two blocks."""
         blocks = np.array([self._count(block) for block in self._known_by_block])
         one, other = np.triu_indices(len(blocks), 1)
         return float(divergence(blocks[one], blocks[other]).max())
@@ -172,7 +173,7 @@ class Learned:
 
     @property
     def _edges(self) -> Floats:
-        """Tenths of all values, and of those other than the most frequent one, which may be most of them."""
+        """Deciles of all values, and of all but the most frequent value, which may dominate."""
         values, counts = np.unique(self._known, return_counts=True)
         rest = self._known[self._known != values[counts.argmax()]]
         return np.unique(_quantiles(self._known) + _quantiles(rest))
@@ -185,7 +186,7 @@ class InputRows:
     Attributes
     ----------
     days : [n] day of each row.
-    columns : [n] numbers by feature, or codes of categories; NaN where there is none.
+    columns : [n] numbers by feature, or codes of categories; NaN if missing.
     categorical : features that are categories.
     """
 
@@ -195,7 +196,7 @@ class InputRows:
 
     @classmethod
     def encode(cls, frames: Sequence[pd.DataFrame], heads: Iterable[Head]) -> "list[InputRows]":
-        """Encode the features that heads read and all frames have; a category has one code in all of them."""
+        """Encode features that heads read and all frames have; a category has one code in all frames."""
         read = {name: name in head.encoder.categorical for head in heads for name in _features(head)}
         read = {name: kind for name, kind in read.items() if all(name in frame for frame in frames)}
         numeric, categorical = ([name for name in read if read[name] is kind] for kind in (False, True))
@@ -211,7 +212,7 @@ class InputRows:
         ]
 
     def on(self, first: date, last: date) -> "InputRows":
-        """Return the rows from one day to another."""
+        """Return the rows from one day to another, both included."""
         rows = (self.days >= first) & (self.days <= last)
         columns = {name: values[rows] for name, values in self.columns.items()}
         return InputRows(self.days[rows], columns, self.categorical)
@@ -223,7 +224,7 @@ def release_inputs(
     pins: Mapping[str, tuple[PinnedPart, PinnedPart]],
     test: DaySlice,
 ) -> list[HeadInputs]:
-    """Compare what each head reads on its train days, which may be long ago, with later days."""
+    """Compare the features of each head on its train days with later days."""
     trained: dict[str, Spans] = {
         head.task: (pins[head.task][0].slices["train"], pins[head.task][1].slices["calibrate"])
         for head in heads
@@ -244,12 +245,12 @@ def release_inputs(
 def served_inputs(
     workspace: Workspace, manifest: Manifest, heads: Sequence[Head], candidates: pd.DataFrame
 ) -> list[HeadInputs]:
-    """Compare what each head reads on its train days with what was logged when serving.
+    """Compare the features of each head on its train days with those logged in serving.
 
     Parameters
     ----------
-    candidates : of a day; where the log says so, only those that were shown are compared, since heads learn
-        from what was shown.
+    candidates : candidates of a day. If the log marks shown items, only these are compared, because heads
+        learn from shown items.
     """
     trained = {head.task: manifest.part(Role.TASK, head.task).slices["train"] for head in heads}
     shown = candidates[SHOWN].fillna(value=False).astype(bool) if SHOWN in candidates else slice(None)
@@ -266,7 +267,7 @@ def served_inputs(
 
 
 def find_changes(learned: InputRows, later: Mapping[ComparedDays, InputRows]) -> Iterator[InputChange]:
-    """Yield what lies beyond its bound on later days, feature by feature."""
+    """Yield the figures that exceed their bounds on later days, feature by feature."""
     if not learned.days.size:
         return
     lengths = {days: min(_WEEK, _span(rows)) for days, rows in later.items() if rows.days.size}
@@ -279,11 +280,11 @@ def find_changes(learned: InputRows, later: Mapping[ComparedDays, InputRows]) ->
 
 @dataclass(frozen=True)
 class TrainRows:
-    """The train days of a release's heads, to compare later days with.
+    """Train days of a release's heads, as the reference for later days.
 
     Attributes
     ----------
-    gains : by task the gain of each feature as a share.
+    gains : each feature's share of the gain, by task.
     """
 
     heads: Sequence[Head]
@@ -293,7 +294,7 @@ class TrainRows:
 
     @classmethod
     def read(cls, snapshot: Snapshot, manifest: Manifest, heads: Sequence[Head]) -> "TrainRows":
-        """Read a sample of the days that the heads learned from, of the present labels."""
+        """Read a sample of the heads' train days, with the snapshot's labels."""
         trained = {head.task: manifest.part(Role.TASK, head.task).slices["train"] for head in heads}
         last = max(last for _, last in trained.values())
         sample = _sample(snapshot, heads, min(trained.values())[0])
@@ -302,11 +303,11 @@ class TrainRows:
 
     @property
     def last_day(self) -> date:
-        """The last day that any head learned from."""
+        """Last train day of any head."""
         return max(last for _, last in self.trained.values())
 
     def distances(self, later: pd.DataFrame) -> dict[date, dict[str, dict[str, tuple[float, float]]]]:
-        """Return each day's divergence of each feature from each task's train days, and its bound.
+        """Return the divergence of each feature from each task's train days, with its bound, by day.
 
         Parameters
         ----------
@@ -328,12 +329,12 @@ class TrainRows:
 
 
 def gains_of(head: Head) -> dict[str, float]:
-    """Return each feature's share of a head's gain, the largest first."""
+    """Return each feature's share of a head's gain, largest first."""
     return gain_shares(head.encoder.names, head.booster.feature_importance("gain").tolist())
 
 
 def _sample(snapshot: Snapshot, heads: Iterable[Head], first: date) -> pd.DataFrame:
-    """Read a sample of the requests from a day on, with the features that the snapshot has."""
+    """Read a sample of requests from a day on, with the features that the snapshot has."""
     present = {*snapshot.schema().names}
     names = dict.fromkeys(name for head in heads for name in _features(head) if name in present)
     rows = sum(day["rows"] for day in snapshot.days().to_pylist() if day[DAY] >= first)
@@ -342,14 +343,14 @@ def _sample(snapshot: Snapshot, heads: Iterable[Head], first: date) -> pd.DataFr
 
 
 def _features(head: Head) -> list[str]:
-    """Name what a head reads, without what scoring holds at one value."""
+    """Return the features of a head, except those that scoring holds constant."""
     return [name for name in head.encoder.names if name not in head.held]
 
 
 def _head_inputs(
     head: Head, changes: Iterable[InputChange], learned: InputRows | None, *, reason: str = ""
 ) -> HeadInputs:
-    """Say what a head reads, which of it changed, and why nothing could be compared."""
+    """Return a head's features, their changes, and the reason why no comparison was possible."""
     gains = gains_of(head)
     if learned is not None:
         missing = [name for name in _features(head) if name not in learned.columns]
@@ -361,20 +362,20 @@ def _head_inputs(
 
 
 def _days_of(frame: pd.DataFrame) -> npt.NDArray[np.object_]:
-    """Return the day of each row; what was served is of one day, which nothing is asked of."""
+    """Return the day of each row, None for served rows, which all belong to one day."""
     return frame[DAY].to_numpy(dtype=object) if DAY in frame else np.full(len(frame), None)
 
 
 def _span(rows: InputRows) -> int:
-    """Return how many days rows span; what was served is of one."""
+    """Return the number of days that rows span, 1 for served rows."""
     known = rows.days[0] is not None
     return (rows.days.max() - rows.days.min()).days + 1 if known else 1
 
 
 def _blocks(days: npt.NDArray[np.object_], length: int) -> Indices:
-    """Return the block of so many days that each row lies in, counted from the last day, shape [n].
+    """Assign each row to a block of ``length`` days, counted from the last day, shape [n].
 
-    Where that gives fewer than three blocks, as many as there are days, at most four.
+    If this gives fewer than three blocks, the days are split evenly into at most four blocks.
 
     Examples
     --------
@@ -403,13 +404,13 @@ def _largest_share(values: Floats) -> float:
 
 
 def _size(values: Floats) -> float:
-    """Return the median size of what is not 0; NaN of too few."""
+    """Return the median absolute value of nonzero values; NaN for too few."""
     sizes = np.abs(values[values != 0])
     return float(np.median(sizes)) if sizes.size >= _LEAST_ROWS else float("nan")
 
 
 def _factor(one: float, other: float) -> float:
-    """Return by what factor two sizes differ, 1 where one is not known."""
+    """Return the ratio of the larger to the smaller value, 1 if one is NaN."""
     return 1.0 if np.isnan(one) or np.isnan(other) else max(one / other, other / one)
 
 
@@ -423,6 +424,6 @@ def _count_ranges(values: Floats, edges: Floats) -> Floats:
 
 
 def _count_categories(values: Floats, common: Floats) -> Floats:
-    """Count the common categories and, at the end, all others."""
+    """Count each common category and, in the last place, all others."""
     places = np.where(np.isin(values, common), np.searchsorted(common, values), common.size)
     return np.bincount(places, minlength=common.size + 1).astype(np.float64)

@@ -1,15 +1,15 @@
-"""Loads a release that lies in a local folder; what it raises is one of this program's own errors.
+"""Loads a release from a local folder and translates its errors into this program's errors.
 
-The release raises the errors of the code that it brought. They have the names of ours (``tasks/errors.py``)
-and are given to the caller as ours, so that a wrong column is a DataError whoever finds it.
+A release raises the errors of its own code, which have the same names as those in ``tasks/errors.py``. They
+are re-raised as the latter, so that a wrong column is a DataError in either case.
 
-Values that no training of the release saw are scored all the same and counted::
+Values that no head saw in training are scored and counted::
 
-    categorical   a value that no head's training rows held: the model takes it for a missing one
-    numeric       below the least or above the greatest value that any head learned from
+    categorical   a value that is in no head's training rows: the model treats it as missing
+    numeric       below the minimum or above the maximum of every head's training rows
 
-Both are read from the release itself: from the categories of its encoders, and from the ranges that LightGBM
-keeps with its trees. A null is no strange value. A feature that was constant in training has no range.
+Both are read from the release: from the categories of its encoders, and from the ranges that LightGBM stores
+with its trees. Nulls are not counted. A feature that was constant in training has no range.
 """
 
 import json
@@ -45,7 +45,7 @@ _RANGE = re.compile(r"\[(?P<least>[^:\]]+):(?P<greatest>[^:\]]+)\]")
 
 @dataclass(frozen=True)
 class LoadedRelease:
-    """A release that was checked against its manifest, with its own code."""
+    """A release that was verified against its manifest, with its own code."""
 
     manifest: Manifest
     _model: Any
@@ -56,30 +56,30 @@ class LoadedRelease:
     def provenance(self) -> dict[str, str | int | None]:
         """Return ``model_version`` and ``calibration_version``, JSON by task, and ``release``.
 
-        ``release``, the registered version, is None where the folder was not downloaded by MLflow.
+        ``release``, the registered version, is None if MLflow did not download the folder.
         """
         return dict(self._model.provenance)
 
     @property
     def boosts_groups(self) -> bool:
-        """Whether its slate policy aims at exposure, so that boosts of groups count."""
+        """Whether the slate policy has exposure targets, so that group boosts apply."""
         exposure = getattr(getattr(self._model.scorer, "slate", None), "exposure", None)
         return exposure is not None and bool(exposure.least)
 
     def boosted(self, boosts: Boosts) -> "LoadedRelease":
-        """Return the release with boosts of groups in force."""
+        """Return the release with the given group boosts."""
         return replace(self, _model=_translate_errors(self._model.boosted, json.dumps(boosts)), boosts=boosts)
 
     def score(
         self, frame: pd.DataFrame, *, certificate: bool = False, components: bool = False
     ) -> pd.DataFrame:
-        """Score candidates: one row in, one row out, in the same order (columns: ``Scorer.score``).
+        """Score candidates: one output row per input row, in the same order (columns: ``Scorer.score``).
 
         Parameters
         ----------
-        certificate : whether to say of every slate which rules it meets; a release made before there were
-            certificates gives no such column.
-        components : whether to show the weight and the contribution of each term of the utility.
+        certificate : whether to report which rules every slate meets. Releases from before certificates lack
+            the column.
+        components : whether to return each utility term's weight and contribution.
         """
         asked = {"certificate": certificate, "components": components}
         if not hasattr(self._model, "score"):
@@ -89,13 +89,13 @@ class LoadedRelease:
         )
 
     def predict(self, frame: pd.DataFrame) -> dict[str, Floats]:
-        """Return what each head predicts of rows by column, each [n] (`Heads.predict`)."""
+        """Return the heads' predictions by column, each [n] (`Heads.predict`)."""
         return _translate_errors(self._model.scorer.predict, frame)
 
     def serve(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Score candidates as whoever loads the release by MLflow does, its signature enforced.
+        """Score candidates as a user who loads the release with MLflow does, with its signature enforced.
 
-        Columns beside the signature's are left out.
+        Columns that are not in the signature are left out.
         """
         asked = self.pyfunc.metadata.get_input_schema()
         names = [] if asked is None else asked.input_names()
@@ -105,20 +105,20 @@ class LoadedRelease:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that the release reads."""
+        """Columns that the release reads."""
         return tuple(self._model.scorer.columns)
 
     @property
     def heads(self) -> tuple[Head, ...]:
-        """What predicts each task."""
+        """Heads of the release, one per task."""
         return tuple(self._model.scorer.heads.heads.values())
 
     def find_strange_inputs(self, frame: pd.DataFrame) -> dict[str, float]:
-        """Return by feature the share of candidates whose value no training of the release saw."""
+        """Return the share of candidates with a value unseen in training, by feature."""
         return find_strange_inputs(self.heads, frame)
 
     def explain(self, frame: pd.DataFrame, request_id: object) -> pd.DataFrame:
-        """Show one request's candidates with their components, what dropped and what moved them."""
+        """Return one request's candidates with their components, drop reasons and moves."""
         return _translate_errors(self._model.explain, frame, request_id)
 
 
@@ -137,7 +137,7 @@ def load_release(folder: Path) -> LoadedRelease:
 
 
 def is_own_loading() -> bool:
-    """Whether this program is loading a release; a release that is loaded otherwise asks the audit itself."""
+    """Whether this program is loading a release; otherwise the release checks the audit itself."""
     return _OWN.get()
 
 
@@ -152,7 +152,7 @@ def _own_loading() -> Iterator[None]:
 
 @contextmanager
 def _clean_copy(folder: Path) -> Iterator[Path]:
-    """Copy a release without Python's caches, which nobody pinned; once loaded it needs no file."""
+    """Copy a release without Python's caches, which are not pinned; a loaded release needs no files."""
     before = list(sys.path)
     with tempfile.TemporaryDirectory(prefix="equipoise-release-") as scratch:
         try:
@@ -174,7 +174,7 @@ def _translate_errors(call: Callable[..., Scored], *arguments: object) -> Scored
 
 
 def find_strange_inputs(heads: Iterable[Any], frame: pd.DataFrame) -> dict[str, float]:
-    """Return by feature the share of candidates whose value no head saw in training; only shares above 0."""
+    """Return the share of candidates with a value unseen in training, by feature; only shares above 0."""
     own = list(heads)
     strange: dict[str, int] = {}
     for start in range(0, len(frame), _CHUNK):
@@ -184,7 +184,7 @@ def find_strange_inputs(heads: Iterable[Any], frame: pd.DataFrame) -> dict[str, 
 
 
 def _strange_rows(heads: Iterable[Any], frame: pd.DataFrame) -> dict[str, Flags]:
-    """Return by feature the rows whose value is strange to every head that reads it."""
+    """Return by feature the rows whose value is unseen by every head that reads it."""
     strange: dict[str, Flags] = {}
     for head in heads:
         matrix, ranges = head.encoder.matrix(frame, head.held), _ranges(head.booster)
@@ -202,7 +202,7 @@ def _strange_rows(heads: Iterable[Any], frame: pd.DataFrame) -> dict[str, Flags]
 
 
 def _ranges(booster: Any) -> Mapping[int, tuple[float, float]]:
-    """Return by the place of a feature the least and the greatest value that the trees were grown on."""
+    """Return the minimum and maximum training value of each feature, by the feature's index."""
     header = booster.model_to_string(num_iteration=1)
     line = next((line for line in header.splitlines() if line.startswith("feature_infos=")), "")
     infos = enumerate(line.partition("=")[2].split())

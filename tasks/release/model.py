@@ -1,17 +1,17 @@
-"""The script with which MLflow loads a release: it checks every byte, then runs what the release brought.
+"""MLflow's loading script of a release: it verifies every byte, then runs the release's own code.
 
 ::
 
     model.py                       this file, logged as the model's script (models from code)
     code/equipoise_release_<sha>/  the release's own scoring code, named by its content
     artifacts/release/             manifest.json and every file that it lists
-    registered_model_meta          MLflow's, where it fetched the release: the registered version
+    registered_model_meta          written by MLflow after a download: the registered version
 
-It travels alone, so it imports nothing of this repository, except where EQUIPOISE_REQUIRE_VERIFIED is set:
-then the installed program says whether the audit vouches for these bytes. ``load_context`` reads each file
-once, compares its sha256 with the manifest (whose own sha256 is in the model's configuration) and hands on
-the bytes that it compared: code is compiled from them, never from a cached ``.pyc`` and never from
-``sys.path``. So two releases with different code live in one process, and what was checked is what runs.
+The script is deployed without this repository and does not import it, unless EQUIPOISE_REQUIRE_VERIFIED is
+set: then the installed program checks these bytes against the audit. ``load_context`` reads each file once
+and compares its sha256 with the manifest, whose own sha256 is in the model's configuration. Code is compiled
+from the compared bytes, never from a cached ``.pyc`` or ``sys.path``. Therefore two releases with different
+code can be loaded in one process, and only verified code runs.
 """
 
 import copy
@@ -45,14 +45,14 @@ MOST_ROWS = 100_000
 
 
 class ReleaseRefused(RuntimeError):
-    """The release's bytes are not those that were registered; nothing of it was run."""
+    """The release's bytes differ from the registered ones; none of its code was run."""
 
 
 class TooManyRows(MlflowException):
-    """One call has more candidates than `MAX_ROWS`; a server answers with status 413."""
+    """One call has more candidates than `MAX_ROWS`; a server returns status 413."""
 
     def get_http_status_code(self) -> int:
-        """Return the status of an answer."""
+        """Return the HTTP status."""
         return 413
 
 
@@ -76,11 +76,11 @@ class ReleaseModel(PythonModel):
     ) -> pd.DataFrame:
         """Score one row per candidate; ``request_id`` groups the candidates of a request.
 
-        Each row says by what it was scored: ``release``, null where it was not fetched from a registry,
-        ``model_version`` and ``calibration_version``, by task as JSON. Columns hold nulls, never NaN, which
-        is no JSON. With ``params={"certificate": True}`` the first row of each request says which rules its
-        slate meets, with ``{"components": True}`` each row its weights and contributions; with
-        ``{"exposure_boosts": "{...}"}`` groups are boosted as the model's tag of that name says.
+        Each row has the columns ``release`` (null if not downloaded from a registry), ``model_version`` and
+        ``calibration_version`` (JSON by task). Columns hold nulls instead of NaN, which JSON lacks.
+        ``params={"certificate": True}`` adds to the first row of each request the rules that its slate meets.
+        ``{"components": True}`` adds weights and contributions to each row. ``{"exposure_boosts": text}``
+        boosts groups; ``text`` is the model's tag of that name.
         """
         _refuse_many(len(model_input), self.max_rows)
         _refuse_truth_values(model_input, self.numbers)
@@ -95,24 +95,24 @@ class ReleaseModel(PythonModel):
         return _with_nulls(scored.assign(**self.provenance))
 
     def boosted(self, boosts: str) -> "ReleaseModel":
-        """Return the release with boosts of groups in force, given as JSON."""
+        """Return the release with the given group boosts, as JSON."""
         changed = copy.copy(self)
         changed.scorer = self.scorer.boosted(boosts)
         return changed
 
     def score(self, frame: pd.DataFrame, *asked: str) -> pd.DataFrame:
-        """Score as ``predict`` does, with the scorer's own columns, types and errors."""
+        """Score like ``predict``, with the scorer's own columns, types and errors."""
         scored: pd.DataFrame = self.scorer.score(frame, **dict.fromkeys(asked, True))
         return scored
 
     def explain(self, frame: pd.DataFrame, request_id: object) -> pd.DataFrame:
-        """Show each candidate's components in one request, what dropped it and what moved it."""
+        """Return one request's candidates with their components, drop reasons and moves."""
         explained: pd.DataFrame = self.scorer.explain(frame, request_id)
         return explained
 
 
 def _max_rows() -> int:
-    """Return the rows that one call may have."""
+    """Return the maximum number of rows of one call."""
     text = os.environ.get(MAX_ROWS, "") or str(MOST_ROWS)
     if not (text.isascii() and text.isdecimal() and int(text) > 0):
         raise ReleaseRefused(f"{MAX_ROWS} = '{text}' is not a number of rows. Write it as {MAX_ROWS}=100000")
@@ -128,7 +128,7 @@ def _refuse_many(rows: int, max_rows: int) -> None:
 
 
 def _refuse_truth_values(frame: pd.DataFrame, numbers: Iterable[str]) -> None:
-    """Refuse truth values in columns of numbers: true is no 1."""
+    """Refuse booleans in numeric columns."""
     for name in numbers:
         if name in frame and pd.api.types.infer_dtype(frame[name], skipna=True) == "boolean":
             raise MlflowException(
@@ -138,12 +138,12 @@ def _refuse_truth_values(frame: pd.DataFrame, numbers: Iterable[str]) -> None:
 
 
 def _require_vouched(root: Path, surface: str) -> None:
-    """Ask the audit where that is wanted; what cannot be asked vouches for nothing."""
+    """Check the release against the audit if required; refuse it if the audit is not available."""
     if os.environ.get(REQUIRE_VERIFIED, "") in {"", "0"}:
         return
     try:
         unverified = importlib.import_module(VOUCHING).find_caveat(root, surface)
-    except Exception as error:  # noqa: BLE001 - whatever it is, nobody vouches
+    except Exception as error:  # noqa: BLE001 - any error means that the release is not verified
         unverified = (
             f"The audit cannot be asked ({type(error).__name__}: {error}). Load it in the environment of the "
             f"installed program, or unset the variable and run `equipoise release verify {surface} champion`"
@@ -153,7 +153,7 @@ def _require_vouched(root: Path, surface: str) -> None:
 
 
 def _provenance(parts: Iterable[Mapping[str, Any]], registered: Path) -> dict[str, Any]:
-    """Return by what a row is scored, by column."""
+    """Return the columns that identify the release and the versions of its parts."""
     versions: dict[str, dict[str, int]] = {"task": {}, "calibrator": {}}
     for part in parts:
         versions.get(part["role"], {})[str(part["task"])] = part["version"]
@@ -168,7 +168,7 @@ def _provenance(parts: Iterable[Mapping[str, Any]], registered: Path) -> dict[st
 
 
 def _with_nulls(scored: pd.DataFrame) -> pd.DataFrame:
-    """Give every column that may lack a value a type that has nulls, which NaN is not in JSON."""
+    """Convert columns with missing values to nullable types, because JSON has no NaN."""
     floats = {str(name): "Float64" for name, dtype in scored.dtypes.items() if dtype.kind == "f"}
     texts = [str(name) for name, dtype in scored.dtypes.items() if isinstance(dtype, pd.StringDtype)]
     known = {name: scored[name].astype(object).where(scored[name].notna(), None) for name in texts}
@@ -184,7 +184,7 @@ def _configured(config: Mapping[str, object] | None) -> tuple[str, str]:
 
 
 def _checked(release: Path, root: Path, manifest_sha256: str) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """Return release files and code by relative path, or refuse naming every file that is wrong."""
+    """Return release files and code by relative path; raise an error that names every wrong file."""
     files = _read(release)
     manifest = files.pop(MANIFEST, None)
     if manifest is None or _sha256(manifest) != manifest_sha256:
@@ -200,7 +200,7 @@ def _checked(release: Path, root: Path, manifest_sha256: str) -> tuple[dict[str,
 
 
 def _read(folder: Path) -> dict[str, bytes]:
-    """Read every file below a folder but Python's caches, which are never used; links are not followed."""
+    """Read every file below a folder, except Python's caches, which are never used; do not follow links."""
     return {
         path.relative_to(folder).as_posix(): b"a link" if path.is_symlink() else path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -230,7 +230,7 @@ def _sha256(data: bytes) -> str:
 
 
 def _modules(package: str, code: Mapping[str, bytes]) -> dict[str, tuple[str, bytes]]:
-    """Map module names to path and source; the package must be named by the digest of its content."""
+    """Map module names to path and source; the package's name must match the digest of its content."""
     home = f"code/{package}/"
     sources = {path.removeprefix(home): data for path, data in code.items() if path.startswith(home)}
     lines = "".join(f"{path} {_sha256(data)}\n" for path, data in sorted(sources.items()))
@@ -245,14 +245,14 @@ def _module_name(package: str, path: str) -> str:
 
 
 def _import(package: str, modules: Mapping[str, tuple[str, bytes]]) -> ModuleType:
-    """Import the release's scoring module; equal names mean equal content, so a loaded one is reused."""
+    """Import the release's scoring module; packages of the same name have the same content and are reused."""
     if package not in sys.modules:
         sys.meta_path.insert(0, CheckedCode(modules))
     return importlib.import_module(f"{package}.ranking.scoring")
 
 
 class CheckedCode(importlib.abc.MetaPathFinder, importlib.abc.ExecutionLoader):
-    """Imports modules from bytes that were checked, without looking at the disk again."""
+    """Imports modules from verified bytes, without reading the disk again."""
 
     def __init__(self, modules: Mapping[str, tuple[str, bytes]]) -> None:
         self._modules = modules
@@ -260,7 +260,7 @@ class CheckedCode(importlib.abc.MetaPathFinder, importlib.abc.ExecutionLoader):
     def find_spec(
         self, fullname: str, path: object = None, target: object = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Know only the release's own modules."""
+        """Return the spec of the release's own modules only."""
         if fullname not in self._modules:
             return None
         return importlib.util.spec_from_loader(fullname, self, is_package=self.is_package(fullname))
@@ -270,11 +270,11 @@ class CheckedCode(importlib.abc.MetaPathFinder, importlib.abc.ExecutionLoader):
         return self._modules[fullname][0].endswith("/__init__.py")
 
     def get_filename(self, fullname: str) -> str:
-        """Name the file for tracebacks."""
+        """Return the file name for tracebacks."""
         return self._modules[fullname][0]
 
     def get_source(self, fullname: str) -> str:
-        """Return the checked source."""
+        """Return the verified source."""
         return self._modules[fullname][1].decode()
 
 

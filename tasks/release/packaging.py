@@ -1,9 +1,9 @@
-"""A release folder and its code as an MLflow pyfunc whose bytes depend on its contents alone.
+"""Packages a release folder and its code as an MLflow pyfunc with reproducible bytes.
 
-MLflow writes the time, a random id and this machine's paths into ``MLmodel``. They are replaced by the as-of
-and the manifest's digest, so the same inputs give the same release, byte for byte, whenever it is made.
+MLflow writes the time, a random id and local paths into ``MLmodel``. They are replaced by the as-of and the
+manifest's digest, so the same inputs always give the same release, byte for byte.
 
-Stages the code that travels with a release, as a package named by its own content.
+The code is staged as a package that is named by its content:
 
 ::
 
@@ -12,11 +12,11 @@ Stages the code that travels with a release, as a package named by its own conte
     tasks/evaluation/segments.py    ->   .../evaluation/segments.py
     tasks/ranking/*.py                   .../ranking/*.py
 
-Of two packages with one name Python imports only the first, whatever the second holds. Named by content,
-equal names mean equal code. The staged modules import each other relatively, and else numpy, pandas,
-lightgbm, pydantic and the standard library alone: what a release needs to score.
+Python imports only the first of two packages with the same name. Because packages are named by content, the
+same name means the same code. The staged modules import each other relatively and otherwise only numpy,
+pandas, lightgbm, pydantic and the standard library, which is all that scoring needs.
 
-The columns that a release takes and gives, as MLflow's signature, typed as the label store types them.
+MLflow's signature describes the input and output columns, with the types of the label store.
 """
 
 import importlib.metadata
@@ -44,29 +44,29 @@ _CAST_WITH_LOSS = (DataType.boolean, DataType.long, DataType.double, DataType.da
 _PARAMS = ParamSchema(
     [ParamSpec(name, DataType.boolean, default=False) for name in (c.CERTIFICATE, "components")]
 )
-"""What a caller may ask for: certificates of the slates, the components of the utilities."""
+"""Optional outputs: certificates of the slates and components of the utilities."""
 _BOOSTS = ParamSpec("exposure_boosts", DataType.string, default="")
-"""What a caller gives of the model's tag of that name, where the slate policy aims at exposure."""
+"""Group boosts, from the model's tag of that name, if the slate policy has exposure targets."""
 
 _PROVENANCE = (
     ColSpec(DataType.double, c.RELEASE),
     ColSpec(DataType.string, c.MODEL_VERSION),
     ColSpec(DataType.string, c.CALIBRATION_VERSION),
 )
-"""What each row says of by what it was scored (``model.py``)."""
+"""Columns that identify the release and the versions of its parts (``model.py``)."""
 
 _FEWEST = 20
 _EXAMPLE_KEYS = {c.REQUEST_ID: (1, 1), c.USER_ID: (1, 1), c.ITEM_ID: (1, 2)}
 
 
 def release_signature(candidates: pd.DataFrame, scored: pd.DataFrame) -> ModelSignature:
-    """Describe scoring by its input and output frames.
+    """Describe the input and output columns of scoring.
 
-    A null is legal in every column but the key. MLflow casts a served column to its declared type before
-    the release sees it: an unknown truth value would become false, so that a constraint which drops what is
-    unsafe keeps it, 3.7 would become 3, the text "3.5" a number, and a time with a zone is refused. So
-    booleans, numbers, times and lists are declared as any type, and the release itself refuses what a column
-    may not hold (`number_columns`).
+    Nulls are allowed in every column except the key. MLflow casts a column to its declared type before the
+    release sees it: a missing boolean becomes false, so that a constraint that drops unsafe items keeps it,
+    3.7 becomes 3, the text "3.5" becomes a number, and times with a zone are refused. Therefore booleans,
+    numbers, times and lists are declared as any type, and the release itself refuses invalid values
+    (`number_columns`).
     """
     given = [ColSpec(_sent(candidates[name]), str(name)) for name in candidates.columns]
     params = ParamSchema([*_PARAMS.params, *([_BOOSTS] if c.EXPOSURE_BOOST in scored else [])])
@@ -75,15 +75,15 @@ def release_signature(candidates: pd.DataFrame, scored: pd.DataFrame) -> ModelSi
 
 
 def number_columns(candidates: pd.DataFrame) -> list[str]:
-    """Return the columns that hold numbers, in which the release takes no truth values."""
+    """Return the numeric columns, in which the release refuses booleans."""
     return [str(name) for name in candidates.columns if candidates[name].dtype.kind in "iuf"]
 
 
 def typical_request(candidates: pd.DataFrame) -> pd.DataFrame:
-    """Return a request of two candidates with the most usual values, which are nobody's own.
+    """Return a request of two candidates with typical values that belong to no user.
 
-    Numbers and days are medians. Any other column holds its most frequent value, or none where fewer than 20
-    rows share it.
+    Numbers and days are medians. Other columns hold their most frequent value, or null if fewer than 20 rows
+    share it.
     """
     values = {str(name): [_usual(candidates[name])] * 2 for name in candidates.columns}
     for key, numbers in _EXAMPLE_KEYS.items():
@@ -117,7 +117,7 @@ def _holds_lists(values: "pd.Series[Any]") -> bool:
 
 
 def _answered(values: "pd.Series[Any]") -> DataType:
-    """Return a type that has nulls: Spark casts to what is declared here, and an integer of it has none."""
+    """Return a nullable type: Spark casts to the declared type, and its integers here have no nulls."""
     kind = _type(values)
     return DataType.double if kind == DataType.long else kind
 
@@ -146,11 +146,11 @@ _INIT: Final = b'"""Code that a release brought with it."""\n'
 
 
 def stage_code(into: Path, *, source: Path = SCRIPT.parents[1]) -> tuple[Path, dict[str, str]]:
-    """Copy the travelling modules of ``source`` (a ``tasks`` folder) to ``into/<package>``.
+    """Copy the modules that a release needs from ``source`` (a ``tasks`` folder) to ``into/<package>``.
 
     Returns
     -------
-    The package's folder, and the sha256 of every file that runs, by path in the model.
+    The package's folder, and the sha256 of every file of code, by path in the model.
     """
     sources = travelling(source)
     digests = {path: sha256(data) for path, data in sources.items()}
@@ -174,7 +174,7 @@ def travelling(source: Path = SCRIPT.parents[1]) -> dict[str, bytes]:
 
 
 def requirements() -> list[str]:
-    """Pin what scoring needs to the versions at hand."""
+    """Pin the requirements of scoring to the installed versions."""
     return [f"{name}=={importlib.metadata.version(name)}" for name in RUNTIME]
 
 
@@ -195,16 +195,16 @@ def package_release(
     example: pd.DataFrame | None = None,
     source: Path | None = None,
 ) -> PackagedRelease:
-    """Close a release: stage its code, list every file in the manifest, save it as a pyfunc.
+    """Package a release: stage its code, list every file in the manifest, save it as a pyfunc.
 
     Parameters
     ----------
     files : the release folder's files by path, without the manifest.
-    manifest : what is known of the release; its ``files`` and ``code`` are set here.
-    signature : columns that ``predict`` takes and gives.
-    numbers : the columns in which it takes no truth values.
-    example : a request that people can send; nobody's own, since every reader of the registry sees it.
-    source : the ``tasks`` folder whose code travels; the running one by default.
+    manifest : the release's manifest, whose ``files`` and ``code`` are set here.
+    signature : input and output columns of ``predict``.
+    numbers : columns in which booleans are refused.
+    example : an input example without user data, since every reader of the registry sees it.
+    source : the ``tasks`` folder to stage; by default the running one.
     """
     with tempfile.TemporaryDirectory(prefix="equipoise-release-") as scratch:
         package, code = stage_code(Path(scratch) / "code", **({"source": source} if source else {}))
@@ -241,7 +241,7 @@ def _save(into: Path, *, identity: Model, **given: Any) -> None:
 
 
 def _forget_this_machine(path: Path) -> None:
-    """Replace the paths of this machine by those inside the model; loading reads only the latter."""
+    """Replace local paths by paths inside the model; loading reads only the latter."""
     model = Model.load(str(path))
     flavour = model.flavors["python_function"]
     flavour["model_code_path"] = SCRIPT.name

@@ -1,13 +1,13 @@
-"""The parts of a release: what was just trained, what another release lends, and the two policies.
+"""The parts of a release: newly trained parts, parts reused from another release, and the two policies.
 
-The champion lends, unless it is of a later as-of: a release of the past takes no part from the future. Then
-the release lends that was made as of that very instant, so that a backfill ends in the parts of that day.
+Parts are reused from the champion, unless its as-of is later than the release's, because a past release must
+not use future parts. Then they are reused from the release with the same as-of, so that a backfill ends in
+the parts of that day.
 
-A policy is data under review: its version and its content go together. The same version with another
-content is refused, whoever asks (law 4).
+A policy's version and content belong together. The same version with different content is refused (law 4).
 
-A calibrator that was fitted to a shared trunk, or to its blend with the trees, names the trunk's version
-beside its map. So heads share one trunk, and a head that is lent keeps the version that its map is of.
+A calibrator that was fitted to a shared trunk, or to its blend with the trees, stores the trunk's version
+with its map. So several heads share one trunk, and a reused head keeps the trunk version of its map.
 """
 
 import json
@@ -33,13 +33,13 @@ from tasks.training.trunk_step import TrunkEvidence
 
 Files = Mapping[str, bytes]
 Pins = dict[str, tuple[PinnedPart, PinnedPart]]
-"""Task -> its model and its calibrator."""
+"""Model and calibrator of each task."""
 
 
 def pin_tasks(
     workspace: Workspace, registry: Registry, trained: Sequence[Trained], *, as_of: datetime
 ) -> Pins:
-    """Pin every task's model and calibrator; what was not trained is taken from `find_fallback_release`."""
+    """Pin every task's model and calibrator; untrained tasks use those of the fallback release."""
     tasks = workspace.contracts.tasks.trained
     for part in trained:
         workspace.contracts.require_trained(part.task)
@@ -50,7 +50,7 @@ def pin_tasks(
 
 
 def pin_trained(surface: str, registry: Registry, trained: Trained) -> tuple[PinnedPart, PinnedPart]:
-    """Pin what was made for one task; the calibrator must have been fitted to that very model."""
+    """Pin one task's trained model and calibrator; the calibrator must be fitted to that model."""
     model = _pin(registry, Role.TASK, f"{surface}.task.{trained.task}", trained.model_version)
     fitted = _pin(
         registry, Role.CALIBRATOR, f"{surface}.calibrator.{trained.task}", trained.calibrator_version
@@ -65,7 +65,7 @@ def pin_trained(surface: str, registry: Registry, trained: Trained) -> tuple[Pin
 
 
 def _pin(registry: Registry, role: Role, name: str, version: int) -> PinnedPart:
-    """Pin a version with the days that its run says it was fitted on."""
+    """Pin a version with the days that its run was fitted on."""
     part = registry.part(name, version)
     slices = _slices(registry, part, TrainingEvidence if role is Role.TASK else CalibrationEvidence)
     newest = slices["train" if role is Role.TASK else "calibrate"][1]
@@ -89,7 +89,7 @@ def _fallback_parts(workspace: Workspace, missing: Sequence[str], as_of: datetim
 
 
 def pin_examination(registry: Registry, part: Part | None) -> PinnedPart | None:
-    """Pin the examination curve, with the days that it was estimated from."""
+    """Pin the examination curve with the days that it was estimated from."""
     if part is None:
         return None
     slices = _slices(registry, part, ExaminationEvidence)
@@ -98,7 +98,7 @@ def pin_examination(registry: Registry, part: Part | None) -> PinnedPart | None:
 
 
 def pin_trunks(registry: Registry, pins: Pins) -> tuple[PinnedPart, ...]:
-    """Pin the trunks that heads predict with, each once, the older of two versions first."""
+    """Pin each trunk that heads predict with once, older versions first."""
     chosen = (_read_choice(registry.files(calibrator)) for _, calibrator in pins.values())
     trunks = {(one["trunk"]["name"], one["trunk"]["version"]): one["trunk"] for one in chosen if one}
     return tuple(_pin_trunk(registry, trunks[key]) for key in sorted(trunks))
@@ -114,7 +114,7 @@ def _pin_trunk(registry: Registry, trunk: Mapping[str, Any]) -> PinnedPart:
 
 
 def newest_row(registry: Registry, task: str, model: PinnedPart, calibrator: PinnedPart) -> date:
-    """Return the day up to which a head has learned: the earlier one of its trees and its trunk."""
+    """Return the last day that a head learned from: the earlier one of its trees and its trunk."""
     newest = model.trained_until()
     if chosen := _read_choice(registry.files(calibrator)):
         part = registry.part(chosen["trunk"]["name"], chosen["trunk"]["version"])
@@ -124,7 +124,7 @@ def newest_row(registry: Registry, task: str, model: PinnedPart, calibrator: Pin
 
 
 def _read_choice(files: Files) -> dict[str, Any]:
-    """Read which model a map is of; nothing where it is of the trees."""
+    """Read the model that a map was fitted to; empty if it was fitted to the trees."""
     chosen: dict[str, Any] = json.loads(files[CHOICE]) if CHOICE in files else {}
     return chosen
 
@@ -132,25 +132,25 @@ def _read_choice(files: Files) -> dict[str, Any]:
 def _slices(
     registry: Registry, part: Part, kind: type[TrainingEvidence | CalibrationEvidence | ExaminationEvidence]
 ) -> dict[str, tuple[date, date]]:
-    """Return first and last day of each slice that a part's run says it was made from."""
+    """Return the first and last day of each slice in the evidence of a part's run."""
     return registry.runs.read_evidence(registry.run_id(part), kind).slices
 
 
 def release_files(
     workspace: Workspace, registry: Registry, pins: Pins, examined: PinnedPart | None = None
 ) -> dict[str, bytes]:
-    """Fetch every part, each byte compared with its pin, and lay out the release folder without joints."""
+    """Fetch every part, verify its bytes, and lay out the release folder without joints."""
     parts = [*(part for pair in pins.values() for part in pair), *([examined] if examined else [])]
     files = {str(part): registry.files(part) for part in (*parts, *pin_trunks(registry, pins))}
     return _laid_out(files, pins, examined, policy_files(workspace))
 
 
 def pinned_files(manifest: Manifest, files: Mapping[str, Files]) -> dict[str, bytes]:
-    """Lay out what a release takes from its pinned parts as it is: all of its files but the joints.
+    """Return the release's files that come unchanged from its pinned parts: all files except the joints.
 
     Parameters
     ----------
-    files : of each part, by its name and version as text.
+    files : files of each part, by its name and version as text.
     """
     roles = (Role.UTILITY_POLICY, Role.SLATE_POLICY)
     policies = {role: files[str(manifest.part(role))][POLICY_FILE] for role in roles}
@@ -193,7 +193,7 @@ def _part_files(
 
 
 def read_head_plan(files: Files, model: Part) -> bytes:
-    """Read what a head is from its model's files."""
+    """Read the description of a head from its model's files."""
     if HEAD not in files:
         raise StoreError(
             f"{model.name} version {model.version} does not say what its head is ({HEAD}): an earlier "

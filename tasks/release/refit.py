@@ -1,31 +1,32 @@
-"""What a release serves where a task is refitted: the tested recipe, repeated up to the newest labels.
+"""Refits the tested recipe up to the newest labels, and measures the shift of the predictions.
 
 ::
 
     tested    train ........| window | calibrate | maturity |  test  |                 as-of
     served            train ........| window | calibrate (newest mature days) | maturity | as-of
 
-The tested models stay a release of their own (role ``tested``), with which the decision is replayed: they
-have not seen its days. The refitted ones are served, if on those days they do not depart from the tested ones
-by more than the surface allows. A champion lends to both: what it serves, and what was tested in its place.
+The tested models form a release of their own (role ``tested``), which is replayed because its models have not
+seen the test days. The refitted models are served if, on those days, they differ from the tested ones by no
+more than the surface allows. Reused parts come in both versions: the champion's served parts and the ones
+that were tested in their place.
 
-How far the predictions of refitted models lie from those of the tested ones, and what chance allows.
+The shift between predictions of refitted and tested models is compared with a bound:
 
 ::
 
-    rows in tenths of the mean of both predictions
-    shift = sum over tenths of |sum of b - sum of a|  /  sum of |a|
+    rows in deciles of the mean of both predictions
+    shift = sum over deciles of |sum of b - sum of a|  /  sum of |a|
 
-The shift needs no outcomes. It grows when all predictions rise or fall, and when a model predicts the same of
-every row; differences of single rows that even out within a tenth do not count. The order is that of both
-models, since rows that one model puts at the top by chance would seem to fall under the other.
+The shift needs no outcomes. It grows when all predictions rise or fall, and when a model predicts the same
+value for every row. Differences of single rows that cancel within a decile do not count. Rows are sorted by
+the mean of both models, because rows that one model ranks first by chance would seem to fall under the other.
 
-The bound is the larger of what the surface declares and of what chance makes of so many positives. Two models
-of one recipe that learned from other days shift too: a sum of n positives varies by a share of 1 / sqrt(n),
-so with n and m positives to be calibrated on::
+The bound is the larger of the declared bound and the shift by chance for this many positives. Two models of
+one recipe that learned from different days shift too: a sum of n positives has a relative error of 1 /
+sqrt(n), so with n and m positives for calibration::
 
-    level alone        shift <= 1.96 sqrt(1/n + 1/m)    in 95 % of pairs     (2.8 / sqrt(n) where n = m)
-    level and tenths   shift <= 2.75 sqrt(1/n + 1/m)    what `chance_shift` allows
+    level alone        shift <= 1.96 sqrt(1/n + 1/m)    in 95 % of pairs     (2.8 / sqrt(n) if n = m)
+    level and deciles  shift <= 2.75 sqrt(1/n + 1/m)    the bound of `chance_shift`
 """
 
 import logging
@@ -65,7 +66,7 @@ _LOG = logging.getLogger("equipoise")
 
 @dataclass(frozen=True)
 class Refit:
-    """The refits of one retrain: as of an instant, from one label snapshot, their runs below a parent."""
+    """Refits of one retrain: as of an instant, from one label snapshot, with runs nested in a parent run."""
 
     workspace: Workspace
     as_of: datetime
@@ -73,11 +74,12 @@ class Refit:
     parent_run: str | None
 
     def served(self, tested: Pins, trained: Sequence[Trained]) -> tuple[Pins, dict[str, str]]:
-        """Return what is served: refits of what this retrain trained, and what the fallback release serves.
+        """Return the served parts: refits of the trained tasks, and the fallback release's served parts.
 
         Returns
         -------
-        The parts by task, and by task why its recipe could not be repeated: then what was tested is served.
+        The parts by task, and the reason of each refit that failed, by task. For these the tested parts are
+        served.
         """
         made = {part.task: part for part in trained}
         refitted, failed = Pins(), dict[str, str]()
@@ -110,7 +112,7 @@ class Refit:
 
 
 def calibrated_on(registry: Registry, pins: Pins) -> dict[str, int]:
-    """Count the positives, of a value the rows other than 0, that each task's map was fitted to."""
+    """Count the positives, or nonzero values of a value task, that each task's map was fitted to."""
     runs = {task: registry.run_id(calibrator) for task, (_, calibrator) in pins.items()}
     return {
         task: registry.runs.read_evidence(run, CalibrationEvidence).positives for task, run in runs.items()
@@ -119,7 +121,7 @@ def calibrated_on(registry: Registry, pins: Pins) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class ScoredRelease:
-    """What a release's models predict, and by task how many positives they were calibrated on."""
+    """Predictions of a release's models, and the number of calibration positives by task."""
 
     scores: HeadScores
     positives: Mapping[str, int]
@@ -128,14 +130,15 @@ class ScoredRelease:
 def refit_shifts(
     release_days: ReleaseDays, days: DaySlice, *, tested: ScoredRelease, served: ScoredRelease
 ) -> Iterator[RefitShift]:
-    """Measure how far what is served lies from what was tested, on the shared test days.
+    """Measure the shift between served and tested predictions on the shared test days.
 
     Yields
     ------
-    Of each task whose predictions may differ, the shift on the whole and in the segments of the calibration
-    gate, with what is allowed: the bound of the model gate, or what chance makes where that is more. Where
-    either side was calibrated on less than `LEAST_POSITIVES`, nothing can be measured. A ranking score has no
-    scale, so none is measured.
+    RefitShift
+        For each task whose predictions differ, the shift overall and in each segment of the calibration gate,
+        with its bound: the larger of the model gate's bound and the shift by chance. The shift is NaN if
+        either side was calibrated on fewer than `LEAST_POSITIVES` positives. Rankings are skipped, because
+        their scores have no scale.
     """
     contracts = release_days.workspace.contracts
     heads = tested.scores.heads
@@ -156,13 +159,13 @@ def refit_shifts(
 
 
 CHANCE_DEVIATIONS: Final = 2.75
-"""Deviations of the level by which equal refits may shift: 95 % of pairs with 30 to 1,500 positives to be
-calibrated on shift by at most 1.7 to 2.75 of them, since an isotonic map moves its parts one by one
+"""Standard deviations of the level by which equal refits may shift: 95 % of pairs with 30 to 1,500
+calibration positives shift by at most 1.7 to 2.75, because an isotonic map moves its steps separately
 (tests/release/test_refit_shift.py). With more positives .1 is the larger bound."""
 
 
 def chance_shift(tested: float, served: float) -> float:
-    """Return the shift that chance alone makes of a refit, in all but one of twenty.
+    """Return the shift of a refit that chance alone exceeds in one of twenty cases.
 
     Examples
     --------
@@ -175,7 +178,7 @@ def chance_shift(tested: float, served: float) -> float:
 def predicted_shares(
     predictions: npt.ArrayLike, segments: Mapping[str, npt.ArrayLike]
 ) -> dict[Segment, float]:
-    """Return the share of the sum of predictions [n] in the whole and in every value of every segment.
+    """Return the share of the sum of predictions [n], overall and in every value of every segment.
 
     Examples
     --------
@@ -198,17 +201,17 @@ def prediction_shift(
     *,
     segments: Mapping[str, npt.ArrayLike] | None = None,
 ) -> dict[Segment, Estimate]:
-    """Measure the shift on the whole and in every value of every segment.
+    """Measure the shift overall and in every value of every segment.
 
     Parameters
     ----------
     before, after : [n] predictions of the two models.
-    users : [n] who is resampled.
-    segments : values [n] by the segment's name.
+    users : [n] unit of resampling.
+    segments : values [n] by segment name.
 
     Returns
     -------
-    A share of the mean prediction by segment, never below 0.
+    Shift as a share of the mean prediction by segment, at least 0.
 
     Examples
     --------
@@ -246,7 +249,7 @@ def _shift(*sums: Floats) -> Floats:
 
 
 def _include_value(estimate: Estimate) -> Estimate:
-    """Let the interval hold the value: what is never below 0 spreads upwards in resamples."""
+    """Widen the interval to include the value: resampling biases nonnegative figures upwards."""
     if not estimate.known:
         return estimate
     low, high = min(estimate.low, estimate.value), max(estimate.high, estimate.value)

@@ -1,27 +1,27 @@
-"""A release's joints and figures: its heads applied to the days of the label store.
+"""Applies a release's heads to its days: fits joints, measures figures, and reports proxies and conflicts.
 
 ::
 
-    calibrate days of a task with a parent -> product along the chain against what is known -> joints/
-    test days of every task                -> joint predictions against what is known       -> figures
+    calibrate days of a task with a parent -> product along the chain against the outcome -> joints/
+    test days of every task                -> joint predictions against the outcome       -> figures
 
-Where a task is tested on older days than the others, its joint is fitted and measured with factors from
-before those days (factor_models.py). Of a task that is tested on the shared days, which are fresh to all
-parts, the parents may have learned from the calibrate days.
+If a task is tested on older days than the others, its joint is fitted and measured with factor models that
+were trained before those days (factor_models.py). For a task that is tested on the shared days, which no part
+learned from, the parents may have learned from the calibrate days.
 
-Heads are compared with a constant and the best single feature on the same test rows; the mean outcome and the
-best features are learned from the calibrate days of a task.
+Heads are compared with a constant and with the best single feature on the same test rows. The mean outcome
+and the best features are learned from the task's calibrate days.
 
-What a release's tasks have to do with each other: its proxies and its conflicts, on its test days.
+Proxies and conflicts describe relations between tasks on the test days:
 
 ::
 
-    test days of a slow task    -> its outcome along the tenths of its proxy   (rows where both are known)
-    shared test days            -> rank correlations of every pair of tasks, top tenths that coincide
+    test days of a slow task    -> its outcome by decile of its proxy   (rows where both are observed)
+    shared test days            -> rank correlations of all pairs of tasks, overlap of top deciles
 
-A slow task's test days lie before the shared ones, where the fast task's model may have learned: then its
-predictions know something of the fast outcome, which the report says. A fast task that is the slow one's
-parent is taken from the chain that judges the slow one, which knows nothing of these days.
+A slow task's test days precede the shared ones, and the fast task's model may have learned from them. The
+report marks this case. If the fast task is the slow task's parent, the predictions come from the factor
+model, which has not learned from these days.
 """
 
 import json
@@ -73,7 +73,7 @@ Files = Mapping[str, bytes]
 class HeadScores:
     """Predictions of a release's tested heads on its test days; each head scores a slice once.
 
-    ``factor_heads``: the heads that a task is judged with, where these are not the release's own.
+    ``factor_heads``: the heads that measure a task's joint, if they are not the release's own.
     """
 
     heads: Heads
@@ -81,11 +81,11 @@ class HeadScores:
     _predicted: dict[tuple[str, DaySlice], dict[str, Floats]] = field(default_factory=dict)
 
     def of(self, tasks: Collection[str], days: DaySlice, frame: pd.DataFrame) -> Mapping[str, Floats]:
-        """Return what the release's heads predict of all rows of some days, by task; see `predict_tasks`."""
+        """Return the heads' predictions for all rows of some days, by task; see `predict_tasks`."""
         return self._scored("", self.heads.of(tasks), days, frame)
 
     def of_factor_models(self, task: str, days: DaySlice, frame: pd.DataFrame) -> Mapping[str, Floats]:
-        """Return what the heads of a task's judge predict of all rows of some days."""
+        """Return the predictions of a task's factor models for all rows of some days."""
         return self._scored(task, self.factor_heads[task], days, frame)
 
     def _scored(
@@ -100,11 +100,11 @@ class HeadScores:
 
 @dataclass(frozen=True)
 class ReleaseDays:
-    """The days of one snapshot, read as the release will see them.
+    """The days of one snapshot, read as the release sees them.
 
-    ``factor_files``: the files of the chain with which a task's joint is measured, where it is not the
-    release's own. ``unmeasured``: the tasks without days that their model has not learned from. ``held``:
-    days that were read already, with their rows.
+    ``factor_files``: files of the chain that measures a task's joint, if it is not the release's own.
+    ``unmeasured``: tasks whose joints are not measured. ``held``: days that were already read, with their
+    rows.
     """
 
     workspace: Workspace
@@ -115,14 +115,14 @@ class ReleaseDays:
     held: tuple[DaySlice, pd.DataFrame] | None = None
 
     def holding(self, days: DaySlice, scorers: Iterable[Scorer]) -> "ReleaseDays":
-        """Return what holds some days, with every column that figures, signatures and reports read."""
+        """Return a copy that holds some days, with every column that figures, signatures and reports read."""
         placed = (POSITION,) if POSITION in self.snapshot.schema().names else ()
         columns = [name for one in scorers for name in (*one.columns, *one.heads.optional)]
         frame = self.days(days, (*columns, *placed), self.workspace.contracts.tasks.tasks)
         return replace(self, held=(days, frame))
 
     def joints(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
-        """Fit a map on the product of each chain that needs one; files of the release by path."""
+        """Fit a map on the product of each chain that needs one; return the release's files by path."""
         heads = Scorer.from_files(files).heads
         made = {}
         for task in (task for task in heads.conditional if task not in self.unmeasured):
@@ -136,18 +136,18 @@ class ReleaseDays:
         return made
 
     def factor_heads(self, task: str, files: Files) -> Heads:
-        """Return the heads that a task is judged with, and the release's map on its joint, if it has one."""
+        """Return the heads that measure a task, with the release's map on its joint, if it has one."""
         joint = f"joints/{task}.json"
         mapped = {joint: files[joint]} if joint in files else {}
         return Scorer.from_files({**self.factor_files[task], **mapped}).heads.of([task])
 
     def calibrate_days(self, task: str, features: Iterable[str]) -> tuple[pd.DataFrame, Floats]:
-        """Read a task's calibrate days and what is known of it there, NaN where nothing is."""
+        """Read a task's calibrate days and outcomes, NaN where not observed."""
         frame = self.days(self.slices[task].calibrate, features, [task])
         return frame, self.outcomes(frame, task)
 
     def scores(self, files: Files) -> HeadScores:
-        """Return the heads of a release's files, joints included; they score the days that are held."""
+        """Return the heads of a release's files, joints included, after scoring the held days."""
         factor_heads = {task: self.factor_heads(task, files) for task in self.factor_files}
         scores = HeadScores(Scorer.from_files(files).heads, factor_heads)
         if self.held is not None:
@@ -163,9 +163,9 @@ class ReleaseDays:
         measured: Mapping[str, TaskFigures] | None = None,
         step: StepRun | None = None,
     ) -> list[TaskFigures]:
-        """Measure every task on its test days, and draw joints where a step is given to hold the pictures.
+        """Measure every task on its test days; if a step is given, draw the joints' charts into it.
 
-        Tasks with the same days share one reading.
+        Tasks with the same days share one read.
         """
         heads = scores.heads
         by_days: dict[DaySlice, list[str]] = {}
@@ -179,15 +179,15 @@ class ReleaseDays:
         return [found[task] for task in heads.heads]
 
     def sent_columns(self, files: Mapping[str, bytes], test: DaySlice) -> tuple[pd.DataFrame, ModelSignature]:
-        """Read what a release scores as the test days store it; describe its input and output."""
+        """Read the columns that a release scores on the test days, and describe its input and output."""
         scorer = Scorer.from_files(files)
         frame = self._read(test, scorer.columns)[[*scorer.columns]]
         return frame, release_signature(frame, scorer.score(frame.head(0)))
 
     def days(self, days: DaySlice, features: Iterable[str], tasks: Iterable[str]) -> pd.DataFrame:
-        """Read some days: keys, features, segments, and the labels of every task's chain.
+        """Read keys, features, segments and the labels of every task's chain for some days.
 
-        Days that are held have further columns.
+        Held days have further columns.
         """
         surface, spec = self.workspace.contracts.surface, self.workspace.contracts.tasks
         labels = [link for task in tasks for link in spec.chain(task)]
@@ -202,7 +202,7 @@ class ReleaseDays:
         return table.select(names).to_pandas()
 
     def outcomes(self, frame: pd.DataFrame, task: str) -> Floats:
-        """Return what is known of a task along its chain, NaN where nothing is, shape [rows]."""
+        """Return a task's outcomes along its chain, NaN where not observed, shape [rows]."""
         contracts = self.workspace.contracts
         own = contracts.head_kind(task) in {"quantile", "ranking"}
         links = (task,) if own else contracts.tasks.chain(task)
@@ -226,7 +226,7 @@ class _Measuring:
     step: StepRun | None
 
     def figures(self, days: DaySlice, tasks: list[str]) -> Iterable[TaskFigures]:
-        """Measure tasks that are tested on the same days."""
+        """Measure tasks with the same test days."""
         release_days, (first, *_) = self.release_days, tasks
         factor_files = first in release_days.factor_files
         heads = self.scores.factor_heads[first] if factor_files else self.scores.heads.of(tasks)
@@ -307,33 +307,33 @@ def _positions(frame: pd.DataFrame) -> Floats:
 
 
 def where_shown(predictions: Mapping[str, Floats], name: str) -> Floats:
-    """Return what is predicted of each item where it stood, where that is known; outcomes came from there."""
+    """Return predictions at the shown position if it is known, else those without a position."""
     anywhere = predictions[name]
     shown = predictions.get(at_position(name), anywhere)
     return np.where(np.isnan(shown), anywhere, shown)
 
 
 def predict_tasks(heads: Heads, frame: pd.DataFrame) -> dict[str, Floats]:
-    """Return what each task's head predicts of each row, where the item stood, shape [rows]."""
+    """Return each task's predictions of each row at its shown position, shape [rows]."""
     predictions = heads.predict(frame)
     return {task: where_shown(predictions, predicted(task, head.kind)) for task, head in heads.heads.items()}
 
 
 def users_of(frame: pd.DataFrame) -> npt.NDArray[np.object_]:
-    """Return who is resampled: the user, or the request where the user is missing."""
+    """Return the unit of resampling: the user, or the request if the user is missing."""
     users = frame[USER_ID].where(frame[USER_ID].notna(), frame[REQUEST_ID])
     return users.to_numpy(dtype=object)
 
 
 @dataclass(frozen=True)
 class LabelledDays:
-    """Rows of some days with what is known of one task, NaN where nothing is, shape [rows]."""
+    """Rows of some days with one task's outcomes, NaN where not observed, shape [rows]."""
 
     frame: pd.DataFrame
     outcomes: Floats
 
     def known(self) -> "LabelledDays":
-        """Return the rows whose outcome is known."""
+        """Return the rows with an observed outcome."""
         known = np.isfinite(self.outcomes)
         return LabelledDays(self.frame[known], self.outcomes[known])
 
@@ -341,17 +341,18 @@ class LabelledDays:
 def hold_against_references(
     head: Head, calibrate: LabelledDays, test: LabelledDays, predictions: Floats, *, by_request: bool
 ) -> HeadReferences | None:
-    """Hold a head against a constant and the best of the features that it reads.
+    """Compare a head with a constant and with the best single feature that it reads.
 
     Parameters
     ----------
     calibrate, test : the task's days; both have the columns that the head reads.
-    predictions : [rows of test] where the items stood.
-    by_request : the rows of a request have outcomes of their own.
+    predictions : [rows of test] at the shown positions.
+    by_request : whether the rows of a request have their own outcomes.
 
     Returns
     -------
-    None for a quantile head, which predicts neither a mean nor an order.
+    HeadReferences or None
+        None for a quantile head, which predicts neither a mean nor an order.
     """
     if head.kind == "quantile":
         return None
@@ -371,7 +372,7 @@ def hold_against_references(
 
 
 def _feature_rows(head: Head, names: tuple[str, ...], days: LabelledDays) -> FeatureRows:
-    """Encode as many rows as it takes to choose a feature."""
+    """Encode the rows that are needed to choose a feature."""
     requests, outcomes = days.frame[REQUEST_ID].to_numpy(), days.outcomes
     positive = (outcomes > outcomes.mean()).astype(np.float64) if outcomes.size else outcomes
     kept = subsample_requests(positive, requests)
@@ -388,14 +389,14 @@ _COSTS = ("negative", "safety")
 
 @dataclass(frozen=True)
 class Reports:
-    """The reports of one release: its heads' scores on the days that it was not trained on."""
+    """Reports of one release: its heads' scores on days that they were not trained on."""
 
     release_days: ReleaseDays
     scores: HeadScores
     pins: Pins
 
     def proxies(self) -> list[ProxyEvidence]:
-        """Report on each declared pair, in the contract's order."""
+        """Return a report on each declared pair, in the contract's order."""
         return [self._proxy(pair) for pair in self.release_days.workspace.contracts.surface.proxies]
 
     def conflicts(self, days: DaySlice) -> ConflictEvidence:
@@ -445,7 +446,7 @@ class Reports:
         return self.release_days.days(days, (*heads.columns, *heads.optional), tasks)
 
     def _own_rows(self, frame: pd.DataFrame, task: str, known: Flags) -> Flags:
-        """Return which of the known rows count: of a request-level outcome, one a request."""
+        """Return which of the known rows count: one per request for a request-level outcome."""
         if self.release_days.workspace.contracts.tasks.tasks[task].level == "request":
             return mark_first_rows(frame[REQUEST_ID].to_numpy(), known)
         return known
@@ -455,5 +456,5 @@ class Reports:
 
 
 def _label(frame: pd.DataFrame, task: str) -> Floats:
-    """Return a task's own label, NaN where it is not observed: of a return, where there was a purchase."""
+    """Return a task's own label, NaN where not observed, such as returns without a purchase."""
     return frame[task].to_numpy(dtype=np.float64, na_value=np.nan)

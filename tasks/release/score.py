@@ -1,4 +1,4 @@
-"""Scoring a file of candidates with a release, and explaining one request of it."""
+"""Scores a file of candidates with a release, and explains one request."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -29,20 +29,20 @@ from tasks.stores.files import replaced
 from tasks.stores.workspace import Workspace
 
 _MUCH = 0.01
-"""The share of candidates with unseen values of a feature that is warned of."""
+"""Share of candidates with unseen values of a feature that triggers a warning."""
 
 Rename = Callable[[Sequence[str]], list[str]]
-"""Our names of the columns of a file."""
+"""Function that maps a file's column names to this program's names."""
 
 _LOG = logging.getLogger("equipoise")
 
 
 @dataclass(frozen=True)
 class ScoreResult:
-    """Where the scored candidates lie and how they were dealt with.
+    """Path of the scored candidates and counts.
 
-    ``unmet`` is, by slate rule, how many slates fall short of it; the column ``certificate`` says why.
-    ``unseen`` is, by feature, the share of candidates whose value no training of the release saw.
+    ``unmet``: number of slates that violate each slate rule; the column ``certificate`` has the reasons.
+    ``unseen``: share of candidates with a value unseen in training, by feature.
     """
 
     release: int
@@ -56,10 +56,10 @@ class ScoreResult:
 
 
 def run(workspace: Workspace, *, release: str, source: Path, out: Path) -> ScoreResult:
-    """Score a Parquet file of candidates; the output is written whole or not at all.
+    """Score a Parquet file of candidates; the output is written completely or not at all.
 
-    Each row says by what it was scored, in the columns that served answers have: ``release``,
-    ``model_version`` and ``calibration_version``. The metadata of the Parquet schema holds the same three.
+    Each row has the columns of served responses: ``release``, ``model_version`` and ``calibration_version``.
+    The metadata of the Parquet schema holds the same three values.
     """
     version = workspace.releases.version(release)
     report("load", f"release {version}", done=0, of=4)
@@ -95,10 +95,10 @@ def _warn_of_unseen(unseen: Mapping[str, float]) -> None:
 
 
 def explain(workspace: Workspace, *, release: str, source: Path, request: str) -> list[dict[str, Any]]:
-    """Return one request's candidates with their components, what dropped and what moved them.
+    """Return one request's candidates with their components, drop reasons and moves.
 
-    Beside each contribution and each utility stands what the calibration of the heads, on the release's own
-    test days, leaves open; where no figures of it are left, ``no_ratios`` says why.
+    Each contribution and utility has the error that the heads' calibration on the release's test days
+    implies. If no calibration figures are available, ``no_ratios`` has the reason.
     """
     version = workspace.releases.version(release)
     loaded = load_to_serve(workspace, version)
@@ -116,7 +116,7 @@ def explain(workspace: Workspace, *, release: str, source: Path, request: str) -
 
 
 def _calibration(workspace: Workspace, version: int) -> tuple[dict[str, Estimate], str | None]:
-    """Return each head's calibration ratio on the release's test days; none, and why, without its figures."""
+    """Return each head's calibration ratio on the test days; if unavailable, none and the reason."""
     registry = workspace.store.registry
     run = registry.run_id(workspace.releases.part(version))
     try:
@@ -127,7 +127,7 @@ def _calibration(workspace: Workspace, version: int) -> tuple[dict[str, Estimate
 
 
 def _our_names(workspace: Workspace, loaded: LoadedRelease) -> Rename:
-    """Return what renames the columns of a log as surface.yaml maps them, where a needed one is missing."""
+    """Return a function that renames log columns by surface.yaml if a required column is missing."""
 
     def rename(names: Sequence[str]) -> list[str]:
         if set(loaded.columns) <= set(names):
@@ -145,19 +145,19 @@ def _our_names(workspace: Workspace, loaded: LoadedRelease) -> Rename:
 def read_candidates(source: Path, rename: Rename = list) -> pd.DataFrame:
     """Read a Parquet file of candidates."""
     try:
-        parquet_footer.read("candidates", [source])  # pyarrow ends the whole process at some spoilt footers
+        parquet_footer.read("candidates", [source])  # pyarrow may crash the process on corrupt footers
         table = pq.read_table(source)
         table = table.rename_columns(rename(table.column_names))
         strange = _find_impossible_times(table)
         if strange is None:
             return to_frame(table)
-    except Exception as error:  # what spoilt bytes raise has many names
+    except Exception as error:  # corrupt bytes raise many kinds of errors
         raise DataError(f"{source} is not a readable Parquet file of candidates: {error}") from error
     raise impossible_time(f"{source}: column '{strange}'")
 
 
 def _find_impossible_times(table: pa.Table) -> str | None:
-    """Return the first column with a time of no calendar: Python cannot write it."""
+    """Return the first column with a time outside the calendar, which Python cannot represent."""
     for field, column in zip(table.schema, table.columns, strict=True):
         if pa.types.is_timestamp(field.type) or pa.types.is_date(field.type):
             years = pc.min_max(pc.year(column)).as_py().values()
@@ -167,7 +167,7 @@ def _find_impossible_times(table: pa.Table) -> str | None:
 
 
 def write_atomically(frame: pd.DataFrame, out: Path, *, metadata: Mapping[str, Any]) -> None:
-    """Write Parquet beside its place, with metadata added to its schema's, and rename it into it."""
+    """Write Parquet to a temporary file, with metadata added to its schema, and rename it."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     added = {name: str(value) for name, value in metadata.items()}
     with replaced(out) as part:

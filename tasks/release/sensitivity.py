@@ -1,4 +1,4 @@
-"""What calibration errors do to the utility: of a slot on average, and of each candidate of a request.
+"""Effect of calibration errors on the utility: of an average slot, and of each candidate of a request.
 
 ::
 
@@ -7,14 +7,14 @@
     error bar          root of the sum over terms of (contribution x largest |ratio - 1|)^2
     error of a gap     root of the sum over terms of (difference of contributions x largest |ratio - 1|)^2
 
-Of a slot the ratio is that of the items in the slots if measurable, else that of all shown items. A term
-whose error may move candidates by a tenth of what lies between them is named: its weight amplifies a small
-error.
+The ratio of a slot is that of the items in the slots if measurable, else that of all shown items. A term is
+named if its error may move candidates by a tenth of the spread of utilities, because its weight amplifies a
+small error.
 
-Of a candidate it is that of all shown items on the release's test days. A head that is off is off for both of
-two neighbours, so what they have alike moves neither past the other, and the error of their gap is made of
-what they have apart. Heads are taken as independent. Under a policy with an offset all of it is about totals;
-of two candidates with other multipliers those decide too.
+The ratio of a candidate is that of all shown items on the release's test days. A head's error affects
+neighbours equally, so equal contributions cancel in the error of their gap, and only differences count. Heads
+are assumed independent. Under a policy with an offset, gaps are differences of totals. Between candidates
+with different multipliers, the multipliers decide too.
 """
 
 import math
@@ -41,13 +41,13 @@ UTILITY_ERROR: Final = "utility_error"
 UNTOLD: Final = "untold"
 GAP, GAP_ERROR, ORDER = "gap", "gap_error", "order"
 _EXACT: Final = Estimate(1.0, 1.0, 1.0, 0)
-"""The ratio of a term that needs no prediction."""
+"""Ratio of a term that needs no prediction."""
 
 
 def sensitivities(
     composition: UtilityComposition, slots: Mapping[str, Estimate], whole: Mapping[str, Estimate]
 ) -> list[Sensitivity]:
-    """Join what the simulation says of the terms with the calibration of their heads."""
+    """Combine the simulated terms with the calibration of their heads."""
     spread = composition.spread
     return [
         _sensitivity(term, spread, _worst(term.heads, slots), _worst(term.heads, whole))
@@ -56,7 +56,7 @@ def sensitivities(
 
 
 def _worst(heads: Sequence[str], ratios: Mapping[str, Estimate]) -> Estimate:
-    """Return the ratio that is furthest off of a term's heads; unknown where one is."""
+    """Return the ratio furthest from 1 among a term's heads; unknown if any is unknown."""
     found = [ratios.get(head, UNKNOWN_ESTIMATE) for head in heads]
     unknown = next((ratio for ratio in found if not ratio.known), None)
     return unknown or max(found, key=furthest, default=_EXACT)
@@ -80,23 +80,23 @@ def _sensitivity(term: TermShare, spread: float, slots: Estimate, whole: Estimat
 
 
 def furthest(ratio: Estimate) -> float:
-    """Return the largest share by which a head's predictions may be off; NaN where that is unknown."""
+    """Return the largest relative error of a head's predictions; NaN if unknown."""
     return max(abs(ratio.low - 1), abs(ratio.high - 1)) if ratio.known else math.nan
 
 
 def error_bar(terms: Sequence[Sensitivity]) -> float:
-    """Return how far a slot's utility may be off by the terms whose calibration can be measured."""
+    """Return the error bar of a slot's utility, over terms with measurable calibration."""
     return math.sqrt(sum(term.largest**2 for term in terms if term.error.known))
 
 
 def whole_ratios(tasks: Iterable[TaskFigures]) -> dict[str, Estimate]:
-    """Return the calibration ratios of all shown items of the release's test days, by task."""
+    """Return the calibration ratios of all shown items on the release's test days, by task."""
     found = ((task.task, task.estimate("calibration_ratio")) for task in tasks)
     return {task: ratio for task, ratio in found if ratio is not None}
 
 
 def slot_ratios(measured: Iterable[Measured]) -> dict[str, Estimate]:
-    """Return the calibration ratios of the items in the slots, as the simulation measured them, by task."""
+    """Return the simulated calibration ratios of the items in the slots, by task."""
     return {
         one.subject.task: one.policy
         for one in measured
@@ -105,7 +105,7 @@ def slot_ratios(measured: Iterable[Measured]) -> dict[str, Estimate]:
 
 
 class Order(StrEnum):
-    """What can be said of a candidate's place before the next one's."""
+    """Significance of a candidate's place before the next one."""
 
     SIGNIFICANT = "significant"
     WITHIN_ERROR = "within_error"
@@ -115,15 +115,15 @@ class Order(StrEnum):
 
 
 def with_error_bars(explained: pd.DataFrame, ratios: Mapping[str, Estimate]) -> pd.DataFrame:
-    """Add to an explained request what the calibration of its heads leaves open.
+    """Add error bars from the heads' calibration to an explained request.
 
     Returns
     -------
     DataFrame
-        The same rows with, of a candidate's term, ``calibration_ratio`` and ``error``, each with ``_low`` and
-        ``_high``, NaN if unknown; of the candidate, ``utility_error`` (the error bar, without the
-        terms that ``without_ratio`` names), ``gap`` to the next in rank, ``gap_error`` and ``order``, which
-        is null for the last, for dropped candidates, and where the release has no tiers.
+        The same rows with further columns. For each term: ``calibration_ratio`` and ``error``, each with
+        ``_low`` and ``_high``, NaN if unknown. For each candidate: ``utility_error`` (the error bar, without
+        the terms that ``untold`` names), ``gap`` to the next in rank, ``gap_error`` and ``order``. The last
+        three are null for the last and for dropped candidates.
 
     Examples
     --------
@@ -145,12 +145,12 @@ def with_error_bars(explained: pd.DataFrame, ratios: Mapping[str, Estimate]) -> 
 
 
 def _ratio_of(head: object, ratios: Mapping[str, Estimate]) -> Estimate:
-    """Return the ratio of the head that a contribution is made of; without a head it is exact."""
+    """Return the ratio of a contribution's head; a contribution without a head is exact."""
     return ratios.get(head, UNKNOWN_ESTIMATE) if isinstance(head, str) else _EXACT
 
 
 def _with_errors(explained: pd.DataFrame, ratios: Mapping[str, Estimate]) -> pd.DataFrame:
-    """Add each term's ratio and error; a contribution of 0 has no error, whatever its head's ratio."""
+    """Add each term's ratio and error; a contribution of 0 has no error."""
     of = [_ratio_of(head, ratios) for head in explained[HEAD]]
     known = [ratio if ratio.known else UNKNOWN_ESTIMATE for ratio in of]
     value, low, high = (np.array([getattr(r, end) for r in known]) for end in ("value", "low", "high"))
@@ -169,7 +169,7 @@ def _with_errors(explained: pd.DataFrame, ratios: Mapping[str, Estimate]) -> pd.
 
 
 def _bars(contributions: pd.DataFrame, off: Floats) -> pd.DataFrame:
-    """Return each candidate's error bar, NaN where its utility is unknown, and the terms it is without."""
+    """Return each candidate's error bar, NaN if its utility is unknown, and the terms that it excludes."""
     added, terms = contributions.to_numpy(dtype=np.float64), contributions.columns.to_numpy()
     without_ratio = np.isnan(off) & (added != 0)
     bar = np.where(np.isnan(added).any(axis=1), np.nan, _squares(added, off))
@@ -181,7 +181,7 @@ def _bars(contributions: pd.DataFrame, off: Floats) -> pd.DataFrame:
 
 
 def _gaps(candidates: pd.DataFrame, contributions: pd.DataFrame, off: Floats) -> pd.DataFrame:
-    """Return of each ranked candidate but the last how far the next is below it, and what that says."""
+    """Return each ranked candidate's gap to the next one, its error and its significance."""
     ranked = candidates[candidates[RANK].notna()].sort_values(RANK)
     added = contributions.loc[ranked.index].to_numpy(dtype=np.float64)
     off = off[contributions.index.get_indexer(ranked.index)]
@@ -200,9 +200,9 @@ def _gaps(candidates: pd.DataFrame, contributions: pd.DataFrame, off: Floats) ->
 
 
 def _squares(added: Floats, off: Floats) -> Floats:
-    """Add in squares what each term may be off, shape [rows].
+    """Return the root of the sum of squared errors over terms, shape [rows].
 
-    Terms of which nothing is known are left out; NaN where they are all that there is.
+    Terms with unknown error are left out; NaN if no term has a known error.
     """
     counted = added != 0
     known = counted & ~np.isnan(off)

@@ -1,18 +1,18 @@
-"""MLflow's server of a release behind limits: ``equipoise serve``.
+"""Serves a release with MLflow's server behind limits: ``equipoise serve``.
 
-MLflow's server reads a body of any size, lets any number of calls wait, answers some errors with a traceback,
-reads ``true`` among the numbers of ``instances`` as 1, and opens Parquet that may end the process. It has no
-settings for these, so each call passes here::
+MLflow's server reads bodies of any size, queues any number of calls, returns some errors with a traceback,
+reads ``true`` among the numbers of ``instances`` as 1, and opens Parquet that may crash the process. It has
+no settings for these, so this application filters each call::
 
-    503   as many calls as are allowed are being answered: ask another server, or again in a second
-    413   the body is larger than the limit; it is not read further, also where it comes in chunks
+    503   the maximum number of calls is in progress: use another server, or retry in a second
+    413   the body is larger than the limit; the rest is not read, even if it comes in chunks
     415   the body is not JSON
     400   the body cannot be read, or is ``instances``
-    else  MLflow's answer, an error without its ``stack_trace``
+    else  MLflow's response; errors come without ``stack_trace``
 
-``/ready`` names the release that answers, ``/metrics`` counts for Prometheus. Once a minute an alias is read
-anew: another release is loaded while the old one answers, and takes the calls from then on. A slate policy
-that aims at exposure gets the boosts of groups in force.
+``/ready`` returns the served release, ``/metrics`` has counters for Prometheus. Once a minute the alias is
+resolved again: a new release is loaded while the old one still serves, and then replaces it. A slate policy
+with exposure targets gets the current group boosts.
 """
 
 import json
@@ -41,9 +41,9 @@ from tasks.stores.workspace import Workspace
 _LOG: Final = logging.getLogger("equipoise")
 _TRACE: Final = "stack_trace"
 _REFRESHED: Final = 60.0
-"""Seconds after which an alias and the boosts of groups are read anew."""
+"""Seconds between refreshes of the alias and the group boosts."""
 _SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-"""Upper ends of the histogram of a call's seconds."""
+"""Upper bounds of the histogram of call durations in seconds."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -52,13 +52,13 @@ Application = Callable[[Message, Receive, Send], Coroutine[Any, Any, None]]
 
 
 class LimitedServer:
-    """An ASGI application before another one, which may be exchanged while calls are answered.
+    """An ASGI wrapper around an application that can be replaced while calls are in progress.
 
     Parameters
     ----------
-    application, version : what answers, and the release that it serves.
-    max_bytes : the most bytes of one call.
-    max_calls : the most calls that are answered at a time.
+    application, version : the wrapped application, and the release that it serves.
+    max_bytes : maximum bytes of one call.
+    max_calls : maximum number of calls in progress.
     """
 
     def __init__(self, application: Application, version: int, *, max_bytes: int, max_calls: int) -> None:
@@ -76,12 +76,12 @@ class LimitedServer:
         self.exchange(application, version)
 
     def exchange(self, application: Application, version: int) -> None:
-        """Let another application answer the calls that come from now on."""
+        """Replace the application for all further calls."""
         self._application, self.version = application, version
         self._release.set(version)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer a call."""
+        """Handle a call."""
         if scope["type"] != "http":
             await self._application(scope, receive, send)
         elif scope["method"] == "POST":
@@ -128,7 +128,7 @@ class LimitedServer:
 
 
 class ServedRelease:
-    """The release that a version or an alias names, as MLflow's application."""
+    """The release of a version or an alias, as MLflow's application."""
 
     def __init__(self, workspace: Workspace, ref: str) -> None:
         self.workspace, self.ref = workspace, ref
@@ -144,7 +144,7 @@ class ServedRelease:
         self.application, self.version, self._boost = scoring_server.init(loaded.pyfunc), version, boost
 
     def refresh(self, server: LimitedServer) -> None:
-        """Hand another release to the server where the alias names one, else refresh the boosts."""
+        """Give the server a new release if the alias has moved, else refresh the boosts."""
         before = self.version
         if self.workspace.releases.version(self.ref) == before:
             self._boost()
@@ -155,7 +155,7 @@ class ServedRelease:
 
 
 def run(workspace: Workspace, *, release: str, host: str, port: int, max_bytes: int, max_calls: int) -> int:
-    """Serve a release until the process is stopped; return the version that was served last."""
+    """Serve a release until the process is stopped; return the last served version."""
     served = ServedRelease(workspace, release)
     server = LimitedServer(served.application, served.version, max_bytes=max_bytes, max_calls=max_calls)
     threading.Thread(target=_repeat, args=(lambda: served.refresh(server),), daemon=True).start()
@@ -165,7 +165,7 @@ def run(workspace: Workspace, *, release: str, host: str, port: int, max_bytes: 
 
 
 def boost_groups(workspace: Workspace, served: Any) -> Callable[[], None]:
-    """Return what lets a served release rank with the boosts that are in force when it is called."""
+    """Return a function that updates a served release to the current group boosts."""
     plain = served.scorer
 
     def refresh() -> None:
@@ -184,12 +184,12 @@ def _repeat(refresh: Callable[[], None]) -> None:
 
 
 def _header(scope: Message, name: bytes) -> bytes:
-    """Return a header's first value, which MLflow's server takes too."""
+    """Return the first value of a header, like MLflow's server."""
     return next((value for known, value in scope["headers"] if known == name), b"")
 
 
 async def _read(scope: Message, receive: Receive, most: int) -> bytes | None:
-    """Read a body; None as soon as it is known to be larger."""
+    """Read a body; None as soon as it exceeds the limit."""
     length = _header(scope, b"content-length")
     if length.isdigit() and int(length) > most:
         return None
@@ -204,7 +204,7 @@ async def _read(scope: Message, receive: Receive, most: int) -> bytes | None:
 
 
 def _find_problem(body: bytes) -> str:
-    """Return why MLflow cannot read a body as it was meant; empty where it can."""
+    """Return why MLflow would misread a body; empty if it would not."""
     try:
         plain = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -215,7 +215,7 @@ def _find_problem(body: bytes) -> str:
 
 
 def _without_traces(send: Send) -> Send:
-    """Hold back an answer that is an error until it is whole, and leave its traceback out."""
+    """Buffer an error response until it is complete, and remove its traceback."""
     held: list[Message] = []
 
     async def send_checked(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""How often the rules of a slate policy were met, counted from the certificates of scored candidates."""
+"""Counts how often slates meet the rules of a slate policy, from the certificates of scored candidates."""
 
 import json
 from collections import Counter
@@ -29,8 +29,8 @@ def count_slate_rules(scored: pd.DataFrame) -> tuple[SlateRule, ...]:
 
     Parameters
     ----------
-    scored : scored candidates with the column ``certificate``; one without it, of a release made before there
-        were certificates, gives no counts.
+    scored : scored candidates with the column ``certificate``. Without it, as in releases from before
+        certificates, there are no counts.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def count_slate_rules(scored: pd.DataFrame) -> tuple[SlateRule, ...]:
 
 
 def mark_unmet(certificates: Iterable[str]) -> dict[str, Floats]:
-    """Return by rule whether each slate falls short of it, NaN where the slate has no such rule, [slates].
+    """Return by rule whether each slate violates it, NaN if the slate has no such rule, [slates].
 
     Examples
     --------
@@ -68,7 +68,7 @@ def mark_unmet(certificates: Iterable[str]) -> dict[str, Floats]:
 
 
 def add_slate_rules(parts: Iterable[Sequence[SlateRule]]) -> tuple[SlateRule, ...]:
-    """Add up what was counted of several sets of slates.
+    """Sum the counts of several sets of slates.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def _place(rule: str) -> tuple[int, str]:
 
 
 def _rules(text: str) -> Iterator[tuple[str, int, int, int]]:
-    """Yield each rule of a certificate with wanted, got and available; what is met asks for nothing more."""
+    """Yield each rule of a certificate with wanted, got and available, which are 0 for met rules."""
     certificate = json.loads(text)
     yield from ((rule, 0, 0, 0) for rule in certificate["met"])
     for short in certificate["unmet"]:

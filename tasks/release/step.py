@@ -1,15 +1,15 @@
-"""The release step: pinned parts and policies become one registered, closed version.
+"""The release step: turns pinned parts and policies into one registered, immutable version.
 
 ::
 
-    parts of this retrain, parts that the champion lends, the examination
-    curve where the surface has one, both policies                           pinned by version and sha256
-      -> fetched, every byte compared -> joints fitted -> figures on the test days, a slow
-         task's joint with factors from before its own
-      -> <surface>.release, a pyfunc that brings its code and weights -> alias challenger
+    parts of this retrain, parts reused from the champion, the examination
+    curve if the surface has one, both policies                              pinned by version and sha256
+      -> fetched and verified -> joints fitted -> figures on the test days, a slow
+         task's joint with factor models from before them
+      -> <surface>.release, a pyfunc with its own code and weights -> alias challenger
 
-The same inputs make the same bytes, and the same bytes are registered once: killed anywhere and run again,
-the step ends in the same version, linked and aliased.
+The same inputs give the same bytes, which are registered once. A step that is killed and run again ends in
+the same version, with its links and alias.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ CHALLENGER: Final = "challenger"
 class ReleaseResult:
     """The registered version, its digests and pins, and each task's figures on its test days.
 
-    ``unchanged``: it was made in its own time and a run about the past found it: nothing about it changes.
+    ``unchanged``: a backfill found a release that was made at its time, and changes nothing.
     """
 
     release: str
@@ -71,11 +71,11 @@ def run(
 
     Parameters
     ----------
-    as_of : the instant at which the world is looked at.
-    snapshot : id of the published label snapshot that the parts were made from.
-    parts : of each task what the retrain ended with; the champion lends the parts of a task that could not be
-        trained, and of those that are not named.
-    backfill : a backfill asked for it; such a release is marked and moves no alias.
+    as_of : the instant up to which data are used.
+    snapshot : id of the published label snapshot that the parts were trained on.
+    parts : the retrain's result for each task. The champion's parts are reused for tasks that could not be
+        trained or are missing.
+    backfill : whether this is a backfill, whose release is marked and gets no alias.
     """
     registry = workspace.store.registry
     workspace.aliases.begin()
@@ -100,7 +100,7 @@ def run(
 def _made(
     registry: Registry, wanted: Wanted, served: Pins, *, parent_run: str | None
 ) -> DoneModel[ReleaseEvidence]:
-    """Make the tested release; where refits are served in its place, make the one that serves them too."""
+    """Make the tested release; if refits are served, make the release that serves them too."""
     done = RELEASE.run(wanted, parent_run=parent_run)
     if served == wanted.pins:
         return done
@@ -110,7 +110,7 @@ def _made(
 
 
 def _settled(releases: Releases, done: DoneModel[ReleaseEvidence], *, moves: bool) -> ReleaseResult:
-    """Complete what a killed step may have left undone, alias included, and return the result."""
+    """Complete what a killed run may have left undone, including the alias; return the result."""
     _completed(releases.registry, done, releases.workspace.surface)
     part, evidence = done.part, done.evidence
     if moves and not evidence.backfilled:
@@ -130,7 +130,7 @@ def _settled(releases: Releases, done: DoneModel[ReleaseEvidence], *, moves: boo
 
 
 def _completed(registry: Registry, done: DoneModel[ReleaseEvidence], surface: str) -> None:
-    """Give a release its description, and its parts their links."""
+    """Add the release's description, and links from its parts."""
     part, evidence = done.part, done.evidence
     if not registry.client.get_model_version(part.name, str(part.version)).description:
         registry.describe(part, evidence.description)
@@ -138,7 +138,7 @@ def _completed(registry: Registry, done: DoneModel[ReleaseEvidence], surface: st
 
 
 def _link_back(registry: Registry, part: Part, surface: str, pins: Mapping[str, int]) -> None:
-    """Let every pinned part say which releases pin it."""
+    """Describe on every pinned part which releases pin it."""
     for name, version in pins.items():
         if name == part.name:  # the tested release keeps its own description
             continue
@@ -147,7 +147,7 @@ def _link_back(registry: Registry, part: Part, surface: str, pins: Mapping[str, 
 
 
 def _refuse_overlap(test: DaySlice, pins: Pins) -> None:
-    """Refuse parts that learned from a day on which the decision will be replayed, or from a later one."""
+    """Refuse parts that learned from a test day or from a later day."""
     late = [part for pair in pins.values() for part in pair if part.trained_until() >= test.first]
     if late:
         named = ", ".join(f"{part.name} version {part.version} to {part.trained_until()}" for part in late)
@@ -158,7 +158,7 @@ def _refuse_overlap(test: DaySlice, pins: Pins) -> None:
 
 
 def _challenge(releases: Releases, part: Part) -> None:
-    """Let ``challenger`` mean this release, unless it means one as of a later instant."""
+    """Set ``challenger`` to this release, unless the alias is on a release of a later as-of."""
     held = releases.find(CHALLENGER)
     if held is None or releases.manifest(part.version).as_of >= releases.manifest(held).as_of:
         releases.registry.set_alias(part, CHALLENGER)

@@ -1,18 +1,18 @@
-"""What a retrain ends with for one task: a model and a calibrator of its own, or the champion's, by rule.
+"""Result of a retrain for one task: a new model and calibrator, or reuse of the champion's.
 
 ::
 
     trained and calibrated     -> Trained         {task, model_version, calibrator_version}
-    DataError, ImmatureLabels  -> ReusedChampion    {task, why}     where the champion has the task
-                                  the error       where it has not, and the run ends with it
+    DataError, ImmatureLabels  -> ReusedChampion  {task, why}     if the champion has the task
+                                  the error       otherwise; it ends the run
 
-So one task without labels holds up no other one. What is kept ages, which the freshness gate bounds. Between
-the steps of a workflow both travel as plain JSON.
+So a task without labels does not block the others. The freshness gate limits the age of reused parts. Between
+the steps of a workflow both results are plain JSON.
 
-A change of policy needs no training::
+A policy change needs no training::
 
     champion -> the release that it was tested as -> its tasks' model and calibrator versions, its labels
-    utility.yaml, slate.yaml as they are now      -> the policies of the new release
+    current utility.yaml and slate.yaml           -> the policies of the new release
 """
 
 import logging
@@ -35,7 +35,7 @@ _POLICIES = ("utility", "slate")
 
 @dataclass(frozen=True)
 class Trained:
-    """Exact versions of the model and the calibrator that were made for a task."""
+    """Versions of the model and the calibrator that were trained for a task."""
 
     task: str
     model_version: int
@@ -48,7 +48,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class ReusedChampion:
-    """A task that could not be trained or calibrated, and why: it keeps the champion's parts."""
+    """A task that could not be trained or calibrated and reuses the champion's parts, and why."""
 
     task: str
     why: str
@@ -62,7 +62,7 @@ TaskResult = Trained | ReusedChampion
 
 
 def read_reused(plain: Mapping[str, object]) -> ReusedChampion | None:
-    """Read a kept champion; None where the plain JSON of a step is about a model that was trained.
+    """Read a reused champion from JSON; None if the JSON describes a trained model.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def read_reused(plain: Mapping[str, object]) -> ReusedChampion | None:
 
 
 def read_result(plain: Mapping[str, str | int | bool]) -> TaskResult:
-    """Read what `to_json` wrote; what a step adds to it is left alone.
+    """Read the JSON of `to_json`; additional keys are ignored.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def read_result(plain: Mapping[str, str | int | bool]) -> TaskResult:
 
 
 def keep_champion(workspace: Workspace, *, task: str, as_of: datetime, error: DataError) -> ReusedChampion:
-    """Keep the champion's parts for a task that could not be trained or calibrated."""
+    """Reuse the champion's parts for a task that could not be trained or calibrated."""
     fallback = workspace.releases.fallback(as_of)
     if fallback is None or workspace.releases.manifest(fallback).find(Role.TASK, task) is None:
         raise error
@@ -95,7 +95,7 @@ def keep_champion(workspace: Workspace, *, task: str, as_of: datetime, error: Da
 
 
 def split_results(results: Sequence[TaskResult]) -> tuple[list[Trained], dict[str, str]]:
-    """Tell what was trained from what keeps the champion's parts, by task with the reason."""
+    """Split results into trained tasks and the reasons of tasks that reuse the champion's parts."""
     trained, kept = list[Trained](), dict[str, str]()
     for result in results:
         match result:
@@ -111,7 +111,7 @@ def split_results(results: Sequence[TaskResult]) -> tuple[list[Trained], dict[st
 
 
 def champion_parts(workspace: Workspace) -> tuple[Manifest, list[Trained]]:
-    """Return what a release under the policies in force takes from the champion.
+    """Return the champion's parts for a release under the current policies.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def champion_parts(workspace: Workspace) -> tuple[Manifest, list[Trained]]:
 
 
 def refuse_no_policy_change(before: Mapping[str, str], contracts: Contracts, *, champion: int) -> None:
-    """Refuse where more than a policy, or no policy at all, differs from the champion's."""
+    """Refuse if no policy changed, or if anything besides a policy changed."""
     now = contracts.digests
     if before["tasks"] != now["tasks"]:
         raise ContractError(

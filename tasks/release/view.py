@@ -1,9 +1,9 @@
-"""Releases as a person asks for them: list, show, verify; and as the next steps load them.
+"""Lists, shows, compares and verifies releases, and loads them for other steps.
 
-``verify`` downloads a release anew and looks at every byte four ways: the digest of all files, the manifest
-for what is the release's own, the version's tags for the manifest and what MLflow added, and the pinned parts
-for what was taken from them. The step that made it kept the manifest's digest in its evidence. So a release
-whose files were changed and whose digests were all made anew is found out.
+``verify`` downloads a release and checks every byte in four ways: against the digest of all files; against
+the manifest for the release's own files; against the version's tags for the manifest and MLflow's files; and
+against the pinned parts for files that come from them. The manifest's digest is also in the evidence of the
+step that made it, so changed files are detected even if all digests were recomputed.
 """
 
 import tempfile
@@ -48,7 +48,7 @@ _COMPARED: Final = ("version", "aliases", "as_of", "snapshot", "verdict", "reaso
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """What was compared, and everything that is wrong."""
+    """Number of compared files and pins, and all problems."""
 
     release: str
     version: int
@@ -58,13 +58,13 @@ class VerifyResult:
 
 
 def load(workspace: Workspace, ref: str | int) -> LoadedRelease:
-    """Load a release with the code that it brought."""
+    """Load a release with its own code."""
     with tempfile.TemporaryDirectory(prefix="equipoise-release-") as folder:
         return load_release(workspace.store.registry.fetch(workspace.releases.part(ref), Path(folder)))
 
 
 def load_to_serve(workspace: Workspace, ref: str | int) -> LoadedRelease:
-    """Load a release that people are to see the results of."""
+    """Load a release whose results are shown to users."""
     part = workspace.releases.part(ref)
     if Settings().require_verified and (unverified := workspace.aliases.unverified(part.sha256)):
         raise StoreError(f"{part} is not loaded (EQUIPOISE_REQUIRE_VERIFIED): {unverified}")
@@ -74,12 +74,12 @@ def load_to_serve(workspace: Workspace, ref: str | int) -> LoadedRelease:
 def with_boosts(
     workspace: Workspace, release: LoadedRelease, before: datetime | None = None
 ) -> LoadedRelease:
-    """Return a release under the boosts of groups in force at an instant, by default now."""
+    """Return a release with the group boosts in force at an instant, by default now."""
     return release.boosted(workspace.aliases.boosts(before)) if release.boosts_groups else release
 
 
 def show(workspace: Workspace, ref: str | int) -> dict[str, Any]:
-    """Show what a release is made of and what its figures are."""
+    """Return the components and figures of a release."""
     registry, part = workspace.store.registry, workspace.releases.part(ref)
     tags = registry.tags(part)
     manifest = workspace.releases.manifest(part.version)
@@ -102,7 +102,7 @@ def show(workspace: Workspace, ref: str | int) -> dict[str, Any]:
 
 
 def _verdict(workspace: Workspace, tags: Mapping[str, str]) -> dict[str, Any]:
-    """Return where a release's dossier lies, and its reasons; None and none before the gates."""
+    """Return the path of a release's dossier, and its reasons; None and empty before the gates ran."""
     if "dossier" not in tags:
         return {"dossier": None, "reasons": []}
     page = workspace.reports / Path(tags["dossier"]).name
@@ -113,7 +113,7 @@ def _verdict(workspace: Workspace, tags: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _read_dossier(page: Path) -> GateEvidence | None:
-    """Read the dossier beside its page; None where it is not there."""
+    """Read the dossier of a page; None if it is missing."""
     written = page.with_suffix(".json")
     if not written.is_file():
         return None
@@ -121,14 +121,14 @@ def _read_dossier(page: Path) -> GateEvidence | None:
 
 
 def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[str, Any]:
-    """Say what differs between two releases: contracts, parts, figures, simulations and verdicts.
+    """Compare two releases: contracts, parts, figures, simulations and verdicts.
 
     Returns
     -------
-    ``contracts`` and ``parts`` of other content; ``weights``: terms that weigh otherwise, in the base
-    (``context`` is None) or a context; ``verdicts``: by gate, subject and segment where outcomes differ, None
-    where one release has none; ``simulated``: what each release's simulation says of its policy for the whole
-    traffic, side by side; ``metrics``: by task and figure, both values.
+    ``contracts`` and ``parts`` with different content; ``weights``: terms whose weights differ, in the base
+    (``context`` is None) or a context; ``verdicts``: outcomes that differ, by gate, subject and segment, None
+    if one release has none; ``simulated``: both releases' simulated figures of their policies on all traffic;
+    ``metrics``: both values by task and figure.
     """
     first, second = (show(workspace, ref) for ref in (before, after))
     names = dict.fromkeys((*first["digests"], *second["digests"]))
@@ -169,7 +169,7 @@ def _weights(policy: UtilitySpec) -> dict[tuple[str | None, ...], str]:
 
 
 def changed_weights(before: UtilitySpec, after: UtilitySpec) -> list[str]:
-    """Name the terms that weigh otherwise, with both weights."""
+    """Return the terms whose weights differ, with both weights."""
     changes = _list_changes(("context", "task"), _weights(before), _weights(after))
     return [
         f"{one['task']}{' in ' + one['context'] if one['context'] else ''} "
@@ -179,7 +179,7 @@ def changed_weights(before: UtilitySpec, after: UtilitySpec) -> list[str]:
 
 
 def changed_constraints(before: UtilitySpec, after: UtilitySpec) -> list[str]:
-    """Name the hard constraints and relevance floors that were added, removed or changed."""
+    """Return the hard constraints and relevance floors that were added, removed or changed."""
     old, new = dict(_constraints(before)), dict(_constraints(after))
     return [
         f"{name}{' in ' + context if context else ''} "
@@ -198,13 +198,13 @@ def _constraints(policy: UtilitySpec) -> Iterator[tuple[tuple[str, str], object]
 
 
 def _dossier(page: str | None) -> Sequence[Verdict]:
-    """Return the verdicts of a dossier, the worst ones last; none without a dossier."""
+    """Return the verdicts of a dossier, worst last; none without a dossier."""
     evidence = None if page is None else _read_dossier(Path(page))
     return sorted(evidence.gates if evidence else (), key=lambda one: -WORST_FIRST.index(one.outcome))
 
 
 def _simulated(first: Iterable[Verdict], second: Iterable[Verdict]) -> list[dict[str, Any]]:
-    """Lay the decision's verdicts on the whole traffic beside each other; None where one release has none."""
+    """Pair the decision gate's verdicts on all traffic; None if one release has none."""
     sides = [
         {(one.subject, one.relative): one for one in side if one.gate == "decision" and one.segment == ALL}
         for side in (first, second)
@@ -222,7 +222,7 @@ def _simulated(first: Iterable[Verdict], second: Iterable[Verdict]) -> list[dict
 
 
 def _outcomes(verdicts: Iterable[Verdict]) -> dict[tuple[str, Subject, Segment], str]:
-    """Return the outcome of each verdict, the worst of several of one key."""
+    """Return the outcome of each verdict, the worst one if a key has several."""
     found: dict[tuple[str, Subject, Segment], str] = {}
     for one in verdicts:
         found[one.gate, one.subject, one.segment] = one.outcome.value
@@ -232,7 +232,7 @@ def _outcomes(verdicts: Iterable[Verdict]) -> dict[tuple[str, Subject, Segment],
 def _list_verdicts(
     first: Mapping[tuple[str, Subject, Segment], str], second: Mapping[tuple[str, Subject, Segment], str]
 ) -> list[dict[str, Any]]:
-    """List the verdicts whose outcome differs; None where one release has none."""
+    """List the verdicts whose outcomes differ; None if one release has none."""
     return [
         {
             "gate": gate,
@@ -251,7 +251,7 @@ def _list_changes(
     first: Mapping[tuple[str | None, ...], str],
     second: Mapping[tuple[str | None, ...], str],
 ) -> list[dict[str, str | None]]:
-    """List what differs: the names of each key, and both values; None where one side has none."""
+    """List the keys whose values differ, with both values; None if one side has none."""
     return [
         {**dict(zip(names, key, strict=True)), "from": first.get(key), "to": second.get(key)}
         for key in dict.fromkeys((*first, *second))
@@ -260,7 +260,7 @@ def _list_changes(
 
 
 def _compare_figures(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, dict[str, list[Any]]]:
-    """Return each figure of both on their test days; None where one has none."""
+    """Return each figure of both on their test days; None if one has none."""
     compared: dict[str, dict[str, list[Any]]] = {}
     for task in dict.fromkeys((*first, *second)):
         first_test, second_test = (side.get(task, {"test": {}})["test"] for side in (first, second))
@@ -272,9 +272,9 @@ def _compare_figures(first: Mapping[str, Any], second: Mapping[str, Any]) -> dic
 
 
 def history(workspace: Workspace) -> list[dict[str, Any]]:
-    """List every move of the champion and every answer of a reviewer, oldest first.
+    """List every alias update of the champion and every approval, oldest first.
 
-    A row that is not what was written says so; the last one says what else cannot be believed of the audit.
+    Altered rows have a ``problem``. If there are none, the last row has the audit's own problem, if any.
     """
     moves = workspace.aliases
     mismatch, entries = moves.mismatch(), moves.audit.entries()
@@ -299,7 +299,7 @@ def verify(workspace: Workspace, ref: str | int) -> VerifyResult:
 
 
 def verify_bytes(workspace: Workspace, part: Part) -> VerifyResult:
-    """Check every byte and every pin of a release against the registry."""
+    """Verify every byte and every pin of a release against the registry."""
     registry = workspace.store.registry
     with tempfile.TemporaryDirectory(prefix="equipoise-verify-") as scratch:
         folder = Path(scratch)
@@ -336,7 +336,7 @@ def _manifest(folder: Path, problems: list[str]) -> Manifest | None:
 def _file_problems(
     digests: Mapping[str, str], tags: Mapping[str, str], manifest: Manifest | None
 ) -> Iterator[str]:
-    """Name each file that differs from what the tags and the manifest say, is missing or is extra."""
+    """Yield each file that differs from the tags and the manifest, is missing or is extra."""
     expected = {key.removeprefix(FILE): value for key, value in tags.items() if key.startswith(FILE)}
     if manifest is not None:
         expected |= {f"{ROOT}/{path}": digest for path, digest in manifest.files.items()} | dict(
@@ -368,7 +368,7 @@ def _pin_problems(
 
 
 def _part_problems(registry: Registry, digests: Mapping[str, str], manifest: Manifest) -> Iterator[str]:
-    """Name each file of a release that is not the one of the part that it pins."""
+    """Yield each file of a release that differs from the file of its pinned part."""
     try:
         files = {str(pinned): registry.files(pinned) for pinned in manifest.parts}
         expected = pinned_files(manifest, files)
@@ -383,7 +383,7 @@ def _part_problems(registry: Registry, digests: Mapping[str, str], manifest: Man
 def _evidence_problems(
     registry: Registry, part: Part, tags: Mapping[str, str], manifest: Manifest
 ) -> Iterator[str]:
-    """Hold the manifest against what the step that made the release kept, and the tags against both."""
+    """Compare the manifest with the step's evidence, and the tags with both."""
     if not registry.recorded_tags(part):
         yield f"The home has no record that run {registry.run_id(part)} registered these bytes."
     try:
@@ -421,12 +421,12 @@ def _load_problems(folder: Path) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class ReleaseReader(Releases):
-    """The releases of a surface for one operation, each verified once."""
+    """Releases of a surface for one operation; each is verified once."""
 
     _verified: dict[int, VerifyResult] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def verified(self, version: int) -> VerifyResult:
-        """Return what comparing every byte and pin of a release found."""
+        """Return the verification of every byte and pin of a release."""
         if version not in self._verified:
             self._verified[version] = verify_bytes(self.workspace, self.part(version))
         return self._verified[version]

@@ -1,8 +1,8 @@
-"""Whether the audit vouches for a release that somebody loads by MLflow alone.
+"""Checks a release against the audit when a user loads it with MLflow alone.
 
-A release's own script (``model.py``) asks here where EQUIPOISE_REQUIRE_VERIFIED is set, by the name of this
-module and of its function: so both stay what they are for as long as such releases are loaded. It reads no
-tag that whoever moves an alias by hand may set as well: the audit is held against the very bytes.
+If EQUIPOISE_REQUIRE_VERIFIED is set, a release's script (``model.py``) imports this module and function by
+name, so both names must stay as long as such releases are loaded. The check compares the audit with the bytes
+and reads no tag, because a user who moves an alias by hand can set tags as well.
 """
 
 from pathlib import Path
@@ -15,10 +15,10 @@ from tasks.stores.store import Store
 
 
 def find_caveat(folder: Path, surface: str) -> str:
-    """Say why a release in a folder is not to be loaded; empty where nothing speaks against it.
+    """Return why a release in a folder must not be loaded; empty if it may be.
 
-    Nothing does where EQUIPOISE_REQUIRE_VERIFIED does not ask for it, or where this program loads the release
-    and has decided itself: a replay loads what was never champion.
+    It is empty if EQUIPOISE_REQUIRE_VERIFIED is not set, or if this program loads the release and checks it
+    itself: a replay loads releases that were never champion.
     """
     if is_own_loading():
         return ""
