@@ -1,21 +1,21 @@
-"""Trees that the workers of a Dask cluster grow together, through ``lightgbm.dask`` (the extra ``dask``).
+"""Trains trees on the workers of a Dask cluster with ``lightgbm.dask`` (the extra ``dask``).
 
 ::
 
-    this process       outcomes, weights, offsets, categories: which rows are learned from
-    each worker        the features of its days, from the label store
-    one of them        the rows of the held-out users, whose metric it measures after each tree
-    -> lightgbm.dask -> one booster, whose text names no address, port or thread
+    this process       outcomes, weights, offsets, categories: selects the rows to learn from
+    each worker        reads the features of its days from the label store
+    one of them        has the rows of the held-out users and measures their metric after each tree
+    -> lightgbm.dask -> one booster, whose text contains no address, port or thread
 
-Days are dealt to the workers by their rows. After each tree the worker that has the held-out rows says in a
-queue of the cluster whether to go on, so that all stop at the same tree: LightGBM would let every worker
-decide by rows of its own, and wait for those that stopped.
+Days are distributed over the workers by their rows. After each tree the worker with the held-out rows reports
+in a queue of the cluster whether to continue, so that all workers stop at the same tree. LightGBM alone would
+let every worker decide on its own rows, and wait for those that stopped.
 
-LightGBM waits for ever for a worker that is gone, too. So the training runs in a thread, this one watches who
-is there, and where it fails its workers are started anew. One training has the cluster at a time: two that
-each hold a thread of other workers would wait for each other.
+LightGBM also waits forever for a worker that is lost. Therefore the training runs in a thread, while this
+thread watches the workers and restarts them after a failure. The cluster runs one training at a time: two
+that each hold threads of the other's workers would deadlock.
 
-What crosses the wire is pickled by Dask; nothing that is stored is.
+Data that are sent over the network are pickled by Dask; stored data are not.
 """
 
 import logging
@@ -52,11 +52,11 @@ _QUIET.setLevel(logging.ERROR)
 _LOCK: Final = "equipoise.training"
 _ANSWERS: Final = "30s"
 _STARTS: Final = "60s"
-"""Time in which a worker starts, as after one that was killed."""
+"""Time for a worker to start, for example after it was killed."""
 _LOOK: Final = 1.0
-"""Seconds between two looks at who is there."""
+"""Seconds between two checks of the workers."""
 _NOTICED: Final = 10.0
-"""Seconds in which the scheduler notices that a worker is gone whose peers have lost it."""
+"""Seconds until the scheduler notices that a worker is lost after its peers have noticed."""
 _AGAIN: Final = "No model was registered: look at the cluster's logs and memory, and run the step again."
 _OF_A_CLUSTER: Final = {
     "machines": "",
@@ -65,18 +65,19 @@ _OF_A_CLUSTER: Final = {
     "num_threads": "0",
     "tree_learner": "serial",
 }
-"""Parameters in a booster's text that say where it was grown, with LightGBM's own values."""
+"""Parameters in a booster's text that depend on where it was trained, with LightGBM's default values."""
 _FEATURES, _LABELS, _WEIGHTS, _SCORES = "features", "labels", "weights", "scores"
 Arrays = Mapping[str, npt.NDArray[Any]]
 Grown = tuple[lgb.Booster, int, float | None]
-"""A booster, how many trees are kept of it, and the metric of the held-out rows, where there are any."""
+"""A booster, the number of trees to keep, and the metric of the held-out rows, if there are any."""
 
 
 @dataclass(frozen=True)
 class ClusterPlan:
-    """How trees are grown: from which features, by which settings of LightGBM, and what they add to.
+    """Features, LightGBM settings and start booster of a training on a cluster.
 
-    ``rounds``: the most trees. ``patience``: trees without a lower metric of the held-out rows that end it.
+    ``rounds``: maximum number of trees. ``patience``: number of trees without a lower held-out metric that
+    ends the training.
     """
 
     features: ClusterFeatures
@@ -88,7 +89,7 @@ class ClusterPlan:
 
 @dataclass(frozen=True)
 class _Share:
-    """What one worker reads: ascending numbers of rows by day, and what is known of these rows."""
+    """Part of the data for one worker: ascending row numbers by day, and the other columns of these rows."""
 
     worker: str
     days: tuple[tuple[date, Integers], ...]
@@ -97,23 +98,23 @@ class _Share:
 
 
 def require_dask(contracts: Contracts) -> None:
-    """Refuse tasks that are trained on a cluster where Dask is not installed; nothing is imported."""
+    """Refuse tasks that are trained on a cluster if Dask is not installed; imports nothing."""
     trained = contracts.tasks.trained
     if there := [task for task in trained if contracts.surface.training_for(task).cluster]:
         require_extra(f"{contracts.name} trains {list_names(there)} with engine: dask", "dask", LIBRARIES)
 
 
 def grow_on_cluster(examples: Examples, growth: ClusterPlan) -> Grown:
-    """Let the workers of a cluster grow trees on examples.
+    """Train trees on examples with the workers of a cluster.
 
     Raises
     ------
     StoreError
-        The cluster does not answer, its workers have another version of this program, or one left.
+        The cluster does not answer, its workers run another version of this program, or a worker was lost.
     DataError
-        The labels cannot be read as they were built.
+        The labels cannot be read.
     """
-    lgb.register_logger(_QUIET)  # it prints on stdout what it does with ports
+    lgb.register_logger(_QUIET)  # its default logger prints messages about ports to stdout
     with _connected(growth.features.scheduler) as (client, workers):
         shares = _share_days(examples, growth.features, workers)
         _LOG.info("train: %d workers of %s grow the trees", len(shares), growth.features.scheduler)
@@ -132,7 +133,7 @@ def grow_on_cluster(examples: Examples, growth: ClusterPlan) -> Grown:
 
 @contextmanager
 def _connected(scheduler: str) -> Iterator[tuple[Any, list[str]]]:
-    """Give a client of the cluster and the addresses of its workers, while no other training has them."""
+    """Yield a client of the cluster and the addresses of its workers, locked against other trainings."""
     from distributed import Client, Lock  # noqa: PLC0415 - the extra `dask`
 
     try:
@@ -148,7 +149,7 @@ def _connected(scheduler: str) -> Iterator[tuple[Any, list[str]]]:
 
 
 def _require_same_code(client: Any) -> None:
-    """Refuse workers that would read rows by another version of this program."""
+    """Refuse workers that run another version of this program."""
     with suppress(TimeoutError):
         client.wait_for_workers(1, timeout=_STARTS)
     try:
@@ -172,9 +173,10 @@ def _code_digest() -> str:
 
 
 def _share_days(examples: Examples, features: ClusterFeatures, workers: Sequence[str]) -> list[_Share]:
-    """Deal days to workers, the largest first, each to the one with the fewest rows.
+    """Assign days to workers, largest first, each to the worker with the fewest rows.
 
-    The days of a worker lie all over the train days: LightGBM takes a feature's bins from one worker's rows.
+    A worker's days spread over all train days, because LightGBM computes a feature's bins on one worker's
+    rows.
     """
     order, counts = np.argsort(features.numbers, kind="stable"), features.source.count_by_day()
     ends = np.cumsum(list(counts.values()))
@@ -199,8 +201,8 @@ def _share_days(examples: Examples, features: ClusterFeatures, workers: Sequence
 def _grow(
     client: Any, examples: Examples, shares: Sequence[_Share], growth: ClusterPlan, stop: "_StopTogether"
 ) -> Grown:
-    """Let the workers read and grow; run in a thread that may be left alone with a closed client."""
-    from lightgbm.dask import DaskLGBMRegressor  # noqa: PLC0415 - of any loss: its labels stay as they are
+    """Let the workers read and train; runs in a thread that may outlive the client."""
+    from lightgbm.dask import DaskLGBMRegressor  # noqa: PLC0415 - fits every loss: labels are not recoded
 
     with client.as_current():
         text = None if growth.start is None else growth.start.model_to_string()
@@ -240,7 +242,7 @@ def _grow(
 def _read(
     client: Any, examples: Examples, features: ClusterFeatures, shares: Sequence[_Share], start: str | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return Dask's arrays of the rows to learn from, a piece a worker, and of those that stop the trees."""
+    """Return Dask arrays of the training rows, one piece per worker, and of the held-out rows."""
     from distributed import wait as wait_for  # noqa: PLC0415 - the extra `dask`
 
     names = dict.fromkeys([_FEATURES, *shares[0].known, *([] if start is None else [_SCORES])])
@@ -252,7 +254,7 @@ def _read(
         reads.append((read, at))
     wait_for([read for read, _ in reads])
     for read in (read for read, _ in reads if read.status == "error"):
-        read.result()  # raises what the worker raised
+        read.result()  # raises the worker's error
 
     def pieces(side: int, name: str) -> list[Any]:
         return [client.submit(_pick, read, side, name, **at) for read, at in reads]
@@ -277,7 +279,7 @@ def _read(
 def _read_share(
     share: _Share, source: ObservedRows, encoder: FeatureEncoder, start: str | None
 ) -> list[dict[str, npt.NDArray[Any]]]:
-    """Read a worker's days from the label store; return the rows to learn from and those held out."""
+    """Read a worker's days from the label store; return the training rows and the held-out rows."""
     pieces = [
         to_matrix(piece)
         for day, numbers in share.days
@@ -299,7 +301,7 @@ def _concatenate(*arrays: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 class _StopTogether:
-    """Callback: the worker that has the held-out rows says after each tree whether to go on, in a queue."""
+    """Callback: the worker with the held-out rows reports in a queue after each tree whether to continue."""
 
     order = 30
     before_iteration = False
@@ -309,7 +311,7 @@ class _StopTogether:
         self._stopping = lgb.early_stopping(patience, verbose=False)
 
     def __call__(self, env: CallbackEnv) -> None:
-        """Stop as the worker does that has the held-out rows."""
+        """Stop when the worker with the held-out rows stops."""
         from distributed import Queue  # noqa: PLC0415 - the extra `dask`
 
         queue = Queue(self.queue)
@@ -321,14 +323,14 @@ class _StopTogether:
         try:
             self._stopping(env)
         except EarlyStopException as stopped:
-            for _ in range(others + 1):  # one is for who started the training
+            for _ in range(others + 1):  # one item is for the process that started the training
                 queue.put([stopped.best_iteration, float(stopped.best_score[0][2])])
             raise
         for _ in range(others):
             queue.put(None)
 
     def found(self, client: Any) -> tuple[int, float]:
-        """Return how many trees are kept, and the metric of the held-out rows after them."""
+        """Return the number of trees to keep, and the metric of the held-out rows after them."""
         from distributed import Queue  # noqa: PLC0415 - the extra `dask`
 
         queue = Queue(self.queue, client=client)
@@ -336,27 +338,27 @@ class _StopTogether:
         return best + 1, value
 
     def close(self, client: Any) -> None:
-        """Let the cluster forget the queue."""
+        """Delete the queue."""
         from distributed import Queue  # noqa: PLC0415 - the extra `dask`
 
         Queue(self.queue, client=client).close()
 
 
 def _free(client: Any, workers: set[str]) -> None:
-    """Start workers anew that wait within LightGBM for one which is gone: nothing else ends that."""
+    """Restart workers that wait within LightGBM for a lost worker; nothing else ends the wait."""
     with suppress(OSError, TimeoutError, RuntimeError, ValueError):
         present = sorted(workers & set(client.nthreads()))
         client.restart_workers(present, timeout=_STARTS, raise_for_error=False)
 
 
 def _watched(client: Any, workers: set[str], work: Callable[[], Grown]) -> Grown:
-    """Run work in a thread, and stop waiting for it where a worker leaves."""
+    """Run work in a thread, and stop waiting for it if a worker is lost."""
     done: Future[Grown] = Future()
 
     def settle() -> None:
         try:
             done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+        except BaseException as error:  # noqa: BLE001 - passed to the waiting thread
             done.set_exception(error)
 
     Thread(target=settle, daemon=True, name="equipoise-dask").start()
@@ -386,7 +388,7 @@ def _broken(client: Any) -> str:
 
 
 def _is_of_network(error: BaseException) -> bool:
-    """Whether an error may come of a worker or a scheduler that is gone."""
+    """Whether an error may be caused by a lost worker or scheduler."""
     from distributed import KilledWorker  # noqa: PLC0415 - the extra `dask`
 
     lost = isinstance(error, lgb.basic.LightGBMError) and re.search(r"[Ss]ocket|machine|rank \d", str(error))

@@ -3,20 +3,20 @@
 ::
 
     position: weight       examination of the row's position           \
-    delayed                share of positives that had come by the end  >  seen -> position_weights
-                           of the train days                           /
-    weights.response       probability of an answer                     -> response_weights
+    delayed                share of positives that had arrived by the   >  seen -> position_weights
+                           end of the train days                       /
+    weights.response       probability of a response                    -> response_weights
 
-**Delay.** A label that is 0 while its window is open is not taken as a negative. From closed rows, F(t) is
-the share of positives that come within t of the window's opening; F(elapsed) is used like the examination of
-a position. The delays are counted, where Chapelle (2014) fits them with the outcome: this needs no form for
-them, and supposes that the delay of a positive does not depend on its features.
+**Delay.** A label that is 0 while its window is open is not treated as a negative. On closed rows, F(t) is
+the share of positives that arrive within t of the window's opening; F(elapsed) is used like the examination
+of a position. The delays are counted, whereas Chapelle (2014) fits them jointly with the outcome. Counting
+needs no parametric form, and assumes that the delay of a positive does not depend on its features.
 
-**Response.** P(answer | features) is predicted out of sample, by trees on half of the users applied to the
-other half; an answer weighs mean P / P, at most the clip. Where happiness itself makes people answer, no
-weight of this kind corrects it: the head still predicts P(happy | an answer).
+**Response.** P(response | features) is predicted out of sample, by trees that are trained on half of the
+users and applied to the other half. A response has the weight mean P / P, clipped. If the outcome itself
+makes people respond, no such weight corrects the bias: the head still predicts P(happy | a response).
 
-The columns that these need are read with the rows and stay columns of the table.
+The required columns are read with the rows and stay in the table.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,12 +41,12 @@ from tasks.training.rows import KEYS, TaskRows, read_labels
 from tasks.training.sampling import hash_to_uniform
 
 ARRIVED: Final = "arrived__share"
-"""Column of `restore_known_labels`: the share of positives that had come by the end of the train days."""
+"""Column of `restore_known_labels`: share of positives that had arrived by the end of the train days."""
 
 _SECOND: Final = np.timedelta64(1, "s")
 
 ROUNDS: Final = 60
-"""Trees of the model of who answers; judged by ``benchmarks/learning/survey.py``, as are their parameters."""
+"""Trees of the response model; tuned with ``benchmarks/learning/survey.py``, like their parameters."""
 
 _SETTINGS: Final = {
     "objective": "binary", "num_leaves": 15, "learning_rate": 0.1, "min_data_in_leaf": 200, "lambda_l2": 5.0,
@@ -54,21 +54,21 @@ _SETTINGS: Final = {
 }  # fmt: skip
 
 LEAST: Final = 0.05
-"""Share of positives that must have arrived for a row to be learned from: its weight is 20 at most, as
-``position.CLIP``. Judged by ``benchmarks/learning/delayed.py``."""
+"""Minimum share of positives that must have arrived for a row to be used: its weight is 20 at most, like
+``position.CLIP``. Tuned with ``benchmarks/learning/delayed.py``."""
 
 
 def weight_columns(rows: TaskRows) -> Iterator[str]:
-    """Name what the examples' weights are made from, beside what `TaskRows.read_curve` gives."""
+    """Yield the columns that example weights need besides those of `TaskRows.read_curve`."""
     if rows.delayed:
         yield from (_opening_column(rows), at(rows.task))
 
 
 def restore_known_labels(rows: TaskRows, table: pa.Table) -> pa.Table:
-    """Return train rows with the outcomes that were known when the calibrate days began.
+    """Return train rows with the outcomes that were observed when the calibrate days began.
 
-    Without ``delayed`` all windows had closed by then and the rows are returned as they are. With it the
-    train days reach up to the calibrate days; rows of which next to nothing could have come are left out.
+    Without ``delayed`` all windows had closed by then, and the rows are returned unchanged. With it the train
+    days extend to the calibrate days, and rows for which almost no positives could have arrived are dropped.
     """
     if not rows.delayed:
         return table
@@ -88,9 +88,9 @@ def restore_known_labels(rows: TaskRows, table: pa.Table) -> pa.Table:
 
 
 def weight_factors(rows: TaskRows, table: pa.Table) -> Iterator[tuple[str, Floats]]:
-    """Give what the rows of `restore_known_labels` weigh, by name."""
+    """Yield the weights of the rows of `restore_known_labels`, by name."""
     seen = np.ones(len(table))
-    if rows.debiased == "feature":  # refused before trees learn from places that count from 0
+    if rows.debiased == "feature":  # refuse positions that count from 0 before training
         _read_positions(rows, table)
     if rows.debiased == "weight":
         seen = seen * read_examination(rows, table)
@@ -103,20 +103,20 @@ def weight_factors(rows: TaskRows, table: pa.Table) -> Iterator[tuple[str, Float
 
 
 def read_examination(rows: TaskRows, table: pa.Table) -> Floats:
-    """Return how often each row's position is examined, relative to the reference, shape [rows]."""
+    """Return each row's examination relative to the reference position, shape [rows]."""
     curve = examination.find_curve(rows.workspace, snapshot=rows.snapshot.id)
     return curve.relative(_read_positions(rows, table))
 
 
 def _read_positions(rows: TaskRows, table: pa.Table) -> Floats:
-    """Return where each row stood, NaN where it had no place, shape [rows]."""
+    """Return each row's position, NaN if it had none, shape [rows]."""
     places = read_numbers(table.select([POSITION]).to_pandas(), POSITION, f"position: {rows.debiased}")
     require_positions(places)
     return places
 
 
 def ranking_examination(rows: TaskRows, table: pa.Table) -> Floats | None:
-    """Return what an order of rows of `TaskRows.read_for_report` is weighed by; None for other heads."""
+    """Return the examination weights of a ranking on `TaskRows.read_for_report`; None for other heads."""
     if rows.kind != "ranking" or POSITION not in table.column_names:
         return None
     part = examination.run(rows.workspace, snapshot=rows.snapshot.id)
@@ -125,10 +125,10 @@ def ranking_examination(rows: TaskRows, table: pa.Table) -> Floats | None:
 
 
 def examination_at(curve: Examination | None, positions: npt.ArrayLike) -> Floats | None:
-    """Return how much each row's position is examined, up to a factor, shape [rows].
+    """Return the examination of each row's position, up to a factor, shape [rows].
 
-    None where no place was logged: all are alike then. NaN where a row has none, or where there are places
-    and the surface declares no examination.
+    None if no position was logged: all rows weigh the same. NaN for rows without a position, or if the
+    surface declares no examination.
 
     Examples
     --------
@@ -146,21 +146,21 @@ def examination_at(curve: Examination | None, positions: npt.ArrayLike) -> Float
 
 
 def calibration_weights(rows: TaskRows, table: pa.Table, scores: Floats) -> Floats | None:
-    """Return what calibrate rows weigh so that a head of the reference is fitted at the reference."""
+    """Return the weights of calibrate rows with which a head is calibrated at the reference position."""
     if rows.debiased != "weight":
         return None
     return position_weights(read_labels(table, rows.task), read_examination(rows, table), scores)
 
 
 def predict_where_shown(rows: TaskRows, table: pa.Table, predictions: Floats) -> Floats:
-    """Return what a head predicts where its rows stood, which is what their outcomes are held against."""
+    """Return a head's predictions at the shown positions, for comparison with the outcomes."""
     if rows.debiased != "weight":
         return predictions
     return np.minimum(predictions * read_examination(rows, table), MOST)
 
 
 def _opening_column(rows: TaskRows) -> str:
-    """Name the column of the instant at which the label's window opens."""
+    """Return the column with the instant at which the label's window opens."""
     parent = None if rows.whole else rows.workspace.contracts.tasks.window_opener(rows.task)
     return SHOWN_AT if parent is None else at(parent)
 
@@ -170,7 +170,7 @@ def _instants(table: pa.Table, name: str) -> npt.NDArray[np.datetime64]:
 
 
 def _response_factor(rows: TaskRows, table: pa.Table, clip: float) -> Floats:
-    """Return what answered rows weigh; who answers is learned from all mature rows of the train days."""
+    """Return the weights of responses; the response model is trained on all mature rows of the train days."""
     candidates = _read_asked_rows(rows)
     answered = pc.equal(candidates.column(status(rows.task)), Status.OBSERVED.value).to_numpy()
     encoder = fit_encoder(candidates, rows.learned)
@@ -186,7 +186,7 @@ def _response_factor(rows: TaskRows, table: pa.Table, clip: float) -> Floats:
 
 
 def _read_asked_rows(rows: TaskRows) -> pa.Table:
-    """Read the mature rows of the train days that weigh something, answered or not, and no label of them."""
+    """Read the train days' mature rows of positive weight, with or without a response, without labels."""
     weighed_by = None if rows.training.weights is None else rows.training.weights.column
     more = () if weighed_by is None else (weighed_by,)
     names = list(dict.fromkeys([*KEYS, *rows.features, status(rows.task), *more]))
@@ -212,14 +212,14 @@ def response_probabilities(
     of_half: Flags,
     categorical: Sequence[str] = (),
 ) -> Floats:
-    """Return P(answered | features) of some rows, shape [m], by trees that saw no row of their users.
+    """Return P(response | features) of some rows, shape [m], from trees trained on other users.
 
     Parameters
     ----------
-    candidates : [n, f] features of every row that could have been answered; categorical columns hold codes.
-    answered : [n] whether the label is observed.
+    candidates : [n, f] features of every row that could have a response; categorical columns hold codes.
+    answered : [n] whether there is a response.
     half : [n] which half of the users a row belongs to.
-    of, of_half : [m, f] features and [m] half of the rows that are asked about.
+    of, of_half : [m, f] features and [m] half of the rows to predict.
 
     Examples
     --------
@@ -249,12 +249,12 @@ def response_probabilities(
 
 
 def response_weights(probabilities: Floats, *, rate: float, clip: float) -> Floats:
-    """Return what answers weigh: the share of all rows that answered over each one's own probability.
+    """Return the weight of each response: the response rate divided by the row's probability, clipped.
 
     Parameters
     ----------
-    probabilities : [n] P(answered) of the answered rows.
-    rate : answered rows over all rows.
+    probabilities : [n] P(response) of the rows with a response.
+    rate : rows with a response over all rows.
 
     Examples
     --------
@@ -266,13 +266,13 @@ def response_weights(probabilities: Floats, *, rate: float, clip: float) -> Floa
 
 @dataclass(frozen=True)
 class TruncatedOutcomes:
-    """Rows as they were known at an instant.
+    """Rows as observed at an instant.
 
     Attributes
     ----------
     labels : [n] the outcome so far.
-    arrived : [n] share of positives that had come by then, 1 where the window was closed.
-    kept : [n] rows to learn from: at least `LEAST` had come.
+    arrived : [n] share of positives that had arrived by then, 1 if the window was closed.
+    kept : [n] rows to learn from: those with a share of at least `LEAST`.
     """
 
     labels: Floats
@@ -285,10 +285,10 @@ def truncate_outcomes(labels: Floats, delays: Floats, elapsed: Floats, *, window
 
     Parameters
     ----------
-    labels : [n] of 0 and 1, as they turned out.
+    labels : [n] final outcomes, 0 or 1.
     delays : [n] time from the window's opening to the positive's event, NaN for a 0.
     elapsed : [n] time from the window's opening to the instant, in the same unit.
-    window : its length; a row is closed when so much has elapsed.
+    window : length of the window, after which a row is closed.
 
     Examples
     --------

@@ -1,13 +1,13 @@
-"""A task's train days become examples: which rows, what they are labelled, what they weigh.
+"""Draws a task's examples from its train days: selects rows, labels and weights.
 
 ::
 
-    observed rows of the train days, as known then (debiasing.py) -> rows of weight 0 dropped -> encoder
-      -> negatives sampled by key and segment -> weights, offsets, fold -> Examples
+    observed rows of the train days, with outcomes as observed then (debiasing.py) -> drop rows of weight 0
+      -> encoder -> sample negatives by key and segment -> weights, offsets, fold -> Examples
 
-The features of the rows that are left are read last, some at a time (`TaskRows.stream_features`), or by the
-workers of a cluster (``tasks/training/cluster.py``).
-Each decision is one small function, in this order; a factor of the weights is one line in `_weight_factors`.
+The features of the remaining rows are read last, in pieces (`TaskRows.stream_features`), or by the workers of
+a cluster (``tasks/training/cluster.py``). Each decision is one small function, in this order; each factor of
+the weights is one line in `_weight_factors`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,13 +39,13 @@ from tasks.training.trainable import require_trainable
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """What one head learns from, with its counts and weights.
+    """Examples of one head, with counts and weights.
 
     Attributes
     ----------
-    counts : rows that are ``observed`` and weigh something, ``positives`` among them, observed ones that
-        were dropped as ``of_weight_0``, ``sample_rows`` to be learned from, ``held_out`` of those.
-    factors : of each factor of the weights its least, mean and greatest value and the effective rows.
+    counts : number of ``observed`` rows with positive weight, ``positives`` among them, dropped rows
+        ``of_weight_0``, ``sampled`` rows, and ``held_out`` rows among the latter.
+    factors : minimum, mean, maximum and effective sample size of each weight factor.
     """
 
     examples: Examples
@@ -56,14 +56,14 @@ class TrainingRows:
 
 @dataclass(frozen=True)
 class DrawnRows:
-    """The rows that one head learns from, before they are encoded.
+    """Rows of one head before they are encoded.
 
     Attributes
     ----------
-    observed : every row whose outcome is known and that weighs something.
-    kept : [observed] those that are sampled.
+    observed : rows with an observed outcome and positive weight.
+    kept : [observed] whether a row is sampled.
     factors : factors of the weights of the kept rows, by name.
-    rates : [kept] share of its segment's negatives that is sampled.
+    rates : [kept] sampling rate of negatives in the row's segment.
     """
 
     observed: pa.Table
@@ -74,12 +74,12 @@ class DrawnRows:
 
     @cached_property
     def table(self) -> pa.Table:
-        """The kept rows."""
+        """The sampled rows."""
         return self.observed if self.kept.all() else self.observed.filter(pa.array(self.kept))
 
 
 def draw_rows(rows: TaskRows) -> DrawnRows:
-    """Read what a task learns from: observed, weighed and sampled rows."""
+    """Read the observed, weighted and sampled rows of a task."""
     table = _read(rows, rows.slices.train, rows.learned.categorical)
     drawn = _draw(rows, _sort_by_request(table) if rows.kind == "ranking" else table)
     outcomes = read_labels(drawn.observed, rows.task)
@@ -90,10 +90,10 @@ def draw_rows(rows: TaskRows) -> DrawnRows:
 
 
 def draw_span(rows: TaskRows, days: DaySlice, *, within: str, columns: Iterable[str]) -> DrawnRows:
-    """Read the rows of some train days that meet a condition, without what judges them as a whole.
+    """Read the rows of some train days that meet a condition, without checks on all rows.
 
-    They have keys, label and ``columns``, and features only where these tell who answers. Their weights are
-    on one scale with those of other days, whose mean is not 1.
+    They have keys, label and ``columns``, and features only if these predict the response. Their weights are
+    on one scale with those of other days, so their mean is not 1.
     """
     table = _read(rows, days, columns, within=within)
     return _draw(rows, table, newest=rows.slices.train.end)
@@ -116,7 +116,7 @@ def _draw(rows: TaskRows, table: pa.Table, newest: datetime | None = None) -> Dr
 
 
 def draw_training_rows(rows: TaskRows, *, encoder: FeatureEncoder | None = None) -> TrainingRows:
-    """Read what a task learns from, encoded; the outcomes leave memory before the features are read."""
+    """Read and encode a task's examples; the outcomes are freed before the features are read."""
     drawn = draw_rows(rows)
     encoder = encoder or fit_encoder(drawn.observed, rows.learned)
     counts, factors = drawn.counts, weights.describe_factors(drawn.factors)
@@ -134,7 +134,7 @@ def _example_weights(rows: TaskRows) -> ExampleWeights:
 
 
 def balances(rows: TaskRows) -> bool:
-    """Whether positives weigh as much as negatives in all."""
+    """Whether positives and negatives have equal total weights."""
     return _example_weights(rows).balanced and rows.kind == "binary"
 
 
@@ -147,7 +147,7 @@ def _read(rows: TaskRows, days: DaySlice, columns: Iterable[str], *, within: str
         **(dict.fromkeys(sampling.by, True) if sampling else {}),
         **dict.fromkeys(debiasing.weight_columns(rows), True),
     }
-    features = rows.features if rows.answers_weighed is not None else ()  # these tell who answers
+    features = rows.features if rows.answers_weighed is not None else ()  # these predict the response
     names = [*features, *(name for name, needed in wanted.items() if needed), *columns]
     return rows.read_outcomes(days, names, within=within)
 
@@ -155,7 +155,7 @@ def _read(rows: TaskRows, days: DaySlice, columns: Iterable[str], *, within: str
 def _weigh_rows(
     rows: TaskRows, table: pa.Table, newest: datetime | None
 ) -> tuple[pa.Table, dict[str, Floats]]:
-    """Drop the rows that weigh nothing, and return what the others weigh by factor."""
+    """Drop the rows of weight 0, and return the weights of the others by factor."""
     factors: dict[str, Floats] = {}
     if (column := _example_weights(rows).column) is not None:
         values = _read_floats(table, column, "weights.column")
@@ -170,7 +170,7 @@ def _weigh_rows(
 
 
 def _weight_factors(rows: TaskRows, table: pa.Table, newest: datetime | None) -> Iterator[tuple[str, Floats]]:
-    """Give every other factor of the weights, each above 0, by name."""
+    """Yield all other weight factors, each above 0, by name."""
     spec = _example_weights(rows)
     if spec.half_life is not None and len(table):
         yield (
@@ -184,7 +184,7 @@ def _weight_factors(rows: TaskRows, table: pa.Table, newest: datetime | None) ->
 
 
 def _negative_rates(rows: TaskRows, table: pa.Table) -> Floats:
-    """Return the share of its segment's negatives that is sampled, of each row, shape [rows]."""
+    """Return the sampling rate of negatives in each row's segment, shape [rows]."""
     sampling = rows.spec.sampling
     if sampling is None or not sampling.by:
         return np.full(len(table), 1.0 if sampling is None else sampling.negatives)
@@ -193,7 +193,7 @@ def _negative_rates(rows: TaskRows, table: pa.Table) -> Floats:
 
 
 def require_negatives(task: str, negatives: int, sampled: Sequence[float] | Floats) -> None:
-    """Refuse a sample of positives alone, by the labels of the sampled rows."""
+    """Refuse samples without negatives, by the labels of the sampled rows."""
     if len(sampled) and np.ptp(sampled) == 0:
         raise DataError(
             f"Task '{task}' cannot be trained: sampling keeps none of the {negatives} "
@@ -202,7 +202,7 @@ def require_negatives(task: str, negatives: int, sampled: Sequence[float] | Floa
 
 
 def _weigh_examples(rows: TaskRows, drawn: DrawnRows) -> tuple[Floats | None, Floats]:
-    """Return what the kept rows weigh, None where all weigh alike, and the log odds that sampling added."""
+    """Return the weights of the sampled rows, None if all are equal, and the log odds added by sampling."""
     weighed, offset = weights.combine_factors(drawn.factors.values()), -np.log(drawn.rates)
     if balances(rows):
         weighed, balance = weights.balance_classes(read_labels(drawn.table, rows.task), weighed)
@@ -211,7 +211,7 @@ def _weigh_examples(rows: TaskRows, drawn: DrawnRows) -> tuple[Floats | None, Fl
 
 
 def _example_columns(rows: TaskRows, drawn: DrawnRows) -> dict[str, Any]:
-    """Return what the examples have beside features, by the names of `Examples`."""
+    """Return the columns of the examples except features, by the names of `Examples`."""
     weighed, offset = _weigh_examples(rows, drawn)
     share, table = rows.workspace.contracts.surface.split.early_stop, drawn.table
     return {
@@ -228,7 +228,7 @@ def _find_features(
 ) -> StoredFeatures | ClusterFeatures:
     """Read and encode the features of some rows into a file, in the order of these rows.
 
-    Those that the workers of a cluster learn from are left where they are.
+    For training on a cluster the features are not read here.
     """
     if (scheduler := rows.training.cluster) is not None:
         return ClusterFeatures(scheduler, rows.observed_rows(rows.slices.train), encoder, numbers)
@@ -241,13 +241,13 @@ def _find_features(
 
 
 def _sort_by_request(table: pa.Table) -> pa.Table:
-    """Let the rows of a request follow each other, also where they were shown at different instants."""
+    """Sort rows so that those of a request are contiguous, even if shown at different instants."""
     requests = _encode_requests(table)
     return table if (np.diff(requests) >= 0).all() else table.take(np.argsort(requests, kind="stable"))
 
 
 def _encode_requests(table: pa.Table) -> Integers:
-    """Return a code per row, by first appearance."""
+    """Return one code per row, by first appearance."""
     return np.asarray(pd.factorize(table.column(REQUEST_ID).to_pandas(), use_na_sentinel=False)[0], np.int64)
 
 
@@ -260,7 +260,7 @@ def _read_floats(table: pa.Table, column: str, asked_by: str) -> Floats:
 
 
 def user_or_request(table: pa.Table) -> pa.ChunkedArray:
-    """Return who is held out together: the user, or the request where the user is missing."""
+    """Return the unit of holding out: the user, or the request if the user is missing."""
     users = table.column(USER_ID)
     if not users.null_count:
         return users
@@ -268,7 +268,7 @@ def user_or_request(table: pa.Table) -> pa.ChunkedArray:
 
 
 def describe_sampling(rows: TaskRows) -> dict[str, Any]:
-    """Say how the task's examples are weighed and sampled, as flat parameters."""
+    """Return the weights and sampling of the task's examples, as flat parameters."""
     spec, sampling = _example_weights(rows), rows.spec.sampling
     flat = {
         f"weights.{name}": value for name, value in spec.model_dump(mode="json", exclude_none=True).items()

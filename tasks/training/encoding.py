@@ -1,4 +1,4 @@
-"""A task's rows in Arrow become what LightGBM reads: numbers as they are, categories as codes."""
+"""Encodes a task's Arrow rows for LightGBM: numbers are unchanged, categories become codes."""
 
 import logging
 from collections import Counter
@@ -19,7 +19,7 @@ _LOG = logging.getLogger("equipoise")
 
 
 def encode_dictionaries(table: pa.Table, names: Iterable[str]) -> pa.Table:
-    """Hold each distinct text of some columns once, and a number per row.
+    """Encode text columns as dictionaries, which store each distinct value once.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def fit_encoder(table: pa.Table, features: Features) -> FeatureEncoder:
 
 
 def _warn_of_rounded(column: pa.ChunkedArray, name: str) -> None:
-    """Say which whole numbers are one category: a request whose frame holds a null has them as floats."""
+    """Warn of integers that become the same category when a null turns the column into floats."""
     if pa.types.is_integer(column.type):
         values = pc.unique(column).drop_null().to_pylist()
         if (known := len(set(map(spell_value, values)))) < len(values):
@@ -64,7 +64,7 @@ def _warn_of_rounded(column: pa.ChunkedArray, name: str) -> None:
 
 
 def encode(encoder: FeatureEncoder, table: pa.Table) -> pa.Table:
-    """Return the rows' features as LightGBM reads them from Arrow; numeric columns are not copied.
+    """Return the rows' features as Arrow columns for LightGBM; numeric columns are not copied.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def encode(encoder: FeatureEncoder, table: pa.Table) -> pa.Table:
 
 
 def encode_pieces(encoder: FeatureEncoder, pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Encode tables one after the other; at the end infinite numbers are refused, counted over all.
+    """Encode tables one by one; at the end refuse infinite numbers, counted over all tables.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def _check_numbers(table: pa.Table, name: str) -> pa.ChunkedArray:
 
 
 def _encode_categories(encoder: FeatureEncoder, column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-    """Encode each distinct value once; a null or a value never seen is null."""
+    """Encode each distinct value once; nulls and unknown values are null."""
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     known = FeatureEncoder((), {name: encoder.categories[name]})
     chunks = []

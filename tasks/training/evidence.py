@@ -1,4 +1,4 @@
-"""What training a model and estimating an examination curve found, as documents that later steps read."""
+"""Results of training a model and of estimating an examination curve, as documents for later steps."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ Parameter = bool | int | float | str | dict[str, float] | None
 
 
 class Importance(Section):
-    """What a feature did in the trees."""
+    """Importance of a feature in the trees."""
 
     gain: float
     splits: int
@@ -27,7 +27,7 @@ class BestTrial(Section):
 
 
 class SearchSummary(Section):
-    """A search in short: how many trials, what ended them, and what was gained."""
+    """Summary of a search: number of trials, the reason why it ended, and the best trial."""
 
     trials: int
     pruned: int
@@ -37,11 +37,11 @@ class SearchSummary(Section):
 
 
 class TrainingEvidence(TaskEvidence):
-    """How a model was trained, and its figures on the test days, None of a refit and a judging factor.
+    """How a model was trained, and its figures on the test days, None for refits and factor models.
 
     ``rows`` counts the examples, ``weights`` describes each factor of their weights, ``trees`` are the
-    parameters of the trees, ``start`` the rounds of a dense start, ``parameters`` all that MLflow shows.
-    ``recipe`` is what the version's tag ``equipoise.recipe`` is the digest of, to be learned by again.
+    parameters of the trees, ``start`` the rounds of a dense start, ``parameters`` all parameters in MLflow.
+    ``recipe`` is the recipe whose digest is the version's tag ``equipoise.training_recipe``.
     """
 
     document: Literal["training"] = "training"
@@ -60,7 +60,7 @@ class TrainingEvidence(TaskEvidence):
 
 
 class CurveEvidence(Section):
-    """An examination curve by position, from 1; with intervals and their data where it is estimated."""
+    """An examination curve by position, from 1; with intervals and data if it is estimated."""
 
     by_position: tuple[float, ...]
     reference: int
@@ -73,7 +73,7 @@ class CurveEvidence(Section):
 
 
 class ExaminationEvidence(Document):
-    """A curve, and the days that it was estimated from, none of a declared one."""
+    """A curve, and the days that it was estimated from, none for a declared curve."""
 
     document: Literal["examination"] = "examination"
     version: Literal[1] = 1

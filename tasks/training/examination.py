@@ -1,4 +1,4 @@
-"""The examination curve of a surface, a component of its own: declared, or estimated from a randomised log.
+"""The examination curve of a surface, a separate component: declared, or estimated from a randomised log.
 
 ::
 
@@ -7,20 +7,20 @@
                    positives
       -> <surface>.examination, pinned by the release, read by training, calibration and simulation
 
-It is made once for a snapshot and reused.
+The curve is computed once per snapshot and reused.
 
-The estimate is intervention harvesting (Agarwal et al. 2019) on adjacent pairs. Of two items on a page, a at
-position k and b at k + 1, the logged propensities give the probability of this order, not the reverse::
+The estimate is intervention harvesting (Agarwal et al. 2019) on adjacent pairs. For two items on a page, a at
+position k and b at k + 1, the logged propensities give the probability of this order over its reverse::
 
-    odds among what was left at k      u_a = propensity_a      u_b = propensity_b (1 - propensity_a)
-    P(a first | a and b in k, k + 1)   s = (1 - u_b) / ((1 - u_a) + (1 - u_b))
+    odds among the remaining items at k   u_a = propensity_a      u_b = propensity_b (1 - propensity_a)
+    P(a first | a and b in k, k + 1)      s = (1 - u_b) / ((1 - u_a) + (1 - u_b))
 
     sum over pairs of y at k      / s   has the mean   examination(k)      x (g_a + g_b)
     sum over pairs of y at k + 1  / s   has the mean   examination(k + 1)  x (g_a + g_b)
 
-Their ratio is examination(k + 1) / examination(k), whatever the items; ratios multiplied give the curve. The
-assumptions: an outcome needs an examination, which depends on the position alone, and ``propensity`` is that
-of the item at its place given those above it.
+Their ratio is examination(k + 1) / examination(k) for all items; the product of the ratios gives the curve.
+Assumptions: an outcome requires examination, which depends on the position alone, and ``propensity`` is the
+probability of the item at its position given the items above it.
 """
 
 import json
@@ -53,21 +53,21 @@ from tasks.training.position import require_positions
 from tasks.training.rows import TaskRows
 
 LEAST_POSITIVES: Final = 30
-"""Positives at either place of a pair of positions below which the curve ends before it: with 30 at each the
-ratio has a standard error of about 26 %."""
+"""Minimum number of positives at either position of a pair; the curve ends before a pair with fewer. With 30
+at each, the ratio has a standard error of about 26 %."""
 
 REPLICATES: Final = 500
-"""Bootstrap samples of the intervals; 12 lie beyond each bound."""
+"""Number of bootstrap samples of the intervals; 12 lie beyond each bound."""
 
 
 @dataclass(frozen=True)
 class EstimatedExamination:
-    """A curve relative to position 1 with 95 % intervals, and what it rests on.
+    """A curve relative to position 1 with 95 % intervals, and the size of its data.
 
     Attributes
     ----------
-    curve : one estimate a position, from position 1, whose value is 1 without spread.
-    pairs, positives : of neighbours, and outcomes in them.
+    curve : one estimate per position; that of position 1 is exactly 1.
+    pairs, positives : number of adjacent pairs, and of positives in them.
     """
 
     curve: tuple[Estimate, ...]
@@ -90,31 +90,31 @@ class _Work:
 
 @dataclass(frozen=True)
 class _Curve:
-    """A curve as it is registered, with the days that it was learned from, none of a declared one."""
+    """A curve's registered content, with the days that it was estimated from, none for a declared curve."""
 
     content: Mapping[str, Any]
     slices: dict[str, tuple[date, date]]
 
 
 def examination_name(surface: str) -> str:
-    """Name the registered model of a surface's examination curves."""
+    """Return the name of the registered model of a surface's examination curves."""
     return f"{surface}.examination"
 
 
 def run(workspace: Workspace, *, snapshot: str, parent_run: str | None = None) -> Part | None:
-    """Register the curve of a surface, or find it; None where the surface says nothing of examination.
+    """Register or reuse the curve of a surface; None if the surface declares no examination.
 
     Parameters
     ----------
     snapshot : id of a published label snapshot.
-    parent_run : the MLflow run that this one belongs under.
+    parent_run : the parent MLflow run.
 
     Raises
     ------
     DataError
-        It is to be estimated and the log has no positions, or deals none of them by chance.
+        The curve is to be estimated, but the log has no positions or no randomised ones.
     ImmatureLabels
-        It is to be estimated and there are too few days or positives.
+        The curve is to be estimated, but there are too few days or positives.
     """
     if workspace.contracts.surface.examination is None:
         return None
@@ -123,12 +123,12 @@ def run(workspace: Workspace, *, snapshot: str, parent_run: str | None = None) -
 
 
 def read_curve(workspace: Workspace, part: Part) -> Examination:
-    """Read a registered curve, its bytes compared with what was registered."""
+    """Read a registered curve after verifying its bytes."""
     return Examination.from_json(json.loads(workspace.store.registry.files(part)[FILE]))
 
 
 def find_curve(workspace: Workspace, *, snapshot: str) -> Examination:
-    """Return the curve that a snapshot's parts are corrected by."""
+    """Return the curve that corrects a snapshot's parts."""
     part = run(workspace, snapshot=snapshot)
     if part is None:
         raise DataError(
@@ -139,7 +139,7 @@ def find_curve(workspace: Workspace, *, snapshot: str) -> Examination:
 
 
 def _inputs(work: _Work) -> dict[str, Any]:
-    """Return what decides the curve: no label decides a declared curve."""
+    """Return the inputs of the curve; a declared curve does not depend on labels."""
     contracts = work.workspace.contracts
     inputs = {"surface": work.workspace.surface, **curve_inputs(contracts)}
     if contracts.surface.examination_curve is not None:
@@ -235,7 +235,7 @@ def _harvest_pairs(workspace: Workspace, table: pa.Table, task: str) -> Estimate
 
 
 def _read_positions(rows: TaskRows) -> pa.Table:
-    """Read every impression of the train days: a neighbour without a label is a neighbour."""
+    """Read every impression of the train days, because neighbours count even without a label."""
     known = rows.snapshot.schema().names
     if lacking := [name for name in (POSITION, PROPENSITY) if name not in known]:
         raise DataError(
@@ -247,7 +247,7 @@ def _read_positions(rows: TaskRows) -> pa.Table:
 
 
 def _find_densest_task(workspace: Workspace, snapshot: Snapshot) -> str:
-    """Return the task with the most positives, of those that any look may lead to."""
+    """Return the task with the most positives among those that any examined impression may lead to."""
     spec, counted = workspace.contracts.tasks, snapshot.days()
     fit = [
         name
@@ -267,7 +267,7 @@ def _find_densest_task(workspace: Workspace, snapshot: Snapshot) -> str:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Neighbours on a page: rows of the upper and of the lower one and what the pair weighs, each [pairs]."""
+    """Adjacent pairs: rows of the upper and the lower item, and the weight of the pair, each [pairs]."""
 
     upper: Integers
     lower: Integers
@@ -275,7 +275,7 @@ class Pairs:
 
 
 def _reach(positives: Integers) -> int:
-    """Return how many positions after the first have enough positives [2, positions] on both sides."""
+    """Return the number of positions after the first with enough positives [2, positions] on both sides."""
     reach = int(np.argmin(np.append((positives >= LEAST_POSITIVES).all(axis=0), False)))
     if reach == 0:
         raise ImmatureLabels(
@@ -298,11 +298,11 @@ def estimate_examination(
 
     Parameters
     ----------
-    outcomes : [n] 0 or 1, NaN where not observed, which must not depend on the position.
-    positions : [n] from 1, NaN where an item had none.
-    propensities : [n] probability that the policy put the item at its place given those above it.
+    outcomes : [n] 0 or 1, NaN where not observed. Whether they are observed must not depend on the position.
+    positions : [n] from 1, NaN if an item had none.
+    propensities : [n] probability of the item at its position given the items above it.
     requests : [n] the page that a row is on.
-    users : [n] codes from 0 of who is resampled for the intervals.
+    users : [n] codes from 0 of the units of resampling.
 
     Examples
     --------
@@ -332,12 +332,12 @@ def estimate_examination(
 
 
 def find_swappable_pairs(requests: npt.NDArray[Any], positions: Floats, propensities: Floats) -> Pairs:
-    """Find the neighbours that could have stood the other way round.
+    """Find adjacent pairs that could have been shown in reverse order.
 
     Examples
     --------
-    Of three items left with odds 1 : 1 : 2, the last was put first and one of the others second; the other
-    way round had the probability 1/4 x 2/3 against 1/2 x 1/2.
+    Of three remaining items with odds 1 : 1 : 2, the last was shown first and one of the others second. The
+        reverse order had the probability 1/4 x 2/3 against 1/2 x 1/2.
 
     >>> pairs = find_swappable_pairs(np.array([7, 7]), np.array([1.0, 2.0]), np.array([0.5, 0.5]))
     >>> pairs.weights.round(4), round((1 / 4 + 1 / 6) / (1 / 4), 4)
@@ -358,7 +358,7 @@ def find_swappable_pairs(requests: npt.NDArray[Any], positions: Floats, propensi
 def _sum_outcomes(
     outcomes: Floats, positions: Floats, pairs: Pairs, units: Integers, drawn: int
 ) -> tuple[Floats, Integers]:
-    """Sum weighted outcomes by unit, [2, pairs of positions, units], upper place first, and count them."""
+    """Sum and count weighted outcomes by unit, [2, pairs of positions, units], upper position first."""
     observed = np.nan_to_num(outcomes)
     step = positions[pairs.upper].astype(np.int64) - 1
     steps = int(step.max()) + 1
@@ -374,7 +374,7 @@ def _sum_outcomes(
 
 
 def _curves(sums: Floats, block: Floats) -> Floats:
-    """Return curves from position 2 on, [pairs of positions, width], for draws [units, width]."""
+    """Return curves from position 2 on, [pairs of positions, width], for resamples [units, width]."""
     upper, lower = sums @ block
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.cumprod(lower / upper, axis=0))

@@ -1,16 +1,16 @@
-"""What one head learns from: observed rows as arrays, with weights, offsets and requests.
+"""Examples of one head: observed rows as arrays, with weights, offsets and requests.
 
 ::
 
-    features  [rows, features]   numbers and codes: stored rows, rows that a cluster reads, an Arrow
+    features  [rows, features]   numbers and codes: stored rows, rows of a cluster, an Arrow
                                  table or a matrix; null or NaN is missing
     labels    [rows]             0 or 1 for a binary head, else a finite value
-    fold      [rows]             of the users who may be held out, to stop the growth of the trees
-    weights   [rows] | None      above 0; None: every row weighs 1
-    offsets   [rows] | None      log odds that training adds to a row, and scoring does not
-    groups    [rows] | None      the request of each row, for an order within requests
+    fold      [rows]             whether the user may be held out for early stopping
+    weights   [rows] | None      above 0; None: every row has weight 1
+    offsets   [rows] | None      log odds that are added in training, but not in scoring
+    groups    [rows] | None      the request of each row, for rankings
 
-A row that weighs nothing is not here: it was dropped before anything was learned from it.
+Rows of weight 0 are dropped before.
 """
 
 from collections.abc import Iterable, Iterator
@@ -36,13 +36,13 @@ _Rows = range | RowNumbers
 
 @final
 class StoredFeatures(lgb.Sequence):
-    """Rows of features in a file, which LightGBM reads a batch at a time: the memory it takes is its bins.
+    """Rows of features in a file, which LightGBM reads in batches, so that only its bins are in memory.
 
-    The file has no name: it goes with this object, or with its process.
+    The file is anonymous: it is deleted with this object or its process.
 
     Attributes
     ----------
-    shape : rows and features.
+    shape : number of rows and features.
 
     Examples
     --------
@@ -66,7 +66,7 @@ class StoredFeatures(lgb.Sequence):
         Raises
         ------
         StoreError
-            The file cannot be written, for example for want of space.
+            The file cannot be written, for example if the disk is full.
         """
         folder.mkdir(parents=True, exist_ok=True)
         rows, dtype = 0, np.dtype(np.float64)
@@ -94,7 +94,7 @@ class StoredFeatures(lgb.Sequence):
         return self.shape[0]
 
     def __getitem__(self, index: int | slice | list[int]) -> npt.NDArray[Any]:
-        """Return a row as LightGBM samples it, float64 [features], or rows, shape [n, features]."""
+        """Return a row, float64 [features], as LightGBM samples it, or several rows, shape [n, features]."""
         if isinstance(index, list):
             return self._read(np.array([self._rows[i] for i in index], np.int32))
         if isinstance(index, slice):
@@ -105,11 +105,11 @@ class StoredFeatures(lgb.Sequence):
         return self._block[index - self._begin].astype(np.float64)
 
     def batches(self) -> Iterator[AnyFloats]:
-        """Yield all rows, some at a time, each shape [n, features]."""
+        """Yield all rows in batches, each shape [n, features]."""
         return (self[begin : begin + _BATCH] for begin in range(0, len(self), _BATCH))
 
     def _read(self, rows: _Rows) -> npt.NDArray[Any]:
-        """Read rows, and let the pages of the file go that came into memory for it."""
+        """Read rows, and release the pages of the file from memory."""
         if not len(rows):
             return np.empty((0, self.shape[1]), self._dtype)
         matrix = np.frombuffer(self._data, self._dtype).reshape(-1, self.shape[1])
@@ -128,7 +128,7 @@ class ClusterFeatures:
     Attributes
     ----------
     scheduler : the cluster's address.
-    source : where the rows are read from.
+    source : source of the rows.
     numbers : [rows] the number of each row in ``source``.
     """
 
@@ -139,7 +139,7 @@ class ClusterFeatures:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and features."""
+        """Number of rows and features."""
         return len(self.numbers), len(self.encoder.names)
 
     def take(self, rows: Integers) -> "ClusterFeatures":
@@ -148,7 +148,7 @@ class ClusterFeatures:
 
 
 def to_matrix(table: pa.Table) -> npt.NDArray[Any]:
-    """Return columns of numbers as a matrix of the least floats that hold them; a missing value is NaN.
+    """Return numeric columns as a matrix of the smallest sufficient float type; missing values are NaN.
 
     Examples
     --------
@@ -173,11 +173,11 @@ def _take(
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows to learn one head from.
+    """Rows to train one head on.
 
     Attributes
     ----------
-    names, categorical : names of all features, and of those that hold codes.
+    names, categorical : names of all features, and of categorical features.
 
     Raises
     ------
@@ -195,7 +195,7 @@ class Examples:
     groups: Integers | None = None
 
     def __post_init__(self) -> None:
-        """Refuse rows that cannot be learned from."""
+        """Validate lengths, labels and weights."""
         rows = len(self.labels)
         if self.features.shape != (rows, len(self.names)) or any(len(a) != rows for a in self._by_row()):
             lengths = ", ".join(str(len(array)) for array in self._by_row())
@@ -213,15 +213,15 @@ class Examples:
 
     @property
     def numeric(self) -> tuple[str, ...]:
-        """The features that hold numbers."""
+        """Numeric features."""
         return tuple(name for name in self.names if name not in self.categorical)
 
     @property
     def held_out(self) -> Flags:
-        """The rows that stop the trees and are not learned from, shape [rows].
+        """Rows for early stopping that are not learned from, shape [rows].
 
-        Those of the fold; none where the fold, or what it leaves, holds one outcome only: the one could not
-        rank trees, and from the other only a constant would be learned.
+        These are the rows of the fold. There are none if the fold, or the rest, holds one outcome only: such
+        a fold could not rank trees, and such a rest would give a constant.
         """
         sides = (self.labels[rows] for rows in (self.fold, ~self.fold))
         if all(len(side) and np.ptp(side) > 0 for side in sides):
@@ -241,14 +241,14 @@ class Examples:
         )
 
     def raw_scores(self, booster: lgb.Booster, *, threads: int | None) -> Floats:
-        """Return a booster's raw scores, stored rows a batch at a time, shape [rows]."""
+        """Return a booster's raw scores, shape [rows]; stored rows are read in batches."""
         features = self.features
         pieces = features.batches() if isinstance(features, StoredFeatures) else [features]
         given = [booster.predict(piece, raw_score=True, num_threads=threads or 0) for piece in pieces]
         return np.concatenate(given)
 
     def without_fold(self) -> "Examples":
-        """Return the same rows, all of them to learn from: there is nothing left to stop the trees."""
+        """Return the same rows without held-out rows, so that all are learned from."""
         return replace(self, fold=np.zeros(len(self), dtype=np.bool_))
 
     def _by_row(self) -> Iterator[npt.NDArray[Any]]:

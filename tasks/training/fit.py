@@ -1,17 +1,16 @@
-"""One LightGBM per task, the same bytes from the same examples, on any number of threads.
+"""Trains one LightGBM per task; the same examples give the same bytes on any number of threads.
 
 ::
 
     Examples -> one lgb.Dataset -> trees, stopped by the held-out users -> Fitted
 
-What a head learns is its `Loss`. Rows may carry an offset in log odds (sampled negatives, balanced weights):
-it is added while training and left out when scoring, so the model predicts for all rows and nothing
-downstream has to know a sampling rate. Training may start from a booster: its trees stay, new ones follow.
+A head minimises its `Loss`. Rows may have an offset in log odds (sampled negatives, balanced weights), which
+is added in training and left out in scoring. So the model predicts for all rows, and no later step depends on
+a sampling rate. Training may start from a booster: its trees are kept, and new trees follow.
 
-Operations on boosters: shift, scale and stack their scores, and check that they are not constant.
-
-A raw score is the sum of its trees' leaves, so an offset goes into the leaves of the first tree, a slope into
-all leaves, and the sum of two boosters is the trees of one after those of the other.
+This module also shifts, scales and stacks the scores of boosters, and checks that they are not constant. A
+raw score is the sum of leaves over trees, so an offset is added to the leaves of the first tree, a slope
+multiplies all leaves, and the sum of two boosters is the concatenation of their trees.
 """
 
 import re
@@ -73,7 +72,7 @@ def scale_scores(booster: lgb.Booster, slope: float) -> lgb.Booster:
 
 
 def stack_boosters(below: lgb.Booster | None, above: lgb.Booster) -> lgb.Booster:
-    """Return the booster whose raw score is the sum of both; objective and parameters are those of ``above``.
+    """Return the booster whose raw score is the sum of both, with the objective and parameters of ``above``.
 
     Examples
     --------
@@ -94,7 +93,7 @@ def stack_boosters(below: lgb.Booster | None, above: lgb.Booster) -> lgb.Booster
 
 
 def is_constant(booster: lgb.Booster) -> bool:
-    """Whether each tree holds one value in all of its leaves, so that every row gets the same score.
+    """Whether each tree has the same value in all of its leaves, so that all rows have the same score.
 
     Examples
     --------
@@ -109,7 +108,7 @@ def is_constant(booster: lgb.Booster) -> bool:
 
 
 def refuse_constant(task: str, booster: lgb.Booster, *, split: bool) -> None:
-    """Refuse a model that predicts the same for every candidate.
+    """Refuse a model that predicts the same value for every candidate.
 
     Examples
     --------
@@ -133,7 +132,7 @@ def refuse_constant(task: str, booster: lgb.Booster, *, split: bool) -> None:
 
 
 def _split_text(text: str) -> tuple[str, list[str], str]:
-    """Split a model's text into its head, its trees without their numbers, and the rest."""
+    """Split a model's text into its header, its trees without their numbers, and the rest."""
     body, end, rest = text.partition(_END)
     head, *trees = _TREES.split(body)
     return head, trees, end + rest
@@ -145,10 +144,10 @@ def _count_leaves(booster: lgb.Booster, tree: int) -> int:
 
 
 ROUNDS: Final = 400
-"""Most trees, where the contract gives no ``rounds``; early stopping ends most heads before."""
+"""Default maximum number of trees; early stopping ends most heads before."""
 
 PATIENCE: Final = 50
-"""Trees without a lower held-out loss that end the training, where the contract gives no number."""
+"""Default number of trees without a lower held-out loss that ends the training."""
 
 _LIGHTGBM: Final[Mapping[Objective, Mapping[str, str]]] = {
     "binary": {"objective": "binary", "metric": "binary_logloss"},
@@ -161,12 +160,12 @@ _LIGHTGBM: Final[Mapping[Objective, Mapping[str, str]]] = {
 
 @dataclass(frozen=True)
 class Loss:
-    """What the trees minimise.
+    """Loss that the trees minimise.
 
     Attributes
     ----------
-    quantile : of the value, for ``quantile``.
-    power : of the variance in the mean, for ``tweedie``: 1 is Poisson, 2 gamma.
+    quantile : the predicted quantile, for ``quantile``.
+    power : exponent of the mean in the variance, for ``tweedie``: 1 is Poisson, 2 gamma.
     """
 
     objective: Objective = "binary"
@@ -182,13 +181,13 @@ class Loss:
 
 @dataclass(frozen=True)
 class Learning:
-    """What decides a head's trees, beside its examples and what they start from.
+    """Settings of a head's training, apart from its examples and start.
 
     Attributes
     ----------
     parameters : the contract's LightGBM parameters, with ``rounds`` and ``early_stopping_rounds``.
-    monotone : feature -> 1 or -1: its effect may only rise, or only fall.
-    loss_weight : weight of every example; on separate trees it only rescales their regularisation.
+    monotone : feature -> 1 (increasing) or -1 (decreasing effect).
+    loss_weight : weight of every example; with separate trees it only rescales the regularisation.
     """
 
     loss: Loss = field(default_factory=Loss)
@@ -203,17 +202,16 @@ Callback = Callable[[CallbackEnv], None]
 _OF_TRAINING: Final = frozenset({"rounds", "early_stopping_rounds"})
 _REPEATABLE: Final = {"deterministic": True, "verbosity": -1}
 LARGEST_COPY: Final = 1 << 30
-"""Bytes of bins up to which LightGBM copies them by row while trees grow. More are read by column: the trees
-are the same, without the memory of a copy."""
+"""Bytes of bins up to which LightGBM copies them by row in training. Larger bins are read by column: the
+trees are the same, and no copy needs memory."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained head: ``booster.predict`` gives probabilities (values, scores) on the scale of all rows.
+    """A trained head; ``booster.predict`` returns probabilities (values, scores) on the scale of all rows.
 
-    ``gains`` and ``splits`` say how much each feature lowered the loss and how often it was used;
-    ``rounds`` counts the trees that were added to those it started from, ``fold_loss`` is the metric on the
-    held-out users after them, None where none were held out.
+    ``gains`` and ``splits``: total loss reduction and number of splits of each feature. ``rounds``: number of
+    trees that were added to the start. ``fold_loss``: metric on the held-out users, None if there were none.
     """
 
     booster: lgb.Booster
@@ -240,8 +238,8 @@ def fit_head(
 
     Parameters
     ----------
-    learning : loss, parameters, bounds and seed; log loss under LightGBM's own parameters by default.
-    start : a booster of the same features whose raw score the new trees add to.
+    learning : loss, parameters, bounds and seed; by default log loss with LightGBM's default parameters.
+    start : a booster of the same features to which new trees are added.
     threads : all cores by default; the model is the same for any number.
     callbacks : called by LightGBM after each tree.
 
@@ -275,7 +273,7 @@ def fit_head(
                 examples, settings, loss_weight=learning.loss_weight, constant=base, start=start
             )
             train, fold = _split(data, held)
-            del data  # from here on its bins are in train and fold
+            del data  # its bins are now in train and fold
             trained, kept, value = _train(
                 settings, train, fold, rounds=rounds, patience=patience, callbacks=callbacks
             )
@@ -284,7 +282,7 @@ def fit_head(
 
 
 def _truncate(trained: lgb.Booster, rounds: int, *, threads: int) -> lgb.Booster:
-    """Return the first trees of a booster, whose text does not name the number of threads."""
+    """Return the first trees of a booster, without the number of threads in its text."""
     text = trained.model_to_string(num_iteration=rounds)
     return lgb.Booster(model_str=text.replace(f"[num_threads: {threads}]", "[num_threads: 0]"))
 
@@ -297,7 +295,7 @@ def bin_examples(
     constant: float = 0.0,
     start: lgb.Booster | None = None,
 ) -> lgb.Dataset:
-    """Bin examples once; every training on them takes subsets of the bins.
+    """Bin examples once; every training on them uses subsets of the bins.
 
     Examples
     --------
@@ -324,7 +322,7 @@ def bin_examples(
 
 
 def _scale_weights(examples: Examples, loss_weight: float) -> AnyFloats | None:
-    """Return what examples weigh in the loss, in LightGBM's precision; None where all weigh 1."""
+    """Return the loss weights of examples in LightGBM's precision; None if all are 1."""
     if examples.weights is None and loss_weight == 1:
         return None
     weights = np.ones(len(examples)) if examples.weights is None else examples.weights
@@ -332,7 +330,7 @@ def _scale_weights(examples: Examples, loss_weight: float) -> AnyFloats | None:
 
 
 def run_lengths(groups: Integers) -> Integers:
-    """Return the lengths of the runs of equal values; LightGBM takes requests as such lengths.
+    """Return the lengths of runs of equal values, LightGBM's format of requests.
 
     Examples
     --------
@@ -366,16 +364,16 @@ def _lightgbm_settings(learning: Learning, examples: Examples, threads: int | No
 
 @cache
 def _sampling_seed(seed: int) -> int:
-    """Return the ``data_random_seed`` that LightGBM makes of its ``seed``, but not where rows are stored."""
+    """Return the ``data_random_seed`` that LightGBM derives from ``seed``, but not for stored rows."""
     rows, settings = lgb.Dataset(np.zeros((2, 1)), [0.0, 1.0]), {"seed": seed, "verbosity": -1}
     text = lgb.train(settings, rows, 1).model_to_string()
     return int(lgb.Booster(model_str=text).params["data_random_seed"])
 
 
 def _split(data: lgb.Dataset, held: Flags) -> tuple[lgb.Dataset, lgb.Dataset | None]:
-    """Return the bins to learn from, and those of the held-out rows, None where there are none.
+    """Return the bins of the training rows, and of the held-out rows, None if there are none.
 
-    Neither refers to the whole, whose bins are freed with it.
+    Neither refers to the whole dataset, whose bins are freed.
     """
     if not held.any():
         return data, None
@@ -385,7 +383,7 @@ def _split(data: lgb.Dataset, held: Flags) -> tuple[lgb.Dataset, lgb.Dataset | N
 
 
 def _take(data: lgb.Dataset, rows: Flags) -> lgb.Dataset:
-    """Return ``data.subset`` of the rows, which would make a Python list of them, 40 bytes a row."""
+    """Return ``data.subset`` of the rows without its Python list of rows, which takes 40 bytes per row."""
     part = data.subset([])
     part.used_indices = np.flatnonzero(rows).astype(np.int32)
     part.construct().used_indices = None
@@ -401,7 +399,7 @@ def _train(
     patience: int,
     callbacks: Sequence[Callback],
 ) -> tuple[lgb.Booster, int, float | None]:
-    """Return the trained booster, the trees that are kept of it and the held-out rows' metric."""
+    """Return the trained booster, the number of trees to keep and the held-out metric."""
     if fold is None:
         trained = lgb.train(dict(settings), train, rounds, callbacks=list(callbacks))
         return trained, trained.current_iteration(), None
@@ -414,7 +412,7 @@ def _train(
 
 @contextmanager
 def _translate_lightgbm_errors() -> Iterator[None]:
-    """Let what LightGBM refuses be a matter of one task, which a retrain outlives, and not a crash."""
+    """Translate LightGBM errors to a DataError, which affects one task only and does not end a retrain."""
     try:
         yield
     except lgb.basic.LightGBMError as error:
@@ -425,7 +423,7 @@ def _translate_lightgbm_errors() -> Iterator[None]:
 
 
 def _base_log_odds(examples: Examples, rows: Flags) -> float:
-    """Return the log odds of rows with offsets, all else equal; without them LightGBM finds it itself."""
+    """Return the constant log odds of rows with offsets; without offsets LightGBM computes it itself."""
     if examples.offsets is None:
         return 0.0
     weights = None if examples.weights is None else examples.weights[rows]

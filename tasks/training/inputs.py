@@ -1,4 +1,4 @@
-"""What decides the bytes of a task's model and calibrator: the inputs by which a version is found again.
+"""Inputs that determine a task's model and calibrator, by which an existing version is looked up.
 
 ::
 
@@ -7,9 +7,9 @@
     slices            first and last day of each          >  TaskRows.inputs
     a repeated recipe, a continued model, a model's bytes     versions with their sha256
 
-Everything else that people declare is an input of what is made of the parts: after an edit of a gate, a
-guardrail or a policy the same models make another release. ``UNUSED`` names those fields; a test walks the
-contracts' models and fails at a field that is in neither place.
+All other declarations are inputs of the release: after a change of a gate, a guardrail or a policy the same
+models make another release. ``UNUSED`` lists those fields; a test fails for a contract field that is in
+neither place.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,7 +21,7 @@ from tasks.contracts import Contracts
 
 Plain = dict[str, Any]
 TRAINING_RECIPE: Final = "equipoise.training_recipe"
-"""Tag of a model's version: the digest of how the contracts say that it is learned, whatever the data."""
+"""Tag of a model's version: digest of its training recipe according to the contracts, regardless of data."""
 
 UNUSED: Final[Mapping[str, str]] = {
     "surface.surface": "part of the registered model's name",
@@ -63,14 +63,14 @@ UNUSED: Final[Mapping[str, str]] = {
     "tasks.tasks.cadence": "acts through the days of the slices",
     "tasks.tasks.train": "a task that is never trained has no model",
 }
-"""Fields of surface.yaml and tasks.yaml that decide no model's bytes, each with the reason."""
+"""Fields of surface.yaml and tasks.yaml that do not affect a model's bytes, each with the reason."""
 
 
 def model_inputs(contracts: Contracts, task: str) -> Plain:
-    """Return what the contracts say of how a task's model is learned, as plain JSON.
+    """Return the contracts' settings for training a task's model, as plain JSON.
 
-    The task's own outcome and those that it follows or is made of, its features, its settings and those of
-    the denser task that it starts from. What other tasks declare is not among it.
+    They contain the task's outcome and the outcomes that it depends on, its features, its settings and those
+    of the denser task that it starts from. They contain nothing of other tasks.
     """
     surface = contracts.surface
     start = surface.training_for(task).start_from
@@ -85,18 +85,18 @@ def model_inputs(contracts: Contracts, task: str) -> Plain:
 
 
 def trunk_inputs(contracts: Contracts, trunk: str) -> Plain:
-    """Return what the contracts say of how a shared trunk is learned, as plain JSON.
+    """Return the contracts' settings for training a shared trunk, as plain JSON.
 
-    Each of its tasks as a model of its own would learn it, and the shape of the network.
+    They contain the model inputs of each task and the shape of the network.
     """
     spec = contracts.surface.trunks[trunk]
     return {"trunk": _plain(spec), "tasks": {task: model_inputs(contracts, task) for task in spec.tasks}}
 
 
 def training_recipe(contracts: Contracts, task: str, *, lightgbm: str) -> Plain:
-    """Return how a task's model is learned, whatever the data: models of other days may share a recipe.
+    """Return the training recipe of a task's model, regardless of data: models of other days may share it.
 
-    The code of this program is no part of it: a changed program trains a new model by the same recipe.
+    The recipe excludes this program's code: a changed program trains a new model with the same recipe.
     """
     return {
         "contracts": model_inputs(contracts, task),
@@ -106,9 +106,9 @@ def training_recipe(contracts: Contracts, task: str, *, lightgbm: str) -> Plain:
 
 
 def calibrator_inputs(contracts: Contracts, task: str) -> Plain:
-    """Return what the contracts say of how a task's calibrator is fitted, as plain JSON.
+    """Return the contracts' settings for fitting a task's calibrator, as plain JSON.
 
-    Segments get effects of their own in it.
+    They include the segments, which have their own effects in the calibrator.
     """
     surface = contracts.surface
     segments = [_plain(segment) for segment in surface.segments]
@@ -117,9 +117,10 @@ def calibrator_inputs(contracts: Contracts, task: str) -> Plain:
 
 
 def curve_inputs(contracts: Contracts) -> Plain:
-    """Return what the contracts say of the examination curve, as plain JSON.
+    """Return the contracts' settings for the examination curve, as plain JSON.
 
-    A curve is estimated from the train days of the trained task with the most positives, whichever that is.
+    A curve is estimated from the train days of the trained task with the most positives, which may be any
+    task.
     """
     surface, tasks = contracts.surface, contracts.tasks.tasks
     declared = surface.examination_curve
@@ -134,7 +135,7 @@ def curve_inputs(contracts: Contracts) -> Plain:
 
 
 def _outcomes(contracts: Contracts, tasks: Mapping[str, None]) -> dict[str, None]:
-    """Return tasks with all that their labels hang on, each after what it needs."""
+    """Return tasks with all tasks that their labels depend on, each after its dependencies."""
     found: dict[str, None] = {}
     for task in tasks:
         found |= _outcomes(contracts, dict.fromkeys(contracts.tasks.needs(task))) | {task: None}
@@ -142,14 +143,14 @@ def _outcomes(contracts: Contracts, tasks: Mapping[str, None]) -> dict[str, None
 
 
 def outcome_inputs(contracts: Contracts, task: str) -> Plain:
-    """Return what a label means, without how it is learned."""
+    """Return the definition of a label, without training settings."""
     return _plain(
         contracts.tasks.tasks[task], without={"family", "cadence", "train", "loss_weight", "sampling"}
     )
 
 
 def _learned(contracts: Contracts, task: str) -> Plain:
-    """Return how one task is learned: its trees, its examples, and its correction for position."""
+    """Return the training settings of one task: trees, examples, and correction for position."""
     surface, spec = contracts.surface, contracts.tasks.tasks[task]
     training = surface.training_for(task)
     apart = {"warm_start", "refit", "scheduler", *(() if training.engine == "dask" else ("engine",))}
@@ -169,5 +170,5 @@ def _learned(contracts: Contracts, task: str) -> Plain:
 
 
 def _plain(model: BaseModel, *, without: Collection[str] = ()) -> Plain:
-    """Return plain JSON without what is left out, so that a new optional field alters no digest."""
+    """Return plain JSON without unset fields, so that a new optional field changes no digest."""
     return model.model_dump(mode="json", by_alias=True, exclude=set(without), exclude_none=True)

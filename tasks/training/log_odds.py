@@ -1,4 +1,4 @@
-"""Logistic regression on a few columns, of rows that may carry weights and offsets.
+"""Logistic regression on a few columns, for rows with optional weights and offsets.
 
 ::
 
@@ -12,11 +12,11 @@ import numpy as np
 from tasks.arrays import AnyFloats, Floats
 
 _STEPS: Final = 100
-"""Most steps of Newton; a handful is the rule."""
+"""Maximum number of Newton steps; a handful is usual."""
 _RIDGE: Final = 1e-9
-"""Share of the mean curvature that is added to it, so that equal columns share a coefficient."""
+"""Ridge as a share of the mean curvature, so that equal columns share a coefficient."""
 _SMALL: Final = 1e-12
-"""Step, relative to the coefficients, that ends the iteration: a few units in the last place."""
+"""Relative step size that ends the iteration: a few units in the last place."""
 
 
 def fit_log_odds(
@@ -26,7 +26,7 @@ def fit_log_odds(
     weights: AnyFloats | None = None,
     offsets: AnyFloats | None = None,
 ) -> Floats:
-    """Return the coefficients of least log loss, by Newton's method with halved steps.
+    """Return the coefficients that minimise the log loss, by Newton's method with step halving.
 
     Parameters
     ----------
@@ -48,11 +48,11 @@ def fit_log_odds(
     coefficients = np.zeros(design.shape[1])
     loss = _loss(design @ coefficients + base, labels, w)
     for _ in range(_STEPS):
-        with np.errstate(over="ignore"):  # a chance of 0
+        with np.errstate(over="ignore"):  # a probability of 0
             chance = 1 / (1 + np.exp(-(design @ coefficients + base)))
         slope = design.T @ (w * (labels - chance))
         curvature = (design * (w * chance * (1 - chance))[:, None]).T @ design
-        if not np.trace(curvature) > 0:  # every chance is 0 or 1 to the last bit: nothing is left to gain
+        if not np.trace(curvature) > 0:  # all probabilities are 0 or 1 in double precision: converged
             break
         step = np.linalg.solve(curvature + _RIDGE * np.trace(curvature) * np.eye(len(coefficients)), slope)
         while (after := _loss(design @ (coefficients + step) + base, labels, w)) > loss and _is_moving(

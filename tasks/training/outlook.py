@@ -1,12 +1,12 @@
-"""What a log is enough for: days on which each task is trained, calibrated and tested, and their positives.
+"""Checks whether a log suffices for training: the days of each task's slices, and their positives.
 
 ::
 
     days of the log, as-of  ->  plan_slices by task  ->  slices, or the days that are missing
-    labels of those days    ->  positives by slice   ->  enough to train on, or not
+    labels of those days    ->  positives by slice   ->  sufficient for training, or not
 
-Labels are counted, not stored, and nothing is trained. No module imported here imports MLflow, so that
-`equipoise plan` does not wait for it.
+Labels are counted, not stored, and nothing is trained. No imported module imports MLflow, so that `equipoise
+plan` starts quickly.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,16 +37,17 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class TaskOutlook:
-    """What a log is enough for in one task.
+    """Days and positives that a log has for one task.
 
     Attributes
     ----------
-    maturity, window, embargo : how long a label waits, events count, and train days keep off calibration.
-    slices : first and last day of ``train``, ``calibrate`` and ``test``; None where days are missing.
-    positives : observed positives of each slice (of a value: values other than 0), where labels were counted.
-    days_needed : full days of log before the as-of that training needs at least.
-    possible_from : the first day as of which a log that goes on without a gap holds them.
-    missing : why it cannot be trained; None where it can.
+    maturity, window, embargo : time until a label is mature, time in which events count, and time between
+        train and calibrate days.
+    slices : first and last day of ``train``, ``calibrate`` and ``test``; None if days are missing.
+    positives : observed positives (nonzero values) of each slice; None if labels were not counted.
+    days_needed : minimum number of full days of log before the as-of.
+    possible_from : the first day as of which a log without gaps has these days.
+    missing : why the task cannot be trained; None if it can.
     """
 
     cadence: str
@@ -62,16 +63,17 @@ class TaskOutlook:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a log is enough for as of an instant.
+    """Days and positives that a log has as of an instant.
 
     Attributes
     ----------
-    arrived : up to when the log had arrived by the as-of: labels that are known later stay immature.
-    first_day, last_day, days, rows : of the impressions before the as-of; None and 0 where there are none.
-    test : first and last of the shared test days; None where no task leaves any.
-    test_decided_by : the task that matures last of those that share them.
-    days_needed : full days of log before the as-of that every task can be trained with.
-    measured : the tasks that are never trained.
+    arrived : instant up to which the log had arrived by the as-of; labels known later are immature.
+    first_day, last_day, days, rows : range and counts of impressions before the as-of; None and 0 if there
+        are none.
+    test : first and last of the shared test days; None if there are none.
+    test_decided_by : the last task to mature among those that share the test days.
+    days_needed : number of full days of log before the as-of that suffices for every task.
+    measured : tasks that are never trained.
     """
 
     surface: str
@@ -89,14 +91,14 @@ class Outlook:
 
     @property
     def sliced_days(self) -> list[date]:
-        """Every day of the log's span that some slice of a task covers."""
+        """Every day that some slice of a task covers."""
         spans = [of for task in self.tasks.values() for of in (task.slices or {}).values()]
         ends = [(date.fromisoformat(first), date.fromisoformat(last)) for first, last in spans]
         return sorted({first + n * _DAY for first, last in ends for n in range((last - first).days + 1)})
 
     @property
     def missing(self) -> dict[str, str]:
-        """Why tasks cannot be trained, by task."""
+        """Reasons why tasks cannot be trained, by task."""
         return {name: task.missing for name, task in self.tasks.items() if task.missing is not None}
 
     def to_json(self) -> dict[str, Any]:
@@ -105,9 +107,9 @@ class Outlook:
 
 
 def foresee(workspace: Workspace, *, as_of: datetime) -> Outlook:
-    """Say which days each task would be trained, calibrated and tested on, with which positives.
+    """Return the days and positives with which each task would be trained, calibrated and tested.
 
-    What is missing is said by task. Labels are counted in the log; none is stored.
+    Missing data are reported by task. Labels are counted in the log and not stored.
     """
     contracts = workspace.contracts
     report("log", done=0, of=2)
@@ -126,7 +128,7 @@ def foresee(workspace: Workspace, *, as_of: datetime) -> Outlook:
 def count_positives(
     contracts: Contracts, outlook: Outlook, labels: Mapping[str, Mapping[date, LabelCount]]
 ) -> Outlook:
-    """Add the positives of each slice, and what is missing where a train slice holds too few."""
+    """Add the positives of each slice, and a reason if a train slice has too few."""
 
     def counted(name: str, task: TaskOutlook) -> TaskOutlook:
         if task.slices is None:
@@ -151,7 +153,7 @@ def _count(labels: Mapping[date, LabelCount], first: str, last: str) -> LabelCou
 
 
 def foresee_days(contracts: Contracts, as_of: datetime, counts: Mapping[date, int]) -> Outlook:
-    """Say what a log is enough for."""
+    """Return the days that a log has for each task."""
     days = sorted(counts)
     tasks = {name: _foresee_task(contracts, as_of, days, name) for name in contracts.tasks.trained}
     return Outlook(
@@ -199,7 +201,7 @@ def _foresee_task(contracts: Contracts, as_of: datetime, days: Sequence[date], n
 
 
 def count_days_needed(contracts: Contracts, task: str, as_of: datetime) -> int:
-    """Return the least number of full days of log before an instant with which a task can be trained."""
+    """Return the minimum number of full days of log before an instant for training a task."""
     surface, spec = contracts.surface, contracts.tasks
     windows = learning_window(contracts, task) + 2 * max(time_until_known(spec, name) for name in spec.tasks)
     most = (surface.minimum.train + surface.split.calibrate + surface.split.test + windows) // _DAY + 9

@@ -1,4 +1,4 @@
-"""Pictures of what a model's trees used, and of a trunk's training: curves, gradient shares and cosines."""
+"""Charts of feature importances, and of a trunk's training: learning curves, gradient shares and cosines."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ _HEAD, _LINE, _FOOT = 38, 22, 40
 _BARS: Final = 400
 """Width of the longest bar."""
 _LETTERS: Final = 48
-"""Letters of a name that are shown."""
+"""Maximum number of letters of a name."""
 _LETTER: Final = 7
 """Width of a letter."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A feature, its share of the total gain, and where its bar lies."""
+    """A feature, its share of the total gain, and the position of its bar."""
 
     feature: str
     share: float
@@ -29,7 +29,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class ImportanceFigure:
-    """Bars one below the other, in pixels; they begin at ``left``."""
+    """Horizontal bars, in pixels, that begin at ``left``."""
 
     title: str
     bars: Sequence[Bar]
@@ -39,12 +39,12 @@ class ImportanceFigure:
     height: int
 
     def to_svg(self) -> str:
-        """Write the picture as a file of its own."""
+        """Return the chart as an SVG file."""
         return render("importances.svg.j2", figure=self)
 
 
 def importance_figure(gains: Mapping[str, float], *, title: str) -> ImportanceFigure:
-    """Draw each feature's share of the total gain, greatest first; the least of many are left out.
+    """Draw each feature's share of the total gain, largest first, up to 30 features.
 
     Examples
     --------
@@ -78,7 +78,7 @@ _TURN: Final = 360
 
 @dataclass(frozen=True)
 class TaskCurve:
-    """A task's line over the epochs: the hue of its colour, its path, and where its last point lies."""
+    """A task's line over the epochs: the hue of its colour, its path, and its last point."""
 
     task: str
     hue: int
@@ -88,7 +88,7 @@ class TaskCurve:
 
 @dataclass(frozen=True)
 class Panel:
-    """Lines over epochs in pixels, with the ticks of both axes; ``kept`` is where the kept epoch lies."""
+    """Lines over epochs in pixels, with the ticks of both axes; ``kept`` is the place of the kept epoch."""
 
     title: str
     left: int
@@ -100,7 +100,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class TrunkFigure:
-    """Two panels above, and the cosines of the kept epoch as a table of cells below."""
+    """Two panels, and below them the cosines of the kept epoch as a table."""
 
     title: str
     panels: Sequence[Panel]
@@ -116,7 +116,7 @@ class TrunkFigure:
         return 2 * (_LEFT + _WIDTH + _GAP), self.bottom + 90 + _CELL * len(self.tasks)
 
     def to_svg(self) -> str:
-        """Write the picture as a file of its own."""
+        """Return the chart as an SVG file."""
         return render("trunk.svg.j2", figure=self)
 
 
@@ -132,7 +132,7 @@ def trunk_figure(
 
     Parameters
     ----------
-    held_out, shares : by epoch, of each task its loss over the base rate's and its share of the gradient.
+    held_out, shares : by epoch, each task's loss relative to the base rate's, and its share of the gradient.
     cosines : [tasks, tasks] of the kept epoch.
     kept : the epoch whose weights were kept, from 0.
 

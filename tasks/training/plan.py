@@ -1,9 +1,9 @@
-"""What a retrain will do, reported before it begins.
+"""Plans a retrain and checks it before it begins.
 
 ::
 
-    run       the tasks that it trains: all of a first release, else those due; others keep their model
-    require   refuses what cannot be trained, or what the log lacks, before a label is built
+    run       selects the tasks to train: all of a first release, else those due; others keep their model
+    require   refuses tasks that cannot be trained, and missing columns, before labels are built
 """
 
 import logging
@@ -25,9 +25,9 @@ _LOG = logging.getLogger("equipoise")
 
 @dataclass(frozen=True)
 class PlanResult:
-    """The tasks that will be trained; the champion's parts stand for the others.
+    """Tasks that will be trained; the other tasks reuse the champion's parts.
 
-    ``mismatch`` says how audit, registry and aliases differ: it stops no retrain, and every promotion.
+    ``mismatch`` describes how audit, registry and aliases differ. It blocks promotions, but not retrains.
     """
 
     as_of: str
@@ -46,15 +46,15 @@ def run(
 
     Parameters
     ----------
-    as_of : the instant at which the world is looked at.
-    cadence : whose tasks are due.
-    tasks : train only these; empty is all that are due.
+    as_of : the instant up to which data are used.
+    cadence : cadence of the tasks that are due.
+    tasks : tasks to train; empty selects all that are due.
 
     Raises
     ------
     ContractError
-        A task is unknown or never trained, or some are left out and no release lends them; or a file's
-        content changed while its version did not, which is better known before the training than after.
+        A task is unknown or never trained; or tasks are left out and no release has their parts; or a file's
+        content changed while its version did not, which is checked here before the costly training.
     """
     refuse_silent_changes(workspace, workspace.store.registry)
     mismatch = workspace.aliases.mismatch()
@@ -78,16 +78,16 @@ def run(
 
 
 def require(workspace: Workspace, planned: PlanResult, *, as_of: datetime) -> Outlook:
-    """Refuse a retrain that cannot end in a release, before it builds labels; warn of what a champion lends.
+    """Refuse a retrain that cannot end in a release, before labels are built; warn of reused models.
 
     Raises
     ------
     ContractError
         The surface declares trunks, or trains on a cluster, and JAX or Dask is not installed.
     DataError
-        The log lacks columns that the contracts ask for.
+        The log lacks columns that the contracts require.
     ImmatureLabels
-        A task that is to be trained cannot be, and there is no champion whose model it could keep.
+        A planned task cannot be trained, and there is no champion whose model it could reuse.
     """
     require_libraries(workspace.contracts)
     require_dask(workspace.contracts)

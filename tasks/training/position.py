@@ -1,22 +1,22 @@
 r"""Weights that correct for position bias, so that a head learns the reference position.
 
-In the position-based model an item whose outcome has probability g where it is examined has e g at a position
-that is examined e times as often as the reference. The log loss that
-averages to the loss at the reference, whatever the places, is (Saito et al. 2020, eq. 9)::
+In the position-based model, an item with outcome probability g if examined has outcome probability e g at a
+position with relative examination e. The following log loss has the same mean as the loss at the reference
+position, for any positions (Saito et al. 2020, eq. 9)::
 
     - [ y / e  log q  +  (1 - y / e)  log (1 - q) ],          E[y / e] = g
 
-Its second weight is negative for a positive below the reference, which no tree can be given. What a row
-weighs as a negative has the mean 1 - g, though, and rows with y = 0 come with probability 1 - e g. So the
-same mean is had from non-negative weights::
+Its second weight is negative for a positive below the reference, which trees do not support. However, the
+weight of a row as a negative has the mean 1 - g, and rows with y = 0 have the probability 1 - e g. So
+nonnegative weights have the same mean::
 
     y = 1:  1 / e            y = 0:  (1 - g) / (1 - e g)
 
-(the M-step of regression EM, Wang et al. 2018). They need a g. An error of d in it moves the learned odds by
-a share of about d (1 - e), since they depend on it through that factor alone: the mean serves for training,
-and the head's own scores for its calibrator, which sets the level right. 1 / e is clipped: one click at a
-place that is hardly ever looked at would outweigh thousands, and the clip trades that variance for a bias of
-those places to fewer outcomes.
+(the M-step of regression EM, Wang et al. 2018). They need g. An error of d in g changes the learned odds by a
+share of about d (1 - e), because g enters only through the weights of negatives. The mean suffices for
+training, and the head's own scores for its calibrator, which corrects the level. 1 / e is clipped: otherwise
+one click at a rarely examined position would outweigh thousands. The clip trades this variance for a bias of
+those positions towards fewer outcomes.
 """
 
 from typing import Final
@@ -27,22 +27,21 @@ from tasks.arrays import Floats
 from tasks.errors import DataError
 
 CLIP: Final = 20.0
-"""The greatest weight of a positive for its position (clipping trades variance for bias, Strehl et al. 2010);
-judged by ``benchmarks/learning/position.py``."""
+"""Maximum weight of a positive for its position (clipping trades variance for bias, Strehl et al. 2010);
+tuned with ``benchmarks/learning/position.py``."""
 
 _MOST: Final = 0.999
-"""Greatest prior probability, at which a negative still weighs something."""
+"""Maximum prior probability, so that negatives keep a positive weight."""
 
 
 def position_weights(labels: Floats, examination: Floats, prior: Floats | float | None = None) -> Floats:
-    """Return what each example weighs, shape [n], above 0, so that log loss is that of the reference.
+    """Return example weights, shape [n], above 0, with which the log loss is that of the reference position.
 
     Parameters
     ----------
     labels : [n] of 0 and 1.
-    examination : [n] how often the row's position is examined, relative to the reference.
-    prior : [n] or one figure: a first guess of the probability at the reference; `mean_at_reference` of the
-        rows where it is left out.
+    examination : [n] examination of the row's position relative to the reference.
+    prior : [n] or scalar, prior probability at the reference; by default `mean_at_reference` of the rows.
 
     Examples
     --------
@@ -58,7 +57,7 @@ def position_weights(labels: Floats, examination: Floats, prior: Floats | float 
 
 
 def require_positions(positions: Floats) -> None:
-    """Refuse positions that count from 0: each would be taken for the place below it.
+    """Refuse positions that count from 0, which would shift every item by one position.
 
     Examples
     --------
@@ -72,10 +71,11 @@ def require_positions(positions: Floats) -> None:
 
 
 def mean_at_reference(labels: Floats, examination: Floats) -> float:
-    """Return the mean outcome had every item stood at the reference.
+    """Return the mean outcome if every item were shown at the reference position.
 
-    The plain mean of y / e swings with every positive at a rarely examined position. Outcomes over
-    looks has the same limit where places are dealt regardless of the items, and never leaves [0, max y / e].
+    The plain mean of y / e has a high variance from positives at rarely examined positions. The ratio of
+    outcomes to examinations has the same limit if positions are independent of the items, and always lies in
+    [0, max y / e].
 
     Examples
     --------

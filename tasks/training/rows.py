@@ -1,6 +1,6 @@
-"""The rows of one task in one published label snapshot: what training and calibration may read.
+"""Rows of one task in a published label snapshot, for training and calibration.
 
-Only observed labels are ever read, and only the columns that are asked for.
+Only observed labels and requested columns are read.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,19 +34,19 @@ from tasks.training.slices import DaySlice, TaskSlices, plan_slices, refit_slice
 
 KEYS: Final = (REQUEST_ID, ITEM_ID, USER_ID)
 ROW: Final = "row__number"
-"""Column of `TaskRows.read_outcomes`: the number of a row among those of its days that are observed."""
+"""Column of `TaskRows.read_outcomes`: number of a row among the observed rows of its days."""
 NEWEST: Final = "newest_training_row"
 REPEATS: Final = "repeats"
-"""Where a refit says the version whose recipe it repeats."""
+"""Tag of a refit: the version whose recipe it repeats."""
 TREES: Final = "lightgbm."
-"""What the parameters of the trees begin with among all that a training logs."""
+"""Prefix of the trees' parameters among the logged parameters of a training."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a tested model was made, to be made so again: its version, its trees' parameters and number.
+    """Recipe of a tested model for a refit: its version, its trees' parameters and number of trees.
 
-    ``start`` is the number of trees of a dense start, by ``rounds``.
+    ``start``: number of trees of a dense start, by ``rounds``.
     """
 
     version: int
@@ -56,7 +56,7 @@ class Recipe:
 
     @classmethod
     def of(cls, registry: Registry, model: Part) -> "Recipe":
-        """Read what a model's run says that it was trained with."""
+        """Read the recipe from the evidence of a model's run."""
         evidence = registry.runs.read_evidence(registry.run_id(model), TrainingEvidence)
         parameters = {**evidence.trees, "rounds": evidence.rounds}
         return cls(model.version, model.sha256, parameters, evidence.start)
@@ -64,7 +64,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class ObservedRows:
-    """The rows of some days of a snapshot in which a task's outcome is observed, readable on any machine."""
+    """Rows of some days of a snapshot with an observed outcome of a task, readable on any machine."""
 
     snapshot: Snapshot
     task: str
@@ -75,12 +75,12 @@ class ObservedRows:
         return replace(self, days=DaySlice(day, day))
 
     def stream(self, names: Sequence[str], within: str = "") -> Iterator[pa.Table]:
-        """Read columns in fixed order, some rows at a time; ``within`` is a further condition in SQL."""
+        """Read columns in fixed order, in pieces; ``within`` is a further SQL condition."""
         where = f"{status(self.task)} = '{Status.OBSERVED}'" + (f" AND {within}" if within else "")
         return self.snapshot.stream(names, first_day=self.days.first, last_day=self.days.last, where=where)
 
     def stream_numbered(self, names: Sequence[str], numbers: Integers | RowNumbers) -> Iterator[pa.Table]:
-        """Read keys and columns of the rows of these numbers, which ascend."""
+        """Read keys and columns of the rows with these ascending numbers."""
         begin = 0
         for piece in self.stream(list(dict.fromkeys([*KEYS, *names]))):
             first, last = np.searchsorted(numbers, [begin, begin + len(piece)])
@@ -89,7 +89,7 @@ class ObservedRows:
             begin += len(piece)
 
     def count_by_day(self) -> Mapping[date, int]:
-        """Return how many rows each day has, in order of the days."""
+        """Return the number of rows of each day, in order of the days."""
         by_day = self.snapshot.days().select([DAY, f"{self.task}__observed"]).to_pydict()
         counts = zip(*by_day.values(), strict=True)
         return {day: count for day, count in counts if day in self.days}
@@ -99,10 +99,9 @@ class ObservedRows:
 class TaskRows:
     """A task, its slices and the snapshot that they are read from.
 
-    ``repeats``: the recipe of a tested model, where these rows are those of its refit. ``measures``: models
-    are measured on the test days, other than a refit, which learns from them, and a factor that judges a
-    joint. ``scored``: scores of `report` by the model's sha256 and the days, which training, comparison and
-    calibration share.
+    ``repeats``: recipe of the tested model if these rows are for its refit. ``measures``: whether models are
+    measured on the test days; refits, which learn from them, and factor models are not. ``scored``: scores of
+    `report` by the model's sha256 and the days, shared by training, comparison and calibration.
     """
 
     workspace: Workspace
@@ -135,7 +134,7 @@ class TaskRows:
         return cls(workspace, task, labels, slices.tasks[task])
 
     def for_refit(self, recipe: Recipe) -> "TaskRows":
-        """Return the rows on which a recipe is repeated, as new as their labels allow."""
+        """Return the rows for a refit of a recipe, up to the newest mature labels."""
         snapshot = self.snapshot
         slices = refit_slices(
             self.workspace.contracts, snapshot.mature_by(), snapshot.dates(), task=self.task
@@ -149,17 +148,17 @@ class TaskRows:
 
     @property
     def kind(self) -> HeadKind:
-        """What the task's head predicts."""
+        """Kind of the task's head."""
         return self.workspace.contracts.require_trained(self.task)
 
     @property
     def training(self) -> TaskTraining:
-        """How the contract says that the task is learned."""
+        """The task's training settings in the contract."""
         return self.workspace.contracts.surface.training_for(self.task)
 
     @property
     def learned(self) -> Features:
-        """The features; with ``position: feature`` the position is one of them."""
+        """The features; with ``position: feature`` they include the position."""
         features = self.workspace.contracts.surface.features
         if self.debiased != "feature" or POSITION in features.names:
             return features
@@ -167,22 +166,22 @@ class TaskRows:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The features' columns, numeric ones first."""
+        """Feature columns, numeric ones first."""
         return self.learned.names
 
     @property
     def debiased(self) -> Literal["none", "feature", "weight"]:
-        """How the head is corrected for position."""
+        """The head's correction for position."""
         return self.workspace.contracts.position_correction(self.task)
 
     @property
     def delayed(self) -> bool:
-        """Whether the train days reach up to the calibrate days, over windows that are still open."""
+        """Whether the train days extend to the calibrate days, over windows that are still open."""
         return self.workspace.contracts.delayed(self.task)
 
     @property
     def window(self) -> timedelta:
-        """The time in which the event can still come, from where the head's window opens."""
+        """Time from the opening of the head's window in which events count."""
         spec = self.workspace.contracts.tasks
         return spec.window(self.task) if self.whole else spec.own_window(self.task)
 
@@ -193,7 +192,7 @@ class TaskRows:
 
     @property
     def answers_weighed(self) -> float | None:
-        """The greatest weight of an answer for how seldom its like is answered; None: answers weigh alike."""
+        """Maximum weight of a response in the correction for non-response; None without a correction."""
         asked = self.training.weights
         when = self.spec.observed_when
         if asked is None or asked.response is None or when is None or when.event is None:
@@ -201,16 +200,16 @@ class TaskRows:
         return asked.response.clip
 
     def read_outcomes(self, days: DaySlice, columns: Iterable[str] = (), *, within: str = "") -> pa.Table:
-        """Read the rows of some days whose outcome is known, in fixed order, without their features.
+        """Read the rows of some days with an observed outcome, in fixed order, without features.
 
         Parameters
         ----------
-        within : a condition in SQL on the rows.
+        within : an SQL condition on the rows.
 
         Returns
         -------
-        Keys, label (of the whole chain where that is what the head learns), what places the row on its page
-        where the head is corrected for that, further columns, and `ROW`.
+        Keys, the label (of the whole chain if the head learns it), the position if the head is corrected for
+        it, further columns, and `ROW`.
         """
         placed = (POSITION,) if self.debiased != "none" else ()
         names = list(dict.fromkeys([*KEYS, *self._links, *placed, *columns]))
@@ -233,22 +232,22 @@ class TaskRows:
     def stream_features(
         self, days: DaySlice, names: Sequence[str], numbers: RowNumbers
     ) -> Iterator[pa.Table]:
-        """Read keys and features of rows that `read_outcomes` returned, some at a time.
+        """Read keys and features of rows that `read_outcomes` returned, in pieces.
 
         Parameters
         ----------
-        days : those that were read, all of their rows.
+        days : the days of these rows; all of their rows must have been read.
         numbers : `ROW` of the rows, in ascending order.
         """
         return self.observed_rows(days).stream_numbered(names, numbers)
 
     def observed_rows(self, days: DaySlice) -> ObservedRows:
-        """Return where the rows of some days are read from whose outcome is known."""
+        """Return the source of the rows of some days with an observed outcome."""
         return ObservedRows(self.snapshot, self._links[0], days)
 
     @property
     def _links(self) -> Sequence[str]:
-        """The tasks whose outcomes make the label, the first of the chain first."""
+        """Tasks whose outcomes form the label, first of the chain first."""
         return self.workspace.contracts.tasks.chain(self.task) if self.whole else (self.task,)
 
     def report(self, days: DaySlice) -> pa.Table:
@@ -258,15 +257,15 @@ class TaskRows:
         return self._reports[days]
 
     def score_once(self, sha256: str, days: DaySlice, score: Callable[[], Floats]) -> Floats:
-        """Return the scores that a model gives of the rows of `report`, made once."""
+        """Return a model's scores of the rows of `report`, computed once."""
         if (sha256, days) not in self.scored:
             self.scored[sha256, days] = score()
         return self.scored[sha256, days]
 
     def read_for_report(self, days: DaySlice) -> pa.Table:
-        """Read the observed rows of some days with the columns that they are measured by, and no feature.
+        """Read the observed rows of some days with the columns for measuring them, without features.
 
-        Segments are made from these; an order is held against where the log showed things, if it says so.
+        These are the columns of segments and, for rankings, the logged position if there is one.
         """
         placed = (POSITION,) if self.kind == "ranking" and POSITION in self.snapshot.schema().names else ()
         return self.read_outcomes(
@@ -274,13 +273,13 @@ class TaskRows:
         )
 
     def stream_report(self, days: DaySlice, names: Sequence[str]) -> Iterator[pa.Table]:
-        """Read keys and features of the rows of `report`, some at a time."""
+        """Read keys and features of the rows of `report`, in pieces."""
         return self.stream_features(days, names, self.report(days).column(ROW).to_numpy())
 
     def measured(self, predictions: Floats, *, examination: Floats | None) -> TaskFigures:
-        """Measure predictions of the test rows, for the whole and every segment.
+        """Measure predictions of the test rows, overall and by segment.
 
-        ``examination`` of the rows' places, shape [rows], is what an order is weighed by.
+        ``examination`` of the rows' positions, shape [rows], weighs rankings.
         """
         observations = replace(self.observed, predictions=predictions, examination=examination)
         return measure(
@@ -292,7 +291,7 @@ class TaskRows:
 
     @cached_property
     def observed(self) -> Observations:
-        """The test rows with their segments, before anything is predicted of them."""
+        """The test rows with their segments, without predictions."""
         frame = self.test.select([REQUEST_ID, USER_ID]).to_pandas()
         users, requests = (_number_known(frame[name]) for name in (USER_ID, REQUEST_ID))
         return Observations(read_labels(self.test, self.task), (), users, requests, self.test_segments)
@@ -310,7 +309,7 @@ class TaskRows:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """What decides the rows that a part of this task is made from, as plain JSON."""
+        """Inputs that determine the rows of this task's parts, as plain JSON."""
         return {
             "surface": self.workspace.surface,
             "task": self.task,
@@ -321,14 +320,14 @@ class TaskRows:
         }
 
     def made_from(self) -> dict[str, Any]:
-        """Say what a part of this task is made from, whole contracts included, as plain JSON."""
+        """Return the inputs of this task's parts, including digests of whole contracts, as plain JSON."""
         digests = self.workspace.contracts.digests
         shared = {name: value for name, value in self.inputs.items() if name != "labels"}
         contracts = {kind: digests[kind] for kind in ("surface", "tasks")}
         return {**shared, "snapshot": self.snapshot.id, "contracts": contracts}
 
     def version_tags(self) -> dict[str, str]:
-        """Return what a part of this task is made from as the tags of its version and run."""
+        """Return the inputs of this task's parts as tags of a version and its run."""
         made_from = self.made_from()
         plain = {name: made_from[name] for name in ("surface", "task", "as_of", "snapshot")}
         digests = {f"contract.{kind}": digest for kind, digest in made_from["contracts"].items()}
@@ -337,26 +336,26 @@ class TaskRows:
 
 
 def measured_head(contracts: Contracts, task: str) -> MeasuredHead:
-    """Return what a task's head predicts, with the quantile and the slots that it is measured by."""
+    """Return the kind of a task's head, with the quantile and the number of slots of its metrics."""
     quantile = contracts.surface.training_for(task).predicted_quantile
     return MeasuredHead(task, contracts.require_trained(task), quantile, contracts.slate.length)
 
 
 def _join_chain(table: pa.Table, links: Sequence[str]) -> pa.Table:
-    """Let the last link's label say what the whole chain led to, and keep the rows where that is known."""
+    """Set the last link's label to the joint outcome of the chain, and drop rows where it is unknown."""
     known = join_outcomes({link: read_labels(table, link) for link in links}, links)
     place = table.schema.get_field_index(links[-1])
     return table.set_column(place, links[-1], pa.array(known)).filter(pa.array(np.isfinite(known)))
 
 
 def _number_known(ids: "pd.Series[Any]") -> npt.ArrayLike:
-    """Return the codes of ids that were read as categories, or the ids where one is missing."""
+    """Return the codes of ids that were read as categories, or the ids if one is missing."""
     known = isinstance(ids.dtype, pd.CategoricalDtype) and not ids.hasnans
     return ids.cat.codes.to_numpy() if known else ids
 
 
 def _copy(table: pa.Table) -> pa.Table:
-    """Return the same rows in memory of their own: one column of a piece that was read holds all of it."""
+    """Return a copy of the rows, because one column of a piece keeps the whole piece in memory."""
     return table.take(pa.array(np.arange(len(table))))
 
 
@@ -366,12 +365,12 @@ def read_labels(table: pa.Table, task: str) -> Floats:
 
 
 def keep_first_rows(table: pa.Table) -> pa.Table:
-    """Keep each request's first row: a request-level outcome is one observation, however long its page is."""
+    """Keep the first row of each request, because a request-level outcome is one observation."""
     return table.filter(pa.array(mark_first_rows(table.column(REQUEST_ID).to_numpy())))
 
 
 def mark_first_rows(requests: npt.NDArray[Any], known: Flags | None = None) -> Flags:
-    """Return whether each row is the first of its request, or the first that is known, shape [rows].
+    """Return whether each row is the first of its request, or its first known row, shape [rows].
 
     Examples
     --------

@@ -1,18 +1,20 @@
-"""A changed recipe compared with the champion's, both trained on one snapshot: newer data are no merit.
+"""Compares a changed recipe with the champion's, both trained on one snapshot, so that data are equal.
 
 ::
 
-    the recipe of the task's model = that of the champion's    nothing is trained: data alone differs
-    another, of the same outcome      champion's recipe -> a second model of the same days, never registered
-                                      test rows, scored by both -> the loss of the new recipe (paired.py)
-    anything else                     the evidence gives the reason why they are not compared
+    the task's recipe = the champion's recipe     no training: only the data differ
+    another recipe with the same outcome          a second model of the same days by the champion's recipe,
+                                                  never registered -> both score the test rows
+                                                  -> loss of the new recipe (paired.py)
+    anything else                                 the evidence has the reason why there is no comparison
 
-The champion's recipe is put back into contracts from the evidence of its model: its features, trees,
-examples, train and calibrate days. The test days, and what the recipe does not hold, stay those in force.
+The champion's recipe is restored into the contracts from the evidence of its model: features, trees,
+examples, train and calibrate days. The test days, and everything outside the recipe, stay as in the current
+contracts.
 
-Both scores become probabilities by the same simple map, a line in the logit fitted by least log loss on each
-model's own calibrate days; the means of a value head are brought to what those days hold by one factor, and
-quantiles and orders are taken as they are. A comparison is reused by the model and the recipe.
+Both scores become probabilities by the same simple map: a line in the logit, fitted by minimum log loss on
+each model's own calibrate days. The means of a value head are multiplied by one factor to match those days.
+Quantiles and rankings are unchanged. A comparison is reused for the same model and recipe.
 """
 
 import logging
@@ -58,23 +60,23 @@ from tasks.training.trees import (
 _LOG = logging.getLogger("equipoise")
 
 _SAME_HEAD: Final = ("kind", "level", "parent")
-"""What two heads must have in common for their predictions to be of one thing."""
+"""Properties that two heads must share to predict the same quantity."""
 
 Kept = Mapping[str, JsonValue]
-"""The content of a recipe, as evidence holds it."""
+"""Content of a recipe, as in the evidence."""
 
 _LIGHTGBM: Final = "lightgbm"
 
 LEAST_SLOPE: Final = 0.05
-"""Slope where the scores order the outcomes the wrong way round: order stays."""
+"""Slope for scores that rank outcomes in reverse, which keeps their order."""
 
 
 class SameDayEvidence(Document):
-    """A task's model beside the champion's recipe, trained on the same snapshot as of the same instant.
+    """Comparison of a task's model with a model by the champion's recipe, trained on the same snapshot.
 
-    ``recipe`` is the digest of the champion's recipe; ``slices`` and ``rounds`` are of the model that was
-    trained by it, None where there is none. ``rows`` counts the test rows that both were measured on.
-    ``comparison`` is positive where the new recipe is worse; ``reason`` says why there is none.
+    ``recipe`` is the digest of the champion's recipe; ``slices`` and ``rounds`` describe the model that was
+    trained with it, None if there is none. ``rows`` counts the test rows of the comparison. ``comparison`` is
+    positive if the new recipe is worse; ``reason`` explains why there is no comparison.
     """
 
     document: Literal["same_day"] = "same_day"
@@ -94,7 +96,7 @@ class SameDayEvidence(Document):
 
 @dataclass(frozen=True)
 class _Other:
-    """A task's model, and the champion's model of another recipe."""
+    """A task's model, and the champion's model with another recipe."""
 
     rows: TaskRows
     model: Part
@@ -109,23 +111,23 @@ class _Other:
 
 @dataclass(frozen=True)
 class _ScoredRows:
-    """What a model says of the test rows: scores, and what they mean where its calibrate days allow that."""
+    """A model's scores of the test rows, and their mapped values if the calibrate days allow a map."""
 
     scores: Floats
     mapped: Floats | None
 
 
 def run(rows: TaskRows, model: Part, *, parent_run: str | None = None) -> str | None:
-    """Compare a task's model with the champion's recipe of the same day.
+    """Compare a task's model with the champion's recipe on the same days.
 
     Parameters
     ----------
-    rows : what the model was trained on.
-    parent_run : the MLflow run that this one belongs under.
+    rows : the rows that the model was trained on.
+    parent_run : the parent MLflow run.
 
     Returns
     -------
-    The run that holds the evidence; None where there is no champion, or its recipe is the same or unknown.
+    The run with the evidence; None if there is no champion, or if its recipe is the same or unknown.
     """
     other = _find_other(rows, model)
     if other is None:
@@ -191,7 +193,7 @@ SAME_DAY: Final = Step(
 
 
 def _measure(rows: TaskRows, other: _Other, evidence: SameDayEvidence) -> SameDayEvidence:
-    """Train by the champion's recipe, and add to the evidence what comparing both on the test rows gives."""
+    """Train with the champion's recipe, and add the comparison on the test rows to the evidence."""
     candidate, of_champion = (_read_training(rows, part) for part in (other.model, other.champion))
     reference = _under_recipe(rows, find_recipe(candidate, of_champion, tagged=other.recipe))
     trained = train_model(reference, find_champion_model(reference), lambda _: (of_champion.trees, None))
@@ -225,7 +227,7 @@ def _read_training(rows: TaskRows, part: Part) -> TrainingEvidence:
 
 
 def _under_recipe(rows: TaskRows, recipe: Kept) -> TaskRows:
-    """Return the rows that the champion's recipe learns from, of the same snapshot and test days."""
+    """Return the rows for training with the champion's recipe, of the same snapshot and test days."""
     workspace, task = rows.workspace, rows.task
     restored = restore_recipe(workspace.contracts, task, recipe)
     asked, as_of = workspace.under(restored), rows.snapshot.as_of
@@ -243,7 +245,7 @@ def _under_recipe(rows: TaskRows, recipe: Kept) -> TaskRows:
 
 
 def _score(rows: TaskRows, given: Floats, booster: lgb.Booster, encoder: FeatureEncoder) -> _ScoredRows:
-    """Move scores of the test rows to where these stood, and map them by the calibrate days."""
+    """Convert scores of the test rows to the shown positions, and map them with the calibrate days."""
     scores = debiasing.predict_where_shown(rows, rows.test, given)
     if rows.kind in {"quantile", "ranking"}:
         return _ScoredRows(scores, scores)
@@ -257,7 +259,7 @@ def _score(rows: TaskRows, given: Floats, booster: lgb.Booster, encoder: Feature
 
 
 def _hold_against(rows: TaskRows, new: _ScoredRows, old: _ScoredRows) -> ChampionComparison:
-    """Say what the new model loses against the old recipe's on the shared test rows, by segment too."""
+    """Compare the losses of the new and the old recipe on the test rows, overall and by segment."""
     table, segments = rows.test, rows.test_segments
     frame = table.select([USER_ID, REQUEST_ID]).to_pandas()
 
@@ -278,13 +280,13 @@ def _hold_against(rows: TaskRows, new: _ScoredRows, old: _ScoredRows) -> Champio
 
 
 def _constant(rows: TaskRows, quantile: float | None) -> float:
-    """Return what a head without a feature would predict: mean, or quantile, of the calibrate days."""
+    """Return the prediction of a head without features: mean, or quantile, of the calibrate days."""
     labels = read_labels(rows.report(rows.slices.calibrate), rows.task)
     return float(labels.mean() if quantile is None else np.quantile(labels, quantile))
 
 
 class _Learned(Section):
-    """How one task is learned; ``reference`` or ``examination`` where it is corrected for position."""
+    """Training settings of one task; ``reference`` or ``examination`` if it is corrected for position."""
 
     lightgbm: dict[str, float | int]
     training: dict[str, JsonValue]
@@ -295,7 +297,7 @@ class _Learned(Section):
 
 
 class _TaskContracts(Section):
-    """What contracts say of a task; see `tasks.training.inputs.model_inputs`."""
+    """Model inputs of a task; see `tasks.training.inputs.model_inputs`."""
 
     outcomes: dict[str, JsonValue]
     learned: dict[str, _Learned]
@@ -305,7 +307,7 @@ class _TaskContracts(Section):
 
 
 class _Recipe(Section):
-    """The whole."""
+    """The whole recipe."""
 
     contracts: _TaskContracts
     split: dict[str, JsonValue]
@@ -313,7 +315,7 @@ class _Recipe(Section):
 
 
 def find_recipe(candidate: TrainingEvidence, champion: TrainingEvidence, *, tagged: str) -> Kept:
-    """Return the champion's recipe, where its contracts are others than ours."""
+    """Return the champion's recipe if its contracts differ from the current ones."""
     recipe = champion.recipe
     if digest(recipe) != tagged:
         raise DataError("the champion's recipe is not the one that its version's tag is the digest of")
@@ -327,7 +329,7 @@ def _declared(recipe: Kept) -> dict[str, JsonValue]:
 
 
 def restore_recipe(contracts: Contracts, task: str, recipe: Kept) -> Contracts:
-    """Return contracts in force under which a task is learned by an earlier recipe."""
+    """Return the current contracts with a task's training settings from an earlier recipe."""
     try:
         kept = _Recipe.model_validate(dict(recipe))
         _require_outcomes(contracts, kept.contracts)
@@ -341,7 +343,7 @@ def restore_recipe(contracts: Contracts, task: str, recipe: Kept) -> Contracts:
 
 
 def _require_outcomes(contracts: Contracts, kept: _TaskContracts) -> None:
-    """Refuse a recipe of other labels: the snapshot's columns mean something else."""
+    """Refuse a recipe with other labels, because the snapshot's columns have another meaning."""
     known = {name: outcome_inputs(contracts, name) for name in contracts.tasks.tasks}
     names = dict.fromkeys((*kept.outcomes, *kept.learned))
     if other := [name for name in names if name not in known or known[name] != kept.outcomes.get(name)]:
@@ -349,7 +351,7 @@ def _require_outcomes(contracts: Contracts, kept: _TaskContracts) -> None:
 
 
 def _require_curve(contracts: Contracts, task: str, kept: _TaskContracts) -> None:
-    """Refuse examples that were weighed by another examination curve than the snapshot's."""
+    """Refuse examples that were weighted by another examination curve than the snapshot's."""
     for name, learned in kept.learned.items():
         weighed = contracts.position_correction(name) == "weight"
         if weighed and digest(learned.examination) != digest(curve_inputs(contracts)):
@@ -378,7 +380,7 @@ def _restore(contracts: Contracts, kept: _Recipe) -> Contracts:
 
 
 def _training(contracts: Contracts, task: str, learned: _Learned) -> TaskTraining:
-    """Return how a task was learned; the contracts in force say whether trees are continued, and where."""
+    """Return earlier training settings; warm start, engine and scheduler come from the current contracts."""
     training, now = TaskTraining.model_validate(learned.training), contracts.surface.training_for(task)
     engine = now.engine if training.start_from is None else None
     force = {"warm_start": now.warm_start, "engine": engine, "scheduler": now.scheduler}
@@ -391,7 +393,7 @@ def _task(spec: TaskSpec, learned: _Learned) -> TaskSpec:
 
 
 def fit_score_line(scores: Floats, outcomes: Floats) -> LogisticMap | None:
-    """Fit a line to the logits of scores; None where only one outcome was seen.
+    """Fit a line to the logits of scores; None if there is only one outcome.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
-"""Which rows are trained on, and which of them stop the training: by hashes that never change.
+"""Selects training rows and held-out rows by stable hashes.
 
-A row's fate follows from its key (or its user) and a salt alone: the same on every machine and Python, in
-every row order, and whatever other rows there are. Each distinct value is hashed once, rows are looked up.
+The selection of a row depends only on its key (or its user) and a salt: it is the same on every machine and
+Python version, in every row order, and with any other rows. Each distinct value is hashed once, and rows look
+it up.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from tasks.evaluation.segments import spell_value
 
 
 def hash_to_uniform(columns: Sequence[pa.ChunkedArray], *, salt: str) -> Floats:
-    """Map each row's values to a number in [0, 1) that looks random and never changes.
+    """Map each row's values to a stable pseudorandom number in [0, 1).
 
     Examples
     --------
@@ -39,7 +40,7 @@ def sample_rows(
     ----------
     positive : bool [n].
     key : the columns of the rows' key, each of length n.
-    negatives : the share of negatives that is kept, in (0, 1], of all rows or of each, shape [n].
+    negatives : sampling rate of negatives, in (0, 1], one for all rows or one per row, shape [n].
 
     Examples
     --------
@@ -55,13 +56,13 @@ def sample_rows(
 def negative_rates(
     columns: Mapping[str, pa.ChunkedArray], by: Mapping[str, Mapping[str, float]], *, others: float
 ) -> Floats:
-    """Return the share of negatives that is kept of each row's segment, shape [n].
+    """Return the sampling rate of negatives in each row's segment, shape [n].
 
     Parameters
     ----------
     columns : the columns that ``by`` names, each of length n.
-    by : column -> its value as text -> share; where several columns name a row, the greatest share counts.
-    others : the share of rows that no value names.
+    by : column -> its value as text -> rate; if several columns match a row, the largest rate counts.
+    others : the rate of rows that no value matches.
 
     Examples
     --------
@@ -102,7 +103,7 @@ def _hash_value(value: object, key: bytes) -> int:
 
 
 def _splitmix(values: Hashes) -> Hashes:
-    """Scatter 64-bit words (the finaliser of SplitMix64, Steele, Lea and Flood 2014)."""
+    """Mix 64-bit words (the finaliser of SplitMix64, Steele, Lea and Flood 2014)."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

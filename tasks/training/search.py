@@ -1,22 +1,22 @@
-"""A search of LightGBM parameters on the users held out for early stopping; no other row is used.
+"""Search of LightGBM parameters on the users held out for early stopping; no other rows are used.
 
 ::
 
     trial 0            the contract's own parameters
-    trials 1, 2, ...   drawn by a tree-structured Parzen estimator (Bergstra et al. 2011) from those before
-    a trial            trains until its early stopping, or is pruned: its loss after so many trees is above
-                       the median of the trials before
+    trials 1, 2, ...   drawn by a tree-structured Parzen estimator (Bergstra et al. 2011) from earlier trials
+    a trial            trains until early stopping, or is pruned if its loss after so many trees is above
+                       the median of earlier trials
     the lowest loss    gives the parameters of the task
 
-Each trial is an MLflow run below the train run, written when it ends::
+Each trial is an MLflow run nested in the train run, written when it ends::
 
     train click_30m                  equipoise.inputs = d
     ├── trial 0   FINISHED           equipoise.inputs = d, trial = 0, state = complete
     │     params   the searched parameters          metrics  loss by number of trees, lowest loss, seconds
     └── trial 1   ...
 
-A trial depends on the seed and on the trials before it alone, so a search that was killed continues from its
-finished trials on any machine. Only a budget of seconds makes the result depend on the clock.
+A trial depends only on the seed and on earlier trials, so a killed search continues from its finished trials
+on any machine. The result depends on the clock only with a budget of seconds.
 """
 
 import logging
@@ -40,15 +40,15 @@ Parameters = Mapping[str, float | int]
 Ended = Literal["trials", "seconds", "nothing held out"]
 Ranges = Mapping[str, IntDistribution | FloatDistribution]
 Train = Callable[[Parameters, Callable[[CallbackEnv], None]], object]
-"""Trains with some parameters and calls back after each tree."""
+"""Function that trains with some parameters and calls back after each tree."""
 
 STRIDE: Final = 10
-"""Trees between two looks at whether a trial is worth going on with."""
+"""Trees between two checks for pruning."""
 
 _DRAWN_AT_RANDOM: Final = 8
-"""Trials before the estimator has enough to go by; Optuna begins after 10, budgets here are smaller."""
+"""Random trials before the estimator starts; Optuna's default is 10, but budgets here are smaller."""
 _NEVER_PRUNED: Final = 4
-"""Trials whose median the later ones are held against; the default of ``MedianPruner`` is 5."""
+"""Trials before pruning starts, against their median; the default of ``MedianPruner`` is 5."""
 _DEFAULTS: Final[Parameters] = {
     "num_leaves": 31,
     "learning_rate": 0.1,
@@ -56,20 +56,20 @@ _DEFAULTS: Final[Parameters] = {
     "lambda_l2": 0.0,
     "feature_fraction": 1.0,
 }
-"""LightGBM's own, for what the contract leaves out."""
+"""LightGBM's defaults for parameters that the contract leaves out."""
 _LOG = logging.getLogger("equipoise")
 _STEP: Final = "trial"
 _CURVE: Final = "loss"
 _LOWEST: Final = "lowest_loss"
 _SECONDS: Final = "seconds"
-_MOST: Final = 1000  # trials that a contract may ask for
+_MOST: Final = 1000  # maximum number of trials of a contract
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial: what it was trained with and the lowest loss on the held-out users that it reached.
+    """One trial: its parameters and the lowest loss on the held-out users.
 
-    ``parameters`` are those that are searched; ``curve`` is the loss by number of trees, every `STRIDE`.
+    ``parameters`` are the searched ones; ``curve`` is the loss by number of trees, every `STRIDE` trees.
     """
 
     number: int
@@ -82,7 +82,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search ended with; ``parameters`` are whole, ``best`` is None where no loss was measured."""
+    """Result of a search; ``parameters`` are complete, ``best`` is None if no loss was measured."""
 
     parameters: Parameters
     trials: tuple[Trial, ...]
@@ -90,7 +90,7 @@ class SearchResult:
     ended_by: Ended
 
     def summary(self) -> SearchSummary:
-        """Return how many trials there were, what ended them, and what was gained on the held-out users."""
+        """Return the number of trials, the reason why the search ended, and the best trial."""
         best = self.best
         return SearchSummary(
             trials=len(self.trials),
@@ -104,7 +104,7 @@ class SearchResult:
 
 
 def search_space(own: Parameters) -> dict[str, IntDistribution | FloatDistribution]:
-    """Return what is searched, each range widened to hold the contract's own value.
+    """Return the search space, with ranges widened to include the contract's own values.
 
     Examples
     --------
@@ -143,10 +143,11 @@ def search(
 
     Parameters
     ----------
-    train : trains with whole parameters and calls back after each tree with the loss on the held-out users.
-    own : the contract's parameters: the first trial, which nothing prunes.
-    before : the trials of a search of the same inputs that was cut short.
-    tell : called with each new trial at its end.
+    train : function that trains with complete parameters and calls back after each tree with the held-out
+        loss.
+    own : the contract's parameters: the first trial, which is never pruned.
+    before : trials of an interrupted search with the same inputs.
+    tell : called with each new trial when it ends.
 
     Examples
     --------
@@ -174,7 +175,7 @@ def search(
 
 
 def _keep_unbroken(before: Sequence[Trial]) -> list[Trial]:
-    """Return trials 0, 1, 2, ... up to the first that is missing: a later one came from those before it."""
+    """Return trials 0, 1, 2, ... up to the first gap, because each trial depends on all earlier ones."""
     by_number = {one.number: one for one in before}
     return [by_number[i] for i in range(len(by_number)) if all(k in by_number for k in range(i + 1))]
 
@@ -186,24 +187,24 @@ def _end_search(own: Parameters, tried: Sequence[Trial], ended_by: Ended) -> Sea
 
 
 def _merge_parameters(own: Parameters, number: int, drawn: Parameters) -> dict[str, float | int]:
-    """Return whole parameters; the first trial is the contract's, to the letter."""
+    """Return complete parameters; those of the first trial are exactly the contract's."""
     return dict(own) if number == 0 else {**own, **drawn}
 
 
 class _OutOfTimeError(Exception):
-    """The budget of seconds ended in the middle of a trial."""
+    """The budget of seconds ran out during a trial."""
 
 
 @dataclass(eq=False)  # LightGBM keeps its callbacks in a set
 class _Watch:
-    """Follows the loss on the held-out users, and ends a trial that is not worth going on with."""
+    """Tracks the held-out loss, and prunes a trial."""
 
     trial: optuna.Trial
     until: float
     first: bool
     best: float = float("inf")
     curve: dict[int, float] = field(default_factory=dict)
-    order: int = 20  # before LightGBM's early stopping, which leaves by an exception
+    order: int = 20  # before LightGBM's early stopping, which raises an exception
 
     def __call__(self, env: CallbackEnv) -> None:
         for _, _, value, higher_is_better, *_ in env.evaluation_result_list or ():
@@ -233,7 +234,7 @@ def _run_trial(
     seed: int,
     seconds: float,
 ) -> Trial | None:
-    """Run the next trial; None where time ran out in it, or where no loss was measured."""
+    """Run the next trial; None if time ran out during it, or if no loss was measured."""
     number, begun = len(tried), time.monotonic()
     trial = _ask_trial(own, ranges, tried, seed)
     watch = _Watch(trial, begun + seconds, first=number == 0)
@@ -250,7 +251,7 @@ def _run_trial(
 
 
 def _ask_trial(own: Parameters, ranges: Ranges, tried: Sequence[Trial], seed: int) -> optuna.Trial:
-    """Draw the next parameters: a new sampler for each trial, seeded by its number, knows what is written."""
+    """Draw the next parameters with a new sampler, seeded by the trial's number and given earlier trials."""
     study = optuna.create_study(
         sampler=optuna.samplers.TPESampler(seed=seed + len(tried), n_startup_trials=_DRAWN_AT_RANDOM),
         pruner=optuna.pruners.MedianPruner(
@@ -264,7 +265,7 @@ def _ask_trial(own: Parameters, ranges: Ranges, tried: Sequence[Trial], seed: in
 
 
 def _nearest_point(own: Parameters, ranges: Ranges) -> dict[str, float | int]:
-    """Return the point of the space that stands for the contract's own parameters."""
+    """Return the point of the space closest to the contract's own parameters."""
     defaults = {**_DEFAULTS, **own}
     return {name: max(defaults[name], known.low) for name, known in ranges.items()}
 
@@ -282,7 +283,7 @@ def _freeze_trial(one: Trial, ranges: Ranges) -> FrozenTrial:
 def run_search(
     run: StepRun, *, task: str, inputs: str, train: Train, own: Parameters, budget: Search
 ) -> SearchResult:
-    """Search a task's parameters, each trial a run below ``run``; trials of the same inputs count."""
+    """Search a task's parameters, with each trial nested in ``run``; reuse trials of the same inputs."""
     before = _adopt_trials(run, inputs)
     if before:
         _LOG.info("search %s: goes on after %d of %d trials", task, len(before), budget.trials)
@@ -307,7 +308,7 @@ def run_search(
 
 
 def _adopt_trials(run: StepRun, inputs: str) -> Sequence[Trial]:
-    """Read the trials of an attempt that was killed, and put them below this run."""
+    """Read the trials of a killed attempt, and nest them in this run."""
     client = run.client
     experiment = client.get_run(run.run_id).info.experiment_id
     same = f"tags.step = '{_STEP}' and tags.`{INPUTS}` = '{inputs}'"
@@ -352,7 +353,7 @@ def _read_trial(run: StepRun, one: Any) -> Trial:
 
 
 def _parse_number(text: str) -> float | int:
-    """Read a parameter; ``repr`` writes a float so that it is read back to the last bit.
+    """Parse a parameter; ``repr`` writes floats without loss.
 
     Examples
     --------

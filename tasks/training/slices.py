@@ -1,26 +1,26 @@
-"""The days that each task trains, calibrates and is tested on.
+"""Days on which each task is trained, calibrated and tested.
 
-All tasks of a release share one test slice, so that no row that trained or calibrated any part lies in or
-after the days on which the decision is replayed::
+All tasks of a release share one test slice, which comes after all rows that any part was trained or
+calibrated on::
 
     train ............| window |  calibrate ...| maturity |  test ...| slowest fast maturity | as-of
                     (embargo)                   (embargo)
 
-The window is that of the whole chain: a return's opens with its purchase, whose own window comes before it. A
-task that is learned with ``delayed`` has no first embargo: it learns up to its calibrate days from what was
-known when they began (``tasks/training/debiasing.py``).
+The window is that of the whole chain: the window of a return opens with its purchase, whose own window comes
+before it. A task with ``delayed`` has no first embargo: it learns up to its calibrate days from the outcomes
+observed when they began (``tasks/training/debiasing.py``).
 
-A slow task that is not mature in the shared slice is measured on its own, older one, with the same order
-before it. There its parents' newest models may have learned: the joint of its chain is judged with factors of
-the task's own slices (`factor_slices`)::
+A slow task that is not mature in the shared slice is tested on its own, older slice, with the same order of
+slices before it. Its parents' newest models may have learned from these days, so the joint of its chain is
+measured with factor models on the task's own slices (`factor_slices`)::
 
-    parent that serves       train .........| window | calibrate | maturity |  shared test  |  as-of
-    task    train ..| window | calibrate | maturity |  test  |
-    judge    train ..| window | calibrate |            of the same parent, on the days of the task
+    serving parent   train .........| window | calibrate | maturity |  shared test  |  as-of
+    task             train ..| window | calibrate | maturity |  test  |
+    factor model     train ..| window | calibrate |            of the same parent, on the days of the task
 
-A refit leaves no day for a test: it calibrates on the newest mature days and trains before them.
-Lengths count calendar days in UTC; a slice begins and ends at a day that has rows, so that a surface with one
-day of rows a week loses nothing, and neither does one with a gap in its logs.
+A refit leaves no days for a test: it calibrates on the newest mature days and trains before them. Lengths
+count calendar days in UTC. A slice begins and ends on a day that has rows, so that surfaces with one day of
+rows a week, or with gaps in their logs, lose no rows.
 """
 
 from bisect import bisect_right
@@ -37,32 +37,32 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class DaySlice:
-    """Days from first to last, both inside."""
+    """Days from first to last, both included."""
 
     first: date
     last: date
 
     @property
     def start(self) -> datetime:
-        """The instant at which the first day begins."""
+        """Start of the first day."""
         return datetime.combine(self.first, time.min, UTC)
 
     @property
     def end(self) -> datetime:
-        """The instant at which the last day is over."""
+        """End of the last day."""
         return datetime.combine(self.last, time.min, UTC) + _DAY
 
     def __contains__(self, day: date) -> bool:
         return self.first <= day <= self.last
 
     def to_json(self) -> list[str]:
-        """Return first and last day as ISO 8601."""
+        """Return first and last day in ISO 8601."""
         return [self.first.isoformat(), self.last.isoformat()]
 
 
 @dataclass(frozen=True)
 class TaskSlices:
-    """One task's days, oldest first."""
+    """Slices of one task, oldest first."""
 
     train: DaySlice
     calibrate: DaySlice
@@ -82,21 +82,21 @@ class ReleaseSlices:
 
 
 def time_until_known(spec: TasksSpec, task: str) -> timedelta:
-    """Return the time after shown_at at which a label is known: its own maturity or a parent's or part's."""
+    """Return the time after shown_at until a label and the labels that it depends on are mature."""
     return max(
         spec.maturity(task), *(time_until_known(spec, other) for other in spec.needs(task)), timedelta()
     )
 
 
 def label_window(spec: TasksSpec, task: str) -> timedelta:
-    """Return the time after shown_at in which events decide a label, its parent's and parts' too."""
+    """Return the time after shown_at in which events affect a label, through its parent and parts too."""
     return max(spec.window(task), *(label_window(spec, other) for other in spec.needs(task)), timedelta())
 
 
 def learning_window(contracts: Contracts, task: str) -> timedelta:
-    """Return how long after its train days what a task's model learned from still happens.
+    """Return the time after the train days in which outcomes of the model's labels still occur.
 
-    A dense start is learned on the task's own train days; open windows are cut where these end.
+    A dense start learns from the task's own train days; open windows are cut at their end.
     """
     return max(
         timedelta() if contracts.delayed(name) else label_window(contracts.tasks, name)
@@ -112,9 +112,9 @@ def _learned(contracts: Contracts, task: str) -> tuple[str, ...]:
 
 
 def find_test_decider(spec: TasksSpec) -> str:
-    """Return the task that decides the shared test days: of those that share them, the one known last.
+    """Return the task that determines the shared test days: the last to mature among those that share them.
 
-    A task that is never trained shares them too: its outcomes are measured on them.
+    Tasks that are never trained are included, because their outcomes are measured on these days.
     """
     shared = spec.by_cadence("fast") or tuple(spec.tasks)
     return max(shared, key=lambda name: time_until_known(spec, name))
@@ -123,19 +123,19 @@ def find_test_decider(spec: TasksSpec) -> str:
 def plan_slices(
     contracts: Contracts, as_of: datetime, days: Sequence[date], *, tasks: Sequence[str] | None = None
 ) -> ReleaseSlices:
-    """Cut the mature history into slices.
+    """Split the mature history into slices.
 
     Parameters
     ----------
-    contracts : lengths (``split``), what is needed at least (``minimum``), maturities and windows.
-    as_of : the instant at which the labels were looked at, or up to which their log had arrived.
+    contracts : lengths (``split``), minimum lengths (``minimum``), maturities and windows.
+    as_of : the instant of the labels, or the instant up to which their log had arrived.
     days : the days that have rows in the label store, in any order.
-    tasks : the tasks to cut slices for; all that are trained by default.
+    tasks : tasks that need slices; by default all trained tasks.
 
     Raises
     ------
     ImmatureLabels
-        A task has less mature history than ``minimum.train`` leaves room for.
+        A task has less mature history than ``minimum.train``.
     DataError
         The store is empty, or a task is unknown.
     """
@@ -152,11 +152,12 @@ def plan_slices(
 
 
 def refit_slices(contracts: Contracts, as_of: datetime, days: Sequence[date], *, task: str) -> TaskSlices:
-    """Cut the slices on which a task's tested recipe is repeated: as new as its labels allow.
+    """Return the slices for a refit of a task's tested recipe, as new as its labels allow.
 
     Returns
     -------
-    Its ``test`` days are those on which the recipe was tested; the refit has learned from some of them.
+    The refit's slices. ``test`` is the slice of the tested model; the refit has learned from some of its
+    days.
     """
     tested = plan_slices(contracts, as_of, days, tasks=[task]).tasks[task]
     return _Cut(contracts, as_of, sorted(set(days))).refit(task, tested)
@@ -165,17 +166,17 @@ def refit_slices(contracts: Contracts, as_of: datetime, days: Sequence[date], *,
 def trunk_slices(
     contracts: Contracts, as_of: datetime, days: Sequence[date], *, tasks: Sequence[str]
 ) -> dict[str, TaskSlices]:
-    """Cut the slices of the tasks that share a trunk, which is fresh to the calibrate days of them all.
+    """Return the slices of tasks that share a trunk, trained before the calibrate days of all of them.
 
     Returns
     -------
-    Each task's test days and the days from the earliest calibrate day of any of them on; its train days end
-    where its window closes before that one.
+    Each task's test days, the earliest calibrate days of any task, and train days whose windows end before
+    these.
 
     Raises
     ------
     ImmatureLabels, DataError
-        As `plan_slices`.
+        As in `plan_slices`.
     """
     planned = plan_slices(contracts, as_of, days, tasks=tasks).tasks
     first = min((one.calibrate for one in planned.values()), key=lambda days: days.first)
@@ -186,16 +187,16 @@ def trunk_slices(
 def factor_slices(
     contracts: Contracts, as_of: datetime, days: Sequence[date], *, task: str, parent: str
 ) -> TaskSlices:
-    """Cut the slices of a parent's factor that judges the joint of a task's chain: the task's own days.
+    """Return the slices of a parent's factor model that measures a task's joint.
 
     Returns
     -------
-    The task's calibrate and test days, and before them the parent's train days, with its own embargo.
+    The task's calibrate and test days, and the parent's train days before them, with its own embargo.
 
     Raises
     ------
     ImmatureLabels, DataError
-        As `plan_slices`.
+        As in `plan_slices`.
     """
     measured = plan_slices(contracts, as_of, days, tasks=[task]).tasks[task]
     return _Cut(contracts, as_of, sorted(set(days))).before(parent, measured.calibrate.last, measured.test)
@@ -203,14 +204,14 @@ def factor_slices(
 
 @dataclass(frozen=True)
 class Knowledge:
-    """The instants after which nothing happened that a task's model, or its calibrator, knows of."""
+    """Ends of the time that a task's model, and its calibrator, have learned from."""
 
     model: datetime
     calibrator: datetime
 
     @classmethod
     def of(cls, contracts: Contracts, task: str, *, train: DaySlice, calibrate: DaySlice) -> "Knowledge":
-        """Follow a factor's train and calibrate days to the end of the windows of their labels."""
+        """Return the ends of the label windows of a factor's train and calibrate days."""
         learned = (
             calibrate.start if contracts.delayed(name) else train.end + label_window(contracts.tasks, name)
             for name in _learned(contracts, task)
@@ -218,13 +219,13 @@ class Knowledge:
         return cls(max(learned), calibrate.end + label_window(contracts.tasks, task))
 
     def precedes(self, measured: TaskSlices) -> bool:
-        """Whether a joint that is fitted and measured on these slices may be judged with the factor."""
+        """Whether the factor can measure a joint on these slices, because it learned from no later events."""
         return self.model <= measured.calibrate.start and self.calibrator <= measured.test.start
 
 
 @dataclass(frozen=True)
 class _Cut:
-    """The arithmetic of one surface as of one instant; ``days`` increase and are not empty."""
+    """Computes the slices of one surface as of one instant; ``days`` are sorted and not empty."""
 
     contracts: Contracts
     as_of: datetime
@@ -245,7 +246,7 @@ class _Cut:
     def before(
         self, name: str, last: date, test: DaySlice, *, calibrate: DaySlice | None = None
     ) -> TaskSlices:
-        """Cut calibrate days that end at ``last`` at the latest, and train days a window before them."""
+        """Return calibrate days that end by ``last``, and train days one window before them."""
         split = self.contracts.surface.split
         calibrate = calibrate or self._newest(last, split.calibrate)
         if calibrate is None:
@@ -265,7 +266,7 @@ class _Cut:
         return test
 
     def _newest(self, limit: date, length: timedelta) -> DaySlice | None:
-        """Return the newest ``length`` that ends on a day with rows, at ``limit`` at the latest."""
+        """Return the newest slice of ``length`` that ends on a day with rows, no later than ``limit``."""
         end = bisect_right(self.days, limit)
         if not end:
             return None
@@ -294,7 +295,7 @@ class _Cut:
 
 
 def explain_too_few(task: str, positives: int, observed: int, *, valued: bool, minimum: int) -> str:
-    """Say that a train slice holds too few positives, and what brings more.
+    """Explain that a train slice has too few positives, and how to get more.
 
     Examples
     --------
@@ -310,5 +311,5 @@ def explain_too_few(task: str, positives: int, observed: int, *, valued: bool, m
 
 
 def _last_full_day(instant: datetime) -> date:
-    """Return the newest day that is over at an instant."""
+    """Return the newest day that has ended at an instant."""
     return instant.astimezone(UTC).date() - _DAY

@@ -1,13 +1,13 @@
-"""The training step: one task's observed rows become one registered LightGBM model.
+"""The training step: trains one registered LightGBM model on a task's observed rows.
 
 ::
 
     train days, observed rows -> Examples (draw_examples.py) -> parameters chosen -> trees, stopped by
                                  held-out users
-    test days, observed rows  -> figures of the raw model, for the whole and per segment
+    test days, observed rows  -> figures of the raw model, overall and by segment
       -> run (parameters, figures, importances, evidence) -> <surface>.task.<task>
 
-What decides the model is digested first; a version made from the same inputs is used again.
+The inputs of the model are digested first; a version with the same inputs is reused.
 """
 
 import json
@@ -62,7 +62,7 @@ class TrainResult:
 
 @dataclass(frozen=True)
 class _Training:
-    """A task's rows, and the champion's model that is continued, if one is."""
+    """A task's rows, and the champion's model for a warm start, if there is one."""
 
     rows: TaskRows
     champion: Part | None
@@ -74,7 +74,7 @@ class _Training:
 
 
 def model_name(surface: str, task: str) -> str:
-    """Name the registered model of a task."""
+    """Return the name of a task's registered model."""
     return f"{surface}.task.{task}"
 
 
@@ -91,11 +91,11 @@ def run(
 
     Parameters
     ----------
-    as_of : the instant at which the world is looked at; the snapshot's own.
+    as_of : the instant up to which data are used; that of the snapshot.
     snapshot : id of a published label snapshot.
-    repeats : version of a tested model: its recipe is repeated on the newest days that are mature. Nothing is
-        measured then, since the days of the test are learned from.
-    parent_run : the MLflow run that this one belongs under.
+    repeats : version of a tested model, whose recipe is refitted on the newest mature days. The refit is not
+        measured, because it learns from the test days.
+    parent_run : the parent MLflow run.
 
     Raises
     ------
@@ -113,9 +113,9 @@ def run(
 
 
 def train_and_compare(rows: TaskRows, *, parent_run: str | None = None) -> TrainResult:
-    """Train on a task's rows; a recipe other than the champion's is compared with that one on the same days.
+    """Train on a task's rows; compare a recipe that differs from the champion's on the same days.
 
-    Raises as `run`.
+    Raises the errors of `run`.
     """
     trained = train(rows, parent_run=parent_run)
     same_day.run(rows, _part(trained), parent_run=parent_run)
@@ -123,7 +123,7 @@ def train_and_compare(rows: TaskRows, *, parent_run: str | None = None) -> Train
 
 
 def train(rows: TaskRows, *, parent_run: str | None = None) -> TrainResult:
-    """Train on a task's rows; raises as `run`."""
+    """Train on a task's rows; raises the errors of `run`."""
     done = TRAIN.run(_Training(rows, find_champion_model(rows)), parent_run=parent_run)
     test, part = done.evidence.test, done.part
     metrics = {} if test is None else dict(test.headline)
@@ -131,7 +131,7 @@ def train(rows: TaskRows, *, parent_run: str | None = None) -> TrainResult:
 
 
 def for_refit(rows: TaskRows, tested: int) -> TaskRows:
-    """Return the rows on which the recipe of a tested version is repeated."""
+    """Return the rows for a refit of a tested version's recipe."""
     registry = rows.workspace.store.registry
     model = registry.part(model_name(rows.workspace.surface, rows.task), tested)
     return rows.for_refit(Recipe.of(registry, model))
@@ -198,7 +198,7 @@ TRAIN: Final = ModelStep(
 
 
 def _choose_parameters(rows: TaskRows, opened: StepRun, train: Callable[..., Fitted]) -> Chosen:
-    """Return the trees' parameters: a tested recipe's, the contract's, or what a search from there found."""
+    """Return the trees' parameters from a tested recipe, the contract or a search."""
     if rows.repeats is not None:
         return rows.repeats.parameters, None
     own, budget = rows.workspace.contracts.surface.lightgbm_for(rows.task), rows.training.search
@@ -237,7 +237,7 @@ def _log_sources(opened: StepRun, rows: TaskRows) -> None:
 
 
 def _log(opened: StepRun, rows: TaskRows, trained: TrainedModel, figures: TaskFigures | None) -> None:
-    """Write figures and pictures."""
+    """Log figures and charts."""
     fitted = trained.fitted
     opened.params({"rounds": fitted.rounds, **_parameters(rows, trained.parameters)})
     fold_loss = {} if fitted.fold_loss is None else {"fold_loss": fitted.fold_loss}

@@ -1,11 +1,11 @@
-"""What can be learned from, and what has learned something: refusals in words that a person can act on.
+"""Checks of labels, settings and libraries before training, with errors that a user can act on.
 
 ::
 
-    labels of the train slice   -> positives enough, both outcomes (require_trainable)
+    labels of the train slice   -> enough positives, both outcomes (require_trainable)
     labels and the loss         -> 0 and 1, values of 0 or more, numbers that trees can hold (require_labels)
     an extra                    -> its libraries are installed (require_extra)
-    monotone, groups            -> what LightGBM takes; what it does not, ends the whole process there
+    monotone, groups            -> values that LightGBM accepts; others would crash the process
     trained trees               -> differ between candidates (refuse_constant)
 """
 
@@ -21,11 +21,11 @@ from tasks.errors import ContractError, DataError, ImmatureLabels, unknown
 from tasks.training.slices import explain_too_few
 
 LONGEST: Final = 10_000
-"""The most items of a request that LightGBM puts in order."""
+"""Maximum number of items of a request that LightGBM ranks."""
 
 
 def require_extra(asked: str, extra: str, libraries: Iterable[str]) -> None:
-    """Refuse what needs an extra of which a library is not installed; nothing is imported.
+    """Raise an error if a library of an extra is not installed; imports nothing.
 
     Examples
     --------
@@ -40,12 +40,12 @@ def require_extra(asked: str, extra: str, libraries: Iterable[str]) -> None:
 
 
 def require_trainable(task: str, labels: AnyFloats, *, kind: HeadKind, minimum: int) -> None:
-    """Refuse a train slice from which nothing can be learned.
+    """Refuse a train slice that is not sufficient for training.
 
     Parameters
     ----------
-    labels : float [n], of the rows that weigh something.
-    minimum : positives (of a value: rows with a value other than 0) that are needed at least.
+    labels : float [n], labels of the rows with positive weight.
+    minimum : minimum number of positives (nonzero values).
 
     Examples
     --------
@@ -58,7 +58,7 @@ def require_trainable(task: str, labels: AnyFloats, *, kind: HeadKind, minimum: 
 def require_outcomes(
     task: str, count: int, rows: int, spread: tuple[float, float], *, kind: HeadKind, minimum: int
 ) -> None:
-    """Refuse as `require_trainable` so many rows, by the labels other than 0 and the least and greatest one.
+    """Like `require_trainable`, from the count of nonzero labels, the number of rows and the label range.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def require_outcomes(
 
 
 def require_labels(labels: AnyFloats, objective: Objective) -> None:
-    """Refuse labels that are outside of what a loss can learn.
+    """Refuse labels outside the range of a loss.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def require_labels(labels: AnyFloats, objective: Objective) -> None:
 def require_monotone(
     monotone: Mapping[str, int], numeric: Sequence[str], categorical: Sequence[str], objective: Objective
 ) -> None:
-    """Refuse bounds that LightGBM does not know, or at which it ends the process.
+    """Refuse monotone bounds that LightGBM does not support, or that would crash it.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def require_monotone(
 
 
 def require_short_requests(lengths: Integers) -> None:
-    """Refuse requests of more items than can be put in order.
+    """Refuse requests with too many items to rank.
 
     Examples
     --------

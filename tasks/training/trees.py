@@ -1,19 +1,19 @@
-"""The trees of one task, grown as its contract declares: loss, bounds, and the model that they start from.
+"""Trains the trees of one task as its contract declares: loss, bounds, and start model.
 
 ::
 
-    warm_start    the champion's model of the task, the newest of before the as-of  \
-    start_from    a denser task, trained on this task's own train days               >  new trees follow
-    neither       nothing                                                            /
+    warm_start    the champion's model of the task, the newest from before the as-of  \
+    start_from    a denser task, trained on this task's own train days                 >  new trees follow
+    neither       nothing                                                             /
 
-A dense start is trained on the days that the sparse task learns from, so it has seen no day on which the
-sparse task is calibrated or tested. Its trees are fitted anew to the sparse labels::
+A dense start is trained on the train days of the sparse task, so it has not seen the days on which the sparse
+task is calibrated or tested. Its trees are refitted to the sparse labels::
 
-    predictions   log odds = intercept + slope x the dense task's
+    predictions   log odds = intercept + slope x the dense task's log odds
     leaves        each leaf's value, tree by tree
 
-The result is a booster of the same features on which training goes on: one LightGBM text, served like any
-other. Held-out rows are not used.
+The result is a booster of the same features, and training continues from it: one LightGBM text, served like
+any other. Held-out rows are not used.
 """
 
 import json
@@ -54,15 +54,15 @@ from tasks.training.search import SearchResult
 from tasks.training.slices import DaySlice
 
 STARTS_FROM: Final = "starts_from"
-"""Where a warm-started model says the version that it continues."""
+"""Tag of a warm-started model: the version that it continues."""
 By = Literal["predictions", "leaves"]
 
 
 @dataclass(frozen=True)
 class Start:
-    """A trained model that a task starts from, and how.
+    """A trained model that a task starts from, and the kind of start.
 
-    ``grown``: what a refit needs to grow it so again, the ``rounds`` of a dense start; nothing of a champion.
+    ``grown``: the ``rounds`` of a dense start, which a refit needs; empty for a champion.
     """
 
     model: lgb.Booster
@@ -71,7 +71,7 @@ class Start:
     grown: Mapping[str, int] = field(default_factory=dict)
 
     def booster(self, examples: Examples, *, threads: int | None) -> lgb.Booster:
-        """Return what the new trees add to."""
+        """Return the booster that new trees are added to."""
         if self.by == "champion":
             return self.model
         return start_from_dense(self.model, examples, by=self.by, threads=threads)
@@ -85,12 +85,12 @@ def grow_trees(
     parameters: Mapping[str, float | int] | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Fitted:
-    """Train one head as its contract says.
+    """Train one head according to its contract.
 
     Parameters
     ----------
-    start : what the trees add to.
-    parameters : instead of the contract's.
+    start : booster that new trees are added to.
+    parameters : parameters that replace the contract's.
     callbacks : called by LightGBM after each tree.
     """
     own = rows.workspace.contracts.surface.lightgbm_for(rows.task)
@@ -109,12 +109,12 @@ def grow_trees(
 
 
 def _monotone_bounds(rows: TaskRows) -> Mapping[str, int]:
-    """Return the task's bounds; what ``default`` says of bounds does not concern a quantile head."""
+    """Return the task's bounds; a quantile head ignores the bounds of ``default``."""
     return {} if rows.kind == "quantile" else rows.training.monotone or {}
 
 
 def task_loss(rows: TaskRows) -> Loss:
-    """Return what the task's trees minimise."""
+    """Return the loss of the task's trees."""
     training = rows.training
     usual: Objective = "binary" if rows.spec.kind == "binary" else "l2"
     return Loss(
@@ -125,18 +125,18 @@ def task_loss(rows: TaskRows) -> Loss:
 
 
 def task_threads(rows: TaskRows) -> int | None:
-    """Return on how many threads to train: a matter of the machine, and in no digest."""
+    """Return the number of training threads, which depends on the machine and is in no digest."""
     return rows.workspace.contracts.surface.engine.threads
 
 
 def find_champion_model(rows: TaskRows) -> Part | None:
-    """Return the model that a warm start continues; None where none is asked for or there is none yet.
+    """Return the model that a warm start continues; None if not requested or not yet available.
 
-    Of a champion of refits it is what was tested: a refit may have seen days that this model is tested on.
+    If the champion has refits, it is the tested model, because a refit may have seen this model's test days.
 
-    A champion of this as-of or a later one may itself continue an older model: that is the one, so that the
-    same as-of, run again after its release was promoted, ends in the same model. So may one that learned from
-    later days than these rows, as where they are of a factor that judges a slow task.
+    A champion of this as-of or a later one may itself continue an older model, which is then returned, so
+    that a repeated run of an as-of gives the same model after its release was promoted. The same holds if the
+    champion learned from later days than these rows, for example if they train a factor model of a slow task.
     """
     registry = rows.workspace.store.registry
     part = find_tested_model(rows) if rows.training.warm_start else None
@@ -147,7 +147,7 @@ def find_champion_model(rows: TaskRows) -> Part | None:
 
 
 def find_tested_model(rows: TaskRows) -> Part | None:
-    """Return the champion's model of the task, of refits what was tested; None where there is none."""
+    """Return the champion's tested model of the task; None if there is none."""
     champion = rows.workspace.releases.find(CHAMPION)
     if champion is None:
         return None
@@ -157,13 +157,13 @@ def find_tested_model(rows: TaskRows) -> Part | None:
 
 
 def _is_earlier(tags: Mapping[str, str], rows: TaskRows) -> bool:
-    """Whether a model is of an earlier as-of, and learned from no later day than these rows."""
+    """Whether a model has an earlier as-of, and learned from no later day than these rows."""
     newest = date.fromisoformat(tags[NEWEST])
     return parse_instant(tags["as_of"]) < rows.snapshot.as_of and newest <= rows.slices.train.last
 
 
 def find_start(rows: TaskRows, champion: Part | None) -> Start | None:
-    """Return what the task's training starts from, if anything."""
+    """Return the start of the task's training, if any."""
     if champion is not None:
         return _continue_champion(rows, champion)
     start_from = rows.training.start_from
@@ -179,7 +179,7 @@ def find_start(rows: TaskRows, champion: Part | None) -> Start | None:
 
 
 def _grow_dense_start(rows: TaskRows, examples: Examples) -> Fitted:
-    """Grow a dense start: held-out users stop it; a refit grows as many trees as were tested, on everyone."""
+    """Train a dense start with early stopping; a refit trains the tested number of trees on all users."""
     if rows.repeats is None:
         return grow_trees(rows, examples)
     own = rows.workspace.contracts.surface.lightgbm_for(rows.task)
@@ -214,7 +214,7 @@ def read_model(files: Mapping[str, bytes]) -> tuple[lgb.Booster, FeatureEncoder]
 def _describe_model(
     features: Sequence[str], loss: Mapping[str, Any], monotone: Mapping[str, int], plan: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Say what a model is, as it must be for trees to be added to it.
+    """Describe the properties of a model that must match for adding trees.
 
     LightGBM writes the parameters of a loss with six digits.
     """
@@ -230,7 +230,7 @@ def _describe_model(
 def start_from_dense(
     dense: lgb.Booster, examples: Examples, *, by: By, threads: int | None = None
 ) -> lgb.Booster:
-    """Return what a sparse task's training starts from.
+    """Return the start of a sparse task's training.
 
     Examples
     --------
@@ -247,7 +247,7 @@ def start_from_dense(
 
 
 def rescale_predictions(dense: lgb.Booster, examples: Examples, *, threads: int | None = None) -> lgb.Booster:
-    """Fold intercept and slope of the dense log odds into the dense trees' leaves, in place.
+    """Fold an intercept and a slope of the dense log odds into the dense trees' leaves, in place.
 
     Examples
     --------
@@ -267,10 +267,10 @@ def rescale_predictions(dense: lgb.Booster, examples: Examples, *, threads: int 
 
 
 def refit_leaves(dense: lgb.Booster, examples: Examples, *, threads: int | None = None) -> lgb.Booster:
-    """Fit the leaves' values anew, from the sparse task's mean log odds on.
+    """Refit the leaves' values, starting from the sparse task's mean log odds.
 
-    LightGBM's ``Booster.refit`` with a decay rate of 0; the features and each row's leaf in each tree are in
-    memory at once.
+    This is LightGBM's ``Booster.refit`` with a decay rate of 0. The features and each row's leaf in each tree
+    are in memory at once.
 
     Examples
     --------
@@ -296,12 +296,12 @@ def refit_leaves(dense: lgb.Booster, examples: Examples, *, threads: int | None 
 
 
 Chosen = tuple[Mapping[str, float | int], SearchResult | None]
-"""Parameters of the trees, and the search that found them, where one did."""
+"""Parameters of the trees, and the search for them, if any."""
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A fitted model with what it started and learned from, by which parameters, and how those were found."""
+    """A fitted model with its start, training rows and parameters, and the search for them."""
 
     fitted: Fitted
     start: Start | None
@@ -328,9 +328,9 @@ def train_model(
 
 
 def score_rows(rows: TaskRows, days: DaySlice, booster: lgb.Booster, encoder: FeatureEncoder) -> Floats:
-    """Return what a task's trees give of the rows of `TaskRows.report`, some at a time, shape [rows].
+    """Return the scores of a task's trees on the rows of `TaskRows.report`, shape [rows].
 
-    They are scored at the reference position where one is held.
+    Scores are at the reference position with ``position: weight``, at the shown one if it is a feature.
     """
     pieces = encode_pieces(encoder, rows.stream_report(days, encoder.names))
     scores = (booster.predict(piece, num_threads=task_threads(rows) or 0) for piece in pieces)
@@ -338,6 +338,6 @@ def score_rows(rows: TaskRows, days: DaySlice, booster: lgb.Booster, encoder: Fe
 
 
 def predict_rows(rows: TaskRows, days: DaySlice, booster: lgb.Booster, encoder: FeatureEncoder) -> Floats:
-    """Return what a task's model predicts of the rows of `TaskRows.report` where they stood, shape [rows]."""
+    """Return a model's predictions on the rows of `TaskRows.report` at the shown positions, shape [rows]."""
     scores = score_rows(rows, days, booster, encoder)
     return debiasing.predict_where_shown(rows, rows.report(days), scores)

@@ -1,22 +1,22 @@
-"""The rows of the tasks that share a trunk: a stream of impressions with a label column for each task.
+"""Rows of the tasks that share a trunk: a stream of impressions with one label column per task.
 
 ::
 
-    task a, train days  |------------------| window |      each task's own observed, weighed and sampled rows
-    task b, train days  |------------| longer window|      (draw_examples.py), in a file, one batch a span
-    calibrate days                                  |---- the earliest of any task begins
+    task a, train days  |------------------| window |      each task's own observed, weighted and sampled rows
+    task b, train days  |------------| longer window|      (draw_examples.py), in a file, one batch per span
+    calibrate days                                  |---- the earliest calibrate days of any task
 
     span of time -> its impressions with features, and each task's batch, joined by request and item -> table
 
-No label of any task tells of an event in the calibrate days of another: shared layers would carry it there.
-Outside a task's own train days a row weighs 0 for it, so that chains are not joined on days whose parents
-are known and whose children are not.
+No label of any task depends on events in the calibrate days of another task, because shared layers would leak
+them. Outside a task's own train days a row has weight 0 for it, so that chains are not joined on days with
+known parents and unknown children.
 
-What stops the training is held out by day where the trunk reads ids, since a user or item that is held out
-would be an unknown one; else by user, as for trees.
+If the trunk reads ids, rows are held out by day for early stopping, because held-out users or items would be
+unknown; else by user, as for trees.
 
-Memory holds one span of about `SPAN` rows. A task whose weights are estimated from all of its rows (for
-position, delay or answers), or of which a request's first row counts, is drawn at once, without features.
+Memory holds one span of about `SPAN` rows. A task is drawn at once, without features, if its weights are
+estimated from all of its rows (for position, delay or responses), or if only a request's first row counts.
 """
 
 from collections import Counter
@@ -72,7 +72,7 @@ _DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True)
 class SharedRows:
-    """A trunk, and the rows of its tasks in one published snapshot, none of them on a calibrate day."""
+    """A trunk, and the rows of its tasks in one published snapshot, without calibrate days."""
 
     workspace: Workspace
     trunk: str
@@ -81,14 +81,14 @@ class SharedRows:
 
     @classmethod
     def open(cls, workspace: Workspace, *, trunk: str, as_of: datetime, snapshot: str) -> "SharedRows":
-        """Find the slices of a trunk's tasks in a snapshot.
+        """Select the slices of a trunk's tasks in a snapshot.
 
         Raises
         ------
         ContractError
             The surface has no such trunk.
         GateRefused, DataError, ImmatureLabels
-            As `TaskRows.open`.
+            As in `TaskRows.open`.
         """
         contracts = workspace.contracts
         spec = contracts.surface.trunks.get(trunk)
@@ -107,19 +107,19 @@ class SharedRows:
 
     @property
     def newest(self) -> date:
-        """The last day that any task learns from."""
+        """Last day that any task learns from."""
         return max(rows.slices.train.last for rows in self.tasks)
 
     @property
     def outputs(self) -> list[TrunkTask]:
-        """The outputs of the network, with their losses."""
+        """Outputs of the network, with their losses."""
         return [_describe_output(rows) for rows in self.tasks]
 
     def stream(self, folder: Path) -> Tables:
-        """Draw each task's rows into a folder, and return what opens the stream of tables.
+        """Draw each task's rows into a folder, and return a function that opens the stream of tables.
 
-        The tables hold the rows that some task learns from, with labels, weights, offsets and what is held
-        out, in the order in which they were shown.
+        The tables have the rows that some task learns from, with labels, weights, offsets and held-out flags,
+        in the order of showing.
 
         Raises
         ------
@@ -142,7 +142,7 @@ class SharedRows:
         return tables
 
     def _spans(self) -> Iterator[Span]:
-        """Cut the train days into spans of about `SPAN` rows: several days, or equal parts of one."""
+        """Split the train days into spans of about `SPAN` rows: several days, or equal parts of one day."""
         first = min(rows.slices.train.first for rows in self.tasks)
         days = {day: built.rows for day, built in sorted(self.snapshot.build().days.items())}
         bounds, held = [_start(first)], 0.0
@@ -156,7 +156,7 @@ class SharedRows:
         return pairwise([*bounds, _start(self.newest) + _DAY])
 
     def _join(self, span: Span, drawn: "dict[_Drawn, pa.RecordBatch]", first: date | None) -> pa.Table:
-        """Read a span's impressions, and give each task's label, weight and offset beside them."""
+        """Read a span's impressions, and add each task's label, weight and offset."""
         features = self.workspace.contracts.surface.features
         placed = [POSITION] if any(rows.debiased == "feature" for rows in self.tasks) else []
         names = dict.fromkeys([*KEYS, DAY, *features.names, *self.spec.ids, *placed])
@@ -179,7 +179,7 @@ class SharedRows:
         )
 
     def _first_held_day(self, drawn: "Sequence[_Drawn]") -> date | None:
-        """Return the first of the days that stop the training; None where users do."""
+        """Return the first of the days held out for early stopping; None if users are held out."""
         if not self.spec.ids:
             return None
         share = self.workspace.contracts.surface.split.early_stop
@@ -194,10 +194,10 @@ class SharedRows:
 
 @dataclass(frozen=True, eq=False)
 class _Drawn:
-    """The rows that one task learns from, in a file: key, label, weight and offset, one batch a span.
+    """Rows of one task in a file: key, label, weight and offset, one batch per span.
 
     ``scales`` brings the weights of negatives and positives to mean 1; ``shift`` is added to all offsets.
-    ``days``: those with rows, in order.
+    ``days``: days with rows, in order.
     """
 
     rows: TaskRows
@@ -208,7 +208,7 @@ class _Drawn:
     days: Sequence[date]
 
     def columns(self, batch: pa.RecordBatch, keys: pd.DataFrame, days: Days) -> Iterator[tuple[str, Floats]]:
-        """Give label, weight and offset of every impression; NaN where it is not learned."""
+        """Yield label, weight and offset of every impression; NaN if the task does not learn from it."""
         task, train = self.rows.task, self.rows.slices.train
         at = _keys(batch).merge(keys, how="left", on=[REQUEST_ID, ITEM_ID], validate="many_to_one")["row"]
         places = at.to_numpy(dtype=np.intp)
@@ -226,7 +226,7 @@ class _Drawn:
 
 
 def _draw(rows: TaskRows, spans: Sequence[Span], file: Path) -> _Drawn:
-    """Draw a task's rows into a file, span by span where that gives the same rows."""
+    """Draw a task's rows into a file, span by span if that gives the same rows."""
     at_once = (
         rows.delayed
         or rows.debiased == "weight"
@@ -265,7 +265,7 @@ def _draw(rows: TaskRows, spans: Sequence[Span], file: Path) -> _Drawn:
 
 
 def _draw_group(rows: TaskRows, span: Span) -> DrawnRows | None:
-    """Draw what a task learns from of a span; None where none of its train days lies there."""
+    """Draw a task's rows of a span; None if the span has none of its train days."""
     train, days = rows.slices.train, _days_of(span)
     own = DaySlice(max(train.first, days.first), min(train.last, days.last))
     if own.first > own.last:
@@ -282,13 +282,13 @@ def _days_of(span: Span) -> DaySlice:
 
 
 def _within(span: Span) -> str:
-    """Return the condition in SQL that a row was shown in a span."""
+    """Return the SQL condition that a row was shown in a span."""
     first, end = (f"TIMESTAMPTZ '{instant.isoformat()}'" for instant in span)
     return f"{SHOWN_AT} >= {first} AND {SHOWN_AT} < {end}"
 
 
 def _newest_days(days: Sequence[date], share: float) -> date:
-    """Return the first of the newest days that make up a share of all days that occur."""
+    """Return the first of the newest days that make up a share of all days with rows."""
     return days[-max(1, round(share * len(days)))]
 
 

@@ -1,12 +1,12 @@
-"""The training step of a shared trunk: the rows of several tasks become one registered network.
+"""The training step of a shared trunk: trains one registered network on the rows of several tasks.
 
 ::
 
     rows of its tasks (trunk_rows.py) -> train_trunk (JAX) -> trunk.safetensors, trunk.json
       -> run (learning curves, shares and cosines of gradients, evidence) -> <surface>.trunk.<trunk>
 
-JAX is imported when a trunk is trained, and only then. A killed training is taken up where it was, from a
-folder of the home that the step's inputs name.
+JAX is imported only when a trunk is trained. A killed training resumes from a folder of the home that is
+named by the step's inputs.
 """
 
 import importlib.metadata
@@ -39,14 +39,14 @@ _LOG = logging.getLogger("equipoise")
 
 LIBRARIES: Final = ("jax", "jaxlib", "optax", "safetensors")
 TRAINING: Final = "training.svg"
-"""The picture of a trunk's training, in its run."""
+"""Chart of a trunk's training, in its run."""
 
 
 class EpochFigures(Section):
-    """What an epoch of a trunk did to each task.
+    """Figures of one epoch of a trunk by task.
 
-    ``held_out``, ``train``: losses over what the base rate loses; None where no row is held out. ``weights``
-    multiply the losses; ``shares`` of the gradient of what the tasks share, and ``cosines`` between the
+    ``held_out``, ``train``: losses relative to the base rate's; None without held-out rows. ``weights``
+    multiply the losses. ``shares`` of the gradient of the shared parameters, and ``cosines`` between the
     tasks' gradients, [tasks, tasks], are for diagnosis: healthy and unhealthy tasks have small shares.
     """
 
@@ -58,10 +58,10 @@ class EpochFigures(Section):
 
 
 class TrunkEvidence(Document):
-    """How a trunk was trained: the days of each task, and what each epoch did to each of them.
+    """How a trunk was trained: the days of each task, and the figures of each epoch.
 
-    ``epoch``: the one whose weights are kept, from 0. ``known``, ``positives``: rows that each task learned
-    from. Another device or number of ``threads`` gives other bytes.
+    ``epoch``: the epoch of the kept weights, from 0. ``known``, ``positives``: number of rows that each task
+    learned from. Another device or number of ``threads`` gives other bytes.
     """
 
     document: Literal["trunk"] = "trunk"
@@ -87,7 +87,7 @@ class TrunkEvidence(Document):
 
 @dataclass(frozen=True)
 class TrainTrunkResult:
-    """The trunk's exact version, and how many epochs it took."""
+    """The trunk's exact version, and its number of epochs."""
 
     trunk: str
     model: str
@@ -100,9 +100,9 @@ class TrainTrunkResult:
 
 @dataclass(frozen=True)
 class TrunkVersion:
-    """The version of a trunk that a retrain's heads may use; None, and why, where there is none.
+    """Version of a trunk that a retrain's heads may use; None if there is none, with the reason.
 
-    ``why`` also says why it is not trained anew where the champion's is used.
+    ``why`` also explains why the trunk is not trained if the champion's is reused.
     """
 
     trunk: str
@@ -112,12 +112,12 @@ class TrunkVersion:
 
 
 def trunk_name(surface: str, trunk: str) -> str:
-    """Name the registered model of a trunk."""
+    """Return the name of a trunk's registered model."""
     return f"{surface}.trunk.{trunk}"
 
 
 def require_libraries(contracts: Contracts) -> None:
-    """Refuse to train a surface's trunks where JAX is not installed; nothing is imported."""
+    """Refuse to train a surface's trunks if JAX is not installed; imports nothing."""
     if trunks := contracts.surface.trunks:
         require_extra(f"{contracts.name} declares trunks ({', '.join(trunks)})", "trunk", LIBRARIES)
 
@@ -125,7 +125,7 @@ def require_libraries(contracts: Contracts) -> None:
 def run(
     workspace: Workspace, *, trunk: str, as_of: datetime, snapshot: str, parent_run: str | None = None
 ) -> TrainTrunkResult:
-    """Train one trunk; parameters and errors as of `tasks.training.step.run`.
+    """Train one trunk; parameters and errors as in `tasks.training.step.run`.
 
     Raises
     ------
@@ -150,9 +150,9 @@ def train_or_keep(
     snapshot: str,
     parent_run: str | None = None,
 ) -> TrunkVersion:
-    """Train a trunk all of whose tasks are planned; else, or where it cannot be, return the champion's.
+    """Train a trunk if all of its tasks are planned; otherwise, or if it fails, return the champion's.
 
-    Without either the tasks have their trees alone. None of its tasks planned, none is calibrated with it.
+    Without either, the tasks have only their trees. If none of its tasks is planned, the trunk is not used.
     """
     tasks = workspace.contracts.surface.trunks[trunk].tasks
     missing = [task for task in tasks if task not in planned]
@@ -180,7 +180,7 @@ def _champions(workspace: Workspace, trunk: str, as_of: datetime, why: str) -> T
 
 
 def _still_fits(workspace: Workspace, trunk: str, part: Part) -> bool:
-    """Whether a trunk of before has the tasks that are declared now, and reads no other column."""
+    """Whether an earlier trunk has all currently declared tasks, and reads no other column."""
     surface = workspace.contracts.surface
     spec, model = surface.trunks[trunk], TrunkModel.from_files(workspace.store.registry.files(part))
     return {*spec.tasks} <= {*model.tasks} and {*model.columns} <= {*surface.features.names, *spec.ids}
@@ -275,7 +275,7 @@ TRAIN_TRUNK: Final = ModelStep(
 
 
 def find_trunk(workspace: Workspace, task: str, version: int) -> Part:
-    """Return a version of the trunk in which a task stands."""
+    """Return a version of the trunk that a task belongs to."""
     name = workspace.contracts.surface.trunk_of(task)
     if name is None:
         raise ContractError(

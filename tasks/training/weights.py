@@ -1,19 +1,19 @@
-"""What an example weighs in training: factors that are multiplied, and what the probabilities owe to them.
+"""Weights of training examples: factors that are multiplied, and the offsets that correct for them.
 
 ::
 
-    column        a logged number, 0 or more; a row of 0 is dropped before anything is learned from it
-    half_life     2 ** -(age / half-life), the age counted from the newest example
+    column        a logged number, 0 or more; rows of 0 are dropped before training
+    half_life     2 ** -(age / half-life), with the age relative to the newest example
     propensity    min(clip, 1 / probability that the log's policy showed the item there)
-    balanced      positives weigh as much as negatives in all; undone: see below
+    balanced      equal total weights of positives and negatives; corrected by offsets, see below
 
-Column, half-life and propensity choose the rows that the model is to fit best.
-Balanced weights and sampled negatives only help the trees to see a rare outcome. They multiply the odds of a
-row by ``weight of a positive / weight of a negative / rate of its negatives``; the logarithm of that is the
-row's *offset*, which training adds to its log odds and scoring does not, so that the trees learn the odds in
-the log (King and Zeng 2001, "Logistic regression in rare events data", section 4.1, by row).
+Column, half-life and propensity determine which rows the model fits best. Balanced weights and sampled
+negatives only help the trees to learn a rare outcome. They multiply the odds of a row by ``weight of a
+positive / weight of a negative / rate of its negatives``. The logarithm of this factor is the row's *offset*,
+which is added to its log odds in training but not in scoring, so that the trees learn the odds in the log
+(King and Zeng 2001, "Logistic regression in rare events data", section 4.1, by row).
 
-No weight of this file is a utility weight: it shapes learning alone (R12, R13).
+No weight of this module is a utility weight: it only affects learning (R12, R13).
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,10 +27,10 @@ from tasks.arrays import AnyFloats, Flags, Floats
 from tasks.errors import DataError
 
 GREATEST: Final = 1e12
-"""The greatest logged weight: products and squares of such are numbers yet."""
+"""Maximum logged weight, so that products and squares do not overflow."""
 
 OLDEST: Final = 100.0
-"""Half-lives from which on a row weighs as if it were that old: 2^-100, next to nothing, and not nothing."""
+"""Maximum age in half-lives: its weight 2^-100 is negligible, but not 0."""
 
 
 def column_weights(values: AnyFloats, *, task: str, column: str) -> Floats:
@@ -92,7 +92,7 @@ def propensity_weights(propensity: AnyFloats, *, clip: float, task: str) -> Floa
 
 
 def combine_factors(factors: Iterable[Floats]) -> Floats | None:
-    """Multiply factors and bring their mean to 1, so that the trees' regularisation keeps its meaning.
+    """Multiply factors and scale them to mean 1, so that the trees' regularisation keeps its meaning.
 
     Examples
     --------
@@ -106,12 +106,12 @@ def combine_factors(factors: Iterable[Floats]) -> Floats | None:
 
 
 def balance_classes(labels: AnyFloats, weights: Floats | None) -> tuple[Floats, float]:
-    """Weigh positives as much as negatives in all.
+    """Give positives and negatives equal total weights.
 
     Parameters
     ----------
     labels : float [rows], 0 or 1, with both outcomes among them.
-    weights : what the rows weigh already, or None.
+    weights : weights of the rows so far, or None.
 
     Returns
     -------
@@ -133,11 +133,11 @@ def balance_classes(labels: AnyFloats, weights: Floats | None) -> tuple[Floats, 
 
 
 def scale_classes(rows: Floats, weights: Floats, *, balanced: bool) -> tuple[Floats, float]:
-    """Return what brings summed weights to mean 1, as `combine_factors` and `balance_classes` do row by row.
+    """Return factors that scale weights to mean 1, like `combine_factors` and `balance_classes` by row.
 
     Parameters
     ----------
-    rows, weights : [2] how many negatives and positives there are, and what they weigh in all.
+    rows, weights : [2] numbers and total weights of negatives and positives.
 
     Returns
     -------
@@ -156,7 +156,7 @@ def scale_classes(rows: Floats, weights: Floats, *, balanced: bool) -> tuple[Flo
 
 
 def effective_size(weights: AnyFloats) -> float:
-    """Return how many rows of equal weight would carry as much information (Kish 1965): (sum w)^2 / sum w^2.
+    """Return the effective sample size (Kish 1965): (sum w)^2 / sum w^2.
 
     Examples
     --------
@@ -167,7 +167,7 @@ def effective_size(weights: AnyFloats) -> float:
 
 
 def describe_factors(factors: Mapping[str, Floats]) -> dict[str, dict[str, float]]:
-    """Return of each factor the least, the mean, the greatest value and the effective number of rows.
+    """Return the minimum, mean, maximum and effective number of rows of each factor.
 
     Examples
     --------
@@ -190,6 +190,6 @@ def _refusal(task: str) -> str:
 
 
 def _format_values(values: Floats, wrong: Flags) -> str:
-    """Show up to three distinct values; NaN is null."""
+    """Format up to three distinct values; NaN is null."""
     distinct = list(dict.fromkeys(values[wrong].tolist()))[:3]
     return ", ".join(dict.fromkeys("null" if np.isnan(value) else f"{value:g}" for value in distinct))
