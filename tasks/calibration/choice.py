@@ -3,7 +3,7 @@
 ::
 
     binary             chosen among
-                         none      the scores as they are (a logistic map of slope 1 and intercept 0)
+                         none      the unchanged scores (a logistic map of slope 1 and intercept 0)
                          global    one map for all rows
                          segment   effects of the surface's segments, then one map
     value              a map of means
@@ -11,16 +11,15 @@
 
     users     | fold 1 | fold 2 | fold 3 | fold 4 |  measured
     choose      each held out once, fitted to three
-    print       fitted to all four                   held out
+    report      fitted to all four                   held out
     map         the chosen kind, fitted to all five
 
-One map is the default. Another choice must have less normalized entropy on held-out users by more than chance
-gives: by two standard errors of the difference, clustered by user, for segments, and by three for no map,
-which leaves the errors of the scores as they are. Segments are considered from 200 positives and negatives
-on.
+One map is the default. Another choice must have a significantly lower normalized entropy on held-out users:
+by two standard errors of the difference, clustered by user, for segments, and by three for no map, which
+leaves the errors of the scores uncorrected. Segments are considered from 200 positives and 200 negatives on.
 
-The printed gain is measured on users who neither chose nor were fitted: a choice looks better where it was
-made than elsewhere, also where there is nothing to gain (Cawley and Talbot 2010).
+The reported gain is measured on users who were used neither for the choice nor for the fit, because a choice
+looks better on the data that it was made on, even without any true gain (Cawley and Talbot 2010).
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,20 +46,19 @@ from tasks.training.draw_examples import user_or_request
 from tasks.training.rows import TaskRows
 
 FOLDS: Final = 4
-"""Parts of the users who choose, each held out once: three quarters of them are fitted on. Judged by
-``benchmarks/calibration.py``."""
+"""Number of folds of the choosing users, each held out once: three quarters of these users are fitted on.
+Tuned with ``benchmarks/calibration.py``."""
 
 MEASURED: Final = FOLDS
-"""The part of all users, as large, that what is printed is measured on."""
+"""Index of the fold for the reported figures, as large as the others."""
 
 Kind = MapKind
 
 ERRORS: Final[Mapping[Kind, float]] = {"none": 3.0, "segment": 2.0}
-"""Standard errors by which another choice must be better than one map: two are the one-sided 2.3 %; three
-where a wrong choice would leave the scores as they are (``benchmarks/calibration.py``,
-docs/decisions/0016)."""
+"""Standard errors by which another choice must be better than one map: two are the one-sided 2.3 %; three if
+a wrong choice would leave the scores uncorrected (``benchmarks/calibration.py``, docs/decisions/0016)."""
 _NO_MAP: Final = LogisticMap(1.0, 0.0)
-"""The scores as they are."""
+"""The unchanged scores."""
 _TOO_FEW_USERS: Final = "one map: positives or negatives are of too few users to hold some of them out"
 _WORDS: Final[Mapping[Kind, str]] = {"none": "no map", "global": "one map", "segment": "segments"}
 
@@ -74,7 +72,7 @@ def choose_map(
     users: npt.ArrayLike,
     weights: npt.ArrayLike | None = None,
 ) -> tuple[Calibrator, MapChoice]:
-    """Fit the map that holds best on users it has not seen.
+    """Fit the map that performs best on held-out users.
 
     Parameters
     ----------
@@ -121,7 +119,7 @@ def refit_map(
     *,
     weights: npt.ArrayLike | None = None,
 ) -> tuple[Calibrator, MapChoice]:
-    """Fit the kind of map that was chosen before, on other rows; parameters as in `choose_map`.
+    """Fit a previously chosen kind of map to other rows; parameters as in `choose_map`.
 
     Examples
     --------
@@ -138,7 +136,7 @@ def refit_map(
 
 
 def assign_folds(users: npt.NDArray[Any]) -> tuple[Indices, Indices]:
-    """Return each row's user and fold [n], 0 to `MEASURED`; which rows go together depends on no order."""
+    """Return each row's user and fold [n], 0 to `MEASURED`, independent of the order of rows."""
     user, known = pd.factorize(users, sort=True)
     if (user < 0).any():
         raise DataError(f"A user is missing in {int((user < 0).sum())} of {user.size} rows.")
@@ -146,14 +144,14 @@ def assign_folds(users: npt.NDArray[Any]) -> tuple[Indices, Indices]:
 
 
 def _can_hold_out(fold: Indices, y: Floats) -> bool:
-    """Whether both outcomes are left to choose whichever fold is held out, and both can be measured."""
+    """Whether both outcomes remain for the choice if any fold is held out, and for the reported figures."""
     counts = [np.bincount(fold, side, minlength=FOLDS + 1) for side in (y, 1 - y)]
     return all(count[MEASURED] > 0 and (count[:FOLDS].sum() - count[:FOLDS] > 0).all() for count in counts)
 
 
 @dataclass(frozen=True)
 class _HeldOutFigures:
-    """Normalized entropy of each kind on held-out users, and the gain over one map with its error."""
+    """Normalized entropy of each kind on held-out users, and its gain over one map with standard error."""
 
     entropies: dict[Kind, float]
     gains: dict[Kind, Gain]
@@ -182,7 +180,7 @@ class _HeldOutFigures:
 def _predict_held_out(
     s: Floats, rows: SegmentRows, fit: SegmentFit | None, fold: Indices
 ) -> dict[Kind, Floats]:
-    """Predict every row [n] by fits to the other folds."""
+    """Predict every row [n] with fits to the other folds."""
     predicted: dict[Kind, Floats] = {"none": s, "global": np.empty_like(s)}
     if fit is not None:
         predicted["segment"] = np.empty_like(s)
@@ -202,7 +200,7 @@ def _predict_measured(
     fit: SegmentFit | None,
     at: Flags,
 ) -> dict[Kind, Floats]:
-    """Predict the rows that are measured by fits to those that choose."""
+    """Predict the rows of the reported figures with fits to the choosing rows."""
     tallies = chosen_on.tally()
     predicted: dict[Kind, Floats] = {
         "none": s[at],
@@ -214,7 +212,7 @@ def _predict_measured(
 
 
 def _measure_gain(losses: Mapping[Kind, Floats], kind: Kind, user: Indices, unit: float) -> Gain:
-    """Return how much less entropy a kind has than one map, and the standard error over users."""
+    """Return the gain in normalized entropy over one map, and its standard error over users."""
     by_user = np.bincount(user, losses["global"] - losses[kind])
     error = float(np.sqrt(((by_user - by_user.mean()) ** 2).sum()))
     return Gain(gain=float(by_user.sum()) / unit, standard_error=error / unit)
@@ -232,9 +230,9 @@ def fit_map(
 
     Parameters
     ----------
-    table : calibrate rows [n] that `TaskRows.read_for_report` gave.
-    scores, outcomes : [n] of those rows.
-    tested : the kind of map to fit again, of a tested recipe; None lets the held-out users choose.
+    table : calibrate rows [n] from `TaskRows.read_for_report`.
+    scores, outcomes : [n] values of those rows.
+    tested : the kind of map of a tested recipe; None chooses on held-out users.
     """
     if rows.kind in {"quantile", "ranking"}:
         return IdentityMap(), None
@@ -250,12 +248,12 @@ def fit_map(
 
 
 def read_segment_columns(rows: TaskRows, table: pa.Table) -> pd.DataFrame:
-    """Return the columns that the segments are made from, of rows that `TaskRows.read_for_report` gave."""
+    """Return the columns of the segments from rows of `TaskRows.read_for_report`."""
     return table.select(segment_columns(rows.workspace.contracts.surface.segments)).to_pandas()
 
 
 def _require_outcomes(rows: TaskRows, outcomes: Floats) -> None:
-    """Refuse a slice on which no map can be fitted; the message names the task and its days."""
+    """Refuse a slice on which no map can be fitted, with the task and its days in the message."""
     valued, positives = rows.kind == "value", int(np.count_nonzero(outcomes))
     if positives == 0 or (not valued and positives == len(outcomes)):
         noun = "values other than 0" if valued else "positives"

@@ -1,4 +1,4 @@
-"""How a map was chosen and fitted, and what it does to the test days, as a document."""
+"""Choice and fit of a map, and its figures on the test days, as a document."""
 
 from typing import Literal
 
@@ -10,14 +10,14 @@ MapKind = Literal["none", "global", "segment"]
 
 
 class Gain(Section):
-    """What the chosen map gains over another in normalized entropy."""
+    """Gain in normalized entropy of a kind of map over one map."""
 
     gain: MaybeFloat
     standard_error: MaybeFloat
 
 
 class MapChoice(Section):
-    """Which map was chosen and why, with the normalized entropy of each on held-out users."""
+    """The chosen map with the reason, and the normalized entropy of each kind on held-out users."""
 
     kind: MapKind
     reason: str
@@ -26,9 +26,9 @@ class MapChoice(Section):
 
 
 class CalibrationEvidence(TaskEvidence):
-    """How a map was fitted, and the figures of the test days before and after it, None of those too.
+    """Fit of a map, and figures of the test days before and after it, None for refits and factor models.
 
-    ``models``: of a task in a shared trunk, which model the map is of; None of others.
+    ``models``: the model that the map was fitted to, for a task in a shared trunk; None for other tasks.
     """
 
     document: Literal["calibration"] = "calibration"

@@ -1,17 +1,17 @@
-"""Fits calibration maps on the calibrate slice, so that the predictions add up to the positives.
+"""Fits calibration maps on the calibrate slice, so that the predictions sum to the positives.
 
 ::
 
-    observed rows -> isotonic blocks -> merged until each holds positives and negatives enough -> knots
-                  -> pulled a little to the base rate, separated, shifted until the sums agree
+    observed rows -> isotonic blocks -> merged until each has enough positives and negatives -> knots
+                  -> shrunk towards the base rate, separated, shifted until the sums agree
     fewer than 200 positives, or no two blocks  ->  logistic map with priors on slope and level
 
     logit of a probability = level + slope x (logit of the score - centre)
     slope ~ Normal(1, SLOPE_SPREAD)       level ~ Normal(centre, LEVEL_SPREAD), so around the scores' own
 
-The centre of a logistic map is that of the information, where a steeper slope moves no total; both parameters
-are the posterior mode. Rows that refute the scores' level decide it alone. Only observed labels come in;
-nothing here depends on tasks or time.
+A logistic map is centred at the information-weighted mean, at which the slope does not change the total. Both
+parameters are the posterior mode. If the rows refute the scores' level, they determine the level alone. Only
+observed labels are used; nothing here depends on tasks or time.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,63 +31,63 @@ from tasks.evaluation.support import calibration_interval
 from tasks.ranking.maps import IsotonicMap, LogisticMap, MeanMap, compress_logits, expit, lift_to_floor, logit
 
 LOGISTIC_BELOW: Final = 200
-"""Positives (or negatives, the fewer) below which the map has two parameters: isotonic regression overfits
-small sets (Niculescu-Mizil and Caruana 2005). Judged by ``benchmarks/calibration.py``, as are those below."""
+"""Number of positives (or negatives, if fewer) below which the map has two parameters, because isotonic
+regression overfits small sets (Niculescu-Mizil and Caruana 2005). Tuned with ``benchmarks/calibration.py``,
+like the constants below."""
 
 BLOCK_POSITIVES: Final = 10
-"""Least positives and least negatives of an isotonic block."""
+"""Minimum number of positives and of negatives in an isotonic block."""
 
 SHRINKAGE: Final = 0.25
-"""Pull of a block's logit to the base rate's, in positives: at 10 positives one part in 41."""
+"""Shrinkage of a block's logit towards the base rate's, in positives: one part in 41 at 10 positives."""
 
 LEAST_SLOPE: Final = 1e-3
-"""Least slope between knots, in the logit or logarithm, so that no scores are tied."""
+"""Minimum slope between knots, in the logit or logarithm, so that no scores are tied."""
 
 APART: Final = 1e-6
-"""Least distance of two knots, in the logit or logarithm: far above rounding, far below what matters."""
+"""Minimum distance of two knots, in the logit or logarithm: far above rounding errors, but negligible."""
 
 EDGE_SLOPE: Final = 0.5
 """Slope in the logit from the centre of an outermost block towards the outermost score."""
 
 EDGE_REACH: Final = 3.0
-"""How far that slope goes, in the logit; beyond, and where the block's outer part
-disagrees, the map has its tail."""
+"""Length of that slope, in the logit. Beyond it, and if the block's outer part disagrees, the map has its
+tail."""
 
 ROUNDING: Final = 1e-6
-"""Tolerance for summation order, in rows: where a sum over rows is 0, no order of them makes it less or
-more."""
+"""Tolerance for summation order, in rows: a sum over rows that is 0 must not change sign with their order."""
 
 MEAN_BLOCK: Final = 200
-"""Least rows with a value other than 0 in a block of a mean map: its standard error is 7 % of the spread."""
+"""Minimum number of nonzero rows in a block of a mean map: its standard error is 7 % of the spread."""
 
 MEAN_FACTOR_BELOW: Final = 2_000
-"""Rows with a value other than 0 below which a mean map is one factor."""
+"""Number of nonzero rows below which a mean map is one factor."""
 
 FLOOR_SHARE: Final = 0.01
 """Predictions below this share of the mean value are lifted, in their order."""
 
 LEAST_LOGISTIC_SLOPE: Final = 0.05
-"""Slope of a logistic map where the scores order the outcomes the wrong way round."""
+"""Slope of a logistic map if the scores rank the outcomes in reverse."""
 
 SLOPE_SPREAD: Final = 0.5
 """Standard deviation of the logistic map's prior slope around 1."""
 
 LEVEL_SPREAD: Final = 0.25
-"""Standard deviation, in the logit, of the logistic map's prior level around that of the scores: what
-training on some twenty positives leaves unknown (.22), and a base rate that has moved by a tenth since. It
-weighs as much as 16 positives. Rows alone would write their luck into the map: 3 reports where 10 are
-expected would say a third of the truth. Judged by ``benchmarks/calibration_level.py``."""
+"""Standard deviation, in the logit, of the logistic map's prior level around that of the scores. It covers
+the uncertainty after training on some twenty positives (.22), and a later change of the base rate by a tenth.
+It weighs as much as 16 positives. Without it the map would follow noise: 3 reports where 10 are expected
+would give a third of the true rate. Tuned with ``benchmarks/calibration_level.py``."""
 
 REFUTED: Final = 3.0
-"""Standard deviations of prior and rows together from which the rows refute the scores' level, and decide it
-alone: scores in another unit are no evidence of a level."""
+"""Number of standard deviations of prior and rows combined from which the rows refute the scores' level and
+determine it alone, because scores on another scale contain no information on the level."""
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """Per block [m] the mean of x, the mean of y, and how much of the first required kind it holds.
+    """Mean x, mean y, and support of each block [m]; support is the sum of the first required column.
 
-    ``first`` and ``last`` are the least and greatest x of all rows.
+    ``first`` and ``last`` are the minimum and maximum x of all rows.
     """
 
     centres: Floats
@@ -110,8 +110,8 @@ def fit_binary(
 
     Returns
     -------
-    A map whose probabilities add up to the outcomes on these rows; below `LOGISTIC_BELOW` positives to a
-    total between these and what the scores add up to, unless the rows refute the scores' level.
+    A map whose probabilities sum to the outcomes on these rows. With fewer than `LOGISTIC_BELOW` positives
+    they sum to a total between the outcomes' and the scores', unless the rows refute the scores' level.
 
     Examples
     --------
@@ -127,12 +127,12 @@ def fit_binary(
 def fit_rates(
     scores: Floats, rates: Floats, weights: Floats, *, positives: Floats, negatives: Floats
 ) -> IsotonicMap | LogisticMap:
-    """Fit a map to rates of groups of rows with one score; `fit_binary` where each row is its own group.
+    """Fit a map to the rates of groups of rows with equal scores; `fit_binary` is the case of one row each.
 
     Parameters
     ----------
     scores, rates, weights : [n] in [0, 1], in [0, 1] and above 0.
-    positives, negatives : [n] how many of each a group holds.
+    positives, negatives : [n] number of each in a group.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def fit_rates(
 
 
 def fit_tallies(logits: Floats, tallies: Tallies) -> IsotonicMap | LogisticMap:
-    """Fit one map to groups whose logits [groups] may have been moved.
+    """Fit one map to groups whose logits [groups] may have been shifted by segment effects.
 
     Examples
     --------
@@ -177,7 +177,7 @@ def fit_tallies(logits: Floats, tallies: Tallies) -> IsotonicMap | LogisticMap:
 def fit_mean(
     predictions: npt.ArrayLike, values: npt.ArrayLike, weights: npt.ArrayLike | None = None
 ) -> MeanMap:
-    """Fit a map from predicted values to mean observed ones.
+    """Fit a map from predicted values to mean observed values.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def fit_mean(
 
     Returns
     -------
-    A map whose values add up to the observed ones on these rows; one factor where data are few.
+    A map whose values sum to the observed ones on these rows; one factor for sparse data.
 
     Examples
     --------
@@ -215,7 +215,7 @@ def fit_mean(
 
 
 def _normalize_weights(y: Floats, s: Floats, w: Floats) -> tuple[Floats, Floats, Floats]:
-    """Leave out rows of weight 0; weights average 1."""
+    """Drop rows of weight 0, and scale weights to mean 1."""
     kept = w > 0
     return y[kept], s[kept], w[kept] / w[kept].mean() if kept.any() else w[kept]
 
@@ -236,7 +236,7 @@ def _fit_isotonic(blocks: Blocks, logits: Floats, s: Floats, y: Floats, w: Float
 
 
 def _find_edges(blocks: Blocks, x: Floats, y: Floats, w: Floats) -> tuple[float, float]:
-    """Return how far the outermost blocks carry: to their own centre where their outer part turns back."""
+    """Return the reach of the outermost blocks: only to their centres if their outer parts disagree."""
     centres, means = blocks.centres, blocks.means
     below, above = x < centres[0], x > centres[-1]
     falls = (w[below] * (y[below] - means[0])).sum() <= ROUNDING
@@ -247,7 +247,7 @@ def _find_edges(blocks: Blocks, x: Floats, y: Floats, w: Floats) -> tuple[float,
 
 
 def _separate_knots(x: Floats, z: Floats) -> tuple[Floats, Floats]:
-    """Drop knots that are too close and lift the rest to the least slope."""
+    """Drop knots that are too close, and raise the slopes between the others to the minimum."""
     kept = [0]
     for i in range(1, x.size):
         if x[i] - x[kept[-1]] > APART:
@@ -265,17 +265,17 @@ def fit_joint(
     outcomes: npt.ArrayLike,
     users: npt.ArrayLike,
 ) -> IsotonicMap | LogisticMap | None:
-    """Fit a map on the product along a chain, where the product does not hold as it is.
+    """Fit a map to the product along a chain if the product is not calibrated.
 
     Parameters
     ----------
     product : [n] product of the calibrated factors.
-    outcomes : [n] 1 where the task and its parents are all positive, on all rows where they are known.
+    outcomes : [n] 1 if the task and its parents are all positive; rows where they are known.
     users : [n] ids, none missing.
 
     Returns
     -------
-    None unless the user-clustered interval of the calibration ratio excludes 1.
+    None, unless the user-clustered interval of the calibration ratio excludes 1.
 
     Examples
     --------
@@ -292,7 +292,7 @@ def fit_joint(
 
 
 def fit_logistic(x: Floats, y: Floats, w: Floats) -> LogisticMap:
-    """Fit a map to logits of scores.
+    """Fit a logistic map to logits of scores.
 
     Parameters
     ----------
@@ -338,7 +338,7 @@ def _find_posterior_mode(
 
 
 def _refutes_level(mode: tuple[float, float], x: Floats, w: Floats, centre: float) -> bool:
-    """Whether rows that decide alone put the level farther from the scores' than chance and drift do."""
+    """Whether the level from the rows alone is farther from the scores' than chance and drift explain."""
     level, slope = mode
     p = expit(level + slope * x)
     variance = LEVEL_SPREAD**2 + 1 / float((w * p * (1 - p)).sum())
@@ -346,12 +346,12 @@ def _refutes_level(mode: tuple[float, float], x: Floats, w: Floats, centre: floa
 
 
 def find_level(z: Floats, y: Floats, w: Floats, *, centre: float = 0.0, precision: float = 0.0) -> float:
-    """Find the shift of all logits after which probabilities add up to the outcomes.
+    """Find the shift of all logits with which the probabilities sum to the outcomes.
 
     Parameters
     ----------
     z, y, w : [n] logits, outcomes or rates, weights.
-    centre, precision : of a normal prior of the shift; a precision of 0 is none.
+    centre, precision : normal prior of the shift; a precision of 0 means no prior.
 
     Examples
     --------
@@ -370,7 +370,7 @@ def find_level(z: Floats, y: Floats, w: Floats, *, centre: float = 0.0, precisio
 
 
 def _find_bracket(excess: Callable[[float], float]) -> tuple[float, float]:
-    """Widen an interval around 0 until the rising function changes its sign in it."""
+    """Widen an interval around 0 until the increasing function changes its sign in it."""
     low, high = -1.0, 1.0
     while excess(low) > 0:
         low *= 2
@@ -382,13 +382,13 @@ def _find_bracket(excess: Callable[[float], float]) -> tuple[float, float]:
 def fit_isotonic_blocks(
     x: Floats, y: Floats, weights: Floats, *, required: Sequence[Flags | Floats], least: int
 ) -> Blocks:
-    """Blocks of y that increase with x.
+    """Fit blocks of y that increase with x.
 
     Parameters
     ----------
     x, y, weights : [n], at least one row, weights above 0.
-    required : for each of some kinds how many a row holds [n]; every block holds at least ``least`` of each
-        (all rows together may not).
+    required : counts by row [n] of each kind; every block has at least ``least`` of each kind, unless all
+        rows together have fewer.
 
     Examples
     --------
@@ -412,7 +412,7 @@ def _sum_runs(columns: Sequence[Floats], starts: Indices) -> list[Floats]:
 
 
 def _merge_unsupported(counts: Floats, least: int) -> Indices:
-    """Start a block where the one before has enough of every kind and what is left has too."""
+    """Start a block when the previous block and the remaining rows each have enough of every kind."""
     upto = np.cumsum(counts, axis=0)
     starts, held = [0], np.zeros(counts.shape[1])
     for i in range(len(counts) - 1):

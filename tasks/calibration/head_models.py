@@ -1,31 +1,29 @@
-"""The models of one task: its trees, and the shared trunk that may take their place or be blended with them.
+"""Chooses the model of a task: its trees, the shared trunk, or the mean of their log odds (blend).
 
 ::
 
-    calibrate rows -> trees' scores, trunk's log odds -> choice                  -> the scores that a map gets
-    test rows      -> each model by a line of its own -> normalized entropy, by segment, and against the trees
+    calibrate rows -> trees' scores, trunk's log odds -> choice                   -> scores to fit the map to
+    test rows      -> each model with its own logit line -> normalized entropy, by segment, and vs the trees
 
-What surface.yaml asks for (``models``) decides; ``best`` leaves it to held-out users. All three are measured
-whatever is asked, on days that neither fitted nor chose.
+``models`` in surface.yaml selects the model; ``best`` chooses it on held-out users. All three are measured in
+any case, on days that were used neither for the fit nor for the choice.
 
-The model of a task of a shared trunk: its trees, the trunk, or the mean of their log odds.
-
-::
+The choice::
 
     users of the calibrate days    | fold 1 | fold 2 | fold 3 | fold 4 |  measured (calibration/choice.py)
       each model's line in the logit, fitted to three folds, predicts the fourth
       paired normalized entropy, intervals by user
-        trunk    better than the trees at 95 %, and than the blend by its estimate
-        blend    else, where it is no worse than the trees by its estimate, and the trunk is not shown to be
+        trunk    if better than the trees at 95 %, and than the blend by its estimate
+        blend    else, if no worse than the trees by its estimate, unless the trunk is significantly
                  more than 5 % worse than the trees
         trees    else
 
-Blend is the default where neither is shown to be better, since a rare task has too few positives to show a
+Blend is the default if neither is significantly better, because a rare task has too few positives to show a
 gain: the half-width of its interval is about .25 / sqrt(positives). A value task compares squared errors of
 scaled means.
 
-The measured users neither choose the model nor the kind of its map, so what the map gains on them is not
-flattered by either choice. The map itself is fitted to all users once both are chosen.
+The measured users are used neither for the choice of the model nor for the kind of map, so the map's gain on
+them is unbiased by either choice. The map itself is fitted to all users after both choices.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -64,7 +62,7 @@ from tasks.training.trees import read_model, score_rows
 
 MODELS: Final[tuple[HeadModel, ...]] = ("trees", "trunk", "blend")
 WORST: Final = 0.05
-"""By how much of the trees' error a trunk may be shown to be worse and still be blended with them."""
+"""Share of the trees' error by which a trunk may be significantly worse and still be blended with them."""
 
 _COMPARED: Final[tuple[tuple[str, HeadModel, HeadModel], ...]] = (
     ("trunk", "trees", "trunk"),
@@ -74,19 +72,19 @@ _COMPARED: Final[tuple[tuple[str, HeadModel, HeadModel], ...]] = (
 """Comparisons by name: the baseline and the model."""
 
 Shown = Callable[[Floats], Floats]
-"""Moves predictions at the reference to where the rows stood."""
+"""Converts predictions at the reference position to the shown positions."""
 
 
 @dataclass(frozen=True)
 class ModelScores:
-    """What two models of a task give of the same rows.
+    """Scores of two models of a task for the same rows.
 
     Attributes
     ----------
-    trees, trunk : [n] log odds; of a value task its value.
+    trees, trunk : [n] log odds, or values for a value task.
     outcomes : [n] 0 or 1, or a value.
     users : [n] ids, none missing.
-    weights : [n] of the rows when a map is fitted; None counts each row once.
+    weights : [n] row weights for fitting a map; None counts each row once.
     value : whether the task is a value task.
     """
 
@@ -98,7 +96,7 @@ class ModelScores:
     value: bool = False
 
     def raw(self, model: HeadModel) -> Floats:
-        """Return what a model gives, the blend's as the mean of both, shape [n]."""
+        """Return a model's scores, those of the blend as the mean of both, shape [n]."""
         match model:
             case "trees":
                 return self.trees
@@ -109,11 +107,11 @@ class ModelScores:
 
 
 def choose(rows: ModelScores, *, shown: Shown | None = None) -> HeadChoice:
-    """Choose the model of a task by held-out users.
+    """Choose the model of a task on held-out users.
 
     Parameters
     ----------
-    shown : moves predictions [n] at the reference position to where the rows stood.
+    shown : converts predictions [n] at the reference position to the shown positions.
 
     Examples
     --------
@@ -144,12 +142,12 @@ def choose(rows: ModelScores, *, shown: Shown | None = None) -> HeadChoice:
 
 
 def decide(trunk: Estimate, blend: Estimate, over_blend: Estimate, *, trees: float) -> HeadModel:
-    """Apply the rule to three rises in normalized entropy, negative where the first model is better.
+    """Apply the rule to three rises in normalized entropy, which are negative if the first model is better.
 
     Parameters
     ----------
-    trunk, blend : against the trees.
-    over_blend : of the trunk against the blend.
+    trunk, blend : rises over the trees.
+    over_blend : rise of the trunk over the blend.
     trees : normalized entropy of the trees.
 
     Examples
@@ -168,7 +166,7 @@ def decide(trunk: Estimate, blend: Estimate, over_blend: Estimate, *, trees: flo
 def find_rises(
     rows: ModelScores, before: Floats, after: Floats, group: Grouping | None = None
 ) -> list[Estimate]:
-    """Return paired rises in normalized entropy, or in the squared error relative to the mean's, by group.
+    """Return paired rises in normalized entropy, or in relative squared error for value tasks, by group.
 
     Examples
     --------
@@ -191,7 +189,7 @@ def _relative_error(rows: ModelScores, predictions: Floats) -> float:
 
 
 def fit_line(rows: ModelScores, model: HeadModel, at: npt.NDArray[np.bool_]) -> Callable[[Floats], Floats]:
-    """Fit what turns a model's log odds into probabilities, or scales its values, on some rows.
+    """Fit the function that maps a model's log odds to probabilities, or scales its values, on some rows.
 
     Examples
     --------
@@ -211,7 +209,7 @@ def fit_line(rows: ModelScores, model: HeadModel, at: npt.NDArray[np.bool_]) -> 
 
 
 def _predict_held_out(rows: ModelScores, model: HeadModel, fold: Indices) -> Floats:
-    """Predict every choosing row by a line fitted to the other folds; rows that are measured stay raw."""
+    """Predict every choosing row with a line fitted to the other folds; measured rows stay raw."""
     raw = rows.raw(model)
     predicted = raw.copy() if rows.value else expit(raw)
     for held in range(FOLDS):
@@ -221,13 +219,13 @@ def _predict_held_out(rows: ModelScores, model: HeadModel, fold: Indices) -> Flo
 
 
 def _can_fit(rows: ModelScores, fold: Indices) -> bool:
-    """Whether both outcomes are left whichever fold of the choosing users is held out."""
+    """Whether both outcomes remain if any fold of the choosing users is held out."""
     learned = (rows.outcomes[(fold != held) & (fold != MEASURED)] for held in range(FOLDS))
     return all(len(side) and np.ptp(side) > 0 for side in learned)
 
 
 def _explain(model: HeadModel, errors: Mapping[HeadModel, float], rises: Mapping[str, Estimate]) -> str:
-    """Say which model held-out users favour.
+    """Explain the choice of a model with the held-out figures.
 
     >>> seen = {"trunk": Estimate(0.1, 0.02, 0.2, 90), "blend": Estimate(-0.1, np.nan, np.nan, 2)}
     >>> _explain("blend", {"trees": 0.5, "trunk": 0.6, "blend": 0.4}, seen).partition("trees, ")[2]
@@ -250,7 +248,7 @@ _REPLICATES: Final = 500
 
 @dataclass(frozen=True)
 class TaskModels:
-    """A task's trees, and the trunk in which it stands; None without one, or where none was trained."""
+    """A task's trees, and its shared trunk; None without a trunk, or if none was trained."""
 
     rows: TaskRows
     model: Part
@@ -260,19 +258,21 @@ class TaskModels:
 
     @classmethod
     def read(cls, rows: TaskRows, model: Part, trunk: Part | None) -> "TaskModels":
-        """Fetch the models of a task, each byte compared with what was registered."""
+        """Fetch and verify the models of a task."""
         registry = rows.workspace.store.registry
         booster, encoder = read_model(registry.files(model))
         shared = None if trunk is None else (trunk, TrunkModel.from_files(registry.files(trunk)))
         return cls(rows, model, booster, encoder, shared)
 
     def trees(self, days: DaySlice) -> Floats:
-        """Return the trees' scores of `TaskRows.report`, where a row stood if that is a feature, [rows]."""
+        """Return the trees' scores of `TaskRows.report`, at the shown positions if these are a feature,
+        [rows].
+        """
         rows, model = self.rows, (self.booster, self.encoder)
         return rows.score_once(self.model.sha256, days, lambda: score_rows(rows, days, *model))
 
     def trunk(self, days: DaySlice) -> Floats:
-        """Return the trunk's log odds, of a value task its values, where the rows stood, shape [rows]."""
+        """Return the trees' scores of `TaskRows.report`, shape [rows]; see `score_rows`."""
         if self.shared is None:
             raise ValueError("there is no trunk")
         part, model = self.shared
@@ -287,7 +287,7 @@ class TaskModels:
         return np.concatenate(given)
 
     def scores(self, days: DaySlice, chosen: HeadModels | None) -> Floats:
-        """Return what the map of the chosen model is fitted on and applied to, shape [rows]."""
+        """Return the scores of the chosen model, which its map is fitted and applied to, shape [rows]."""
         model: HeadModel = "trees" if chosen is None else chosen.model
         if model == "trees":
             return self.trees(days)
@@ -295,11 +295,11 @@ class TaskModels:
         return blend_scores(self.rows.kind, trees, self.trunk(days))
 
     def choose(self, *, tested: HeadModels | None) -> HeadModels | None:
-        """Choose the model by the calibrate rows; None where there are the trees alone.
+        """Choose the model with the calibrate rows; None if there are only trees.
 
         Parameters
         ----------
-        tested : of a refit, what was chosen for the model that was tested.
+        tested : for a refit, the choice for the tested model.
         """
         if self.shared is None:
             return None
@@ -329,7 +329,7 @@ class TaskModels:
         )
 
     def _figures(self, calibrate: ModelScores) -> Iterator[Figure]:
-        """Measure every model on the test days, for the whole and every segment."""
+        """Measure every model on the test days, overall and by segment."""
         rows, test = self.rows, self.rows.test
         held = self._head_rows(rows.slices.test)
         every = np.ones(len(calibrate.outcomes), dtype=bool)
@@ -375,7 +375,7 @@ def _users(table: pa.Table) -> npt.NDArray[Any]:
 
 
 def model_file(models: HeadModels | None) -> dict[str, bytes]:
-    """Return the file beside a map that says which model it is of; none where it is of the trees."""
+    """Return the file that names the model of a map; none if the map was fitted to the trees."""
     if models is None or models.model == "trees":
         return {}
     chosen = {"model": models.model, "trunk": models.trunk.to_json()}

@@ -1,23 +1,21 @@
-"""Reliability pictures in the runs of the steps that can draw them, and the dossier that shows them.
+"""Draws charts of reliability: predictions against outcomes, before and after calibration.
 
-::
+Charts in the runs of steps, which the dossier shows::
 
     calibrate   reliability.svg            before and after, on the task's test days
-                reliability_segments.svg   the same in segments
-    train_trunk training.svg               how the tasks of a shared trunk were learned
+                reliability_segments.svg   the same by segment
+    train_trunk training.svg               learning curves of the tasks of a shared trunk
     release     reliability/<task>.svg     the joint of a conditional task, on the release's test days
 
-Reliability pictures: predictions against outcomes, before and after calibration.
+Layouts::
 
-::
-
-    reliability_figure   [ before ] [ after ]     side by side, on axes that they share
+    reliability_figure   [ before ] [ after ]     side by side, on shared axes
                          [ rows   ] [ rows  ]     histograms of the predictions
-    segments_figure      [ ] [ ] [ ] [ ]          a segment value each; before in grey, after in blue
+    segments_figure      [ ] [ ] [ ] [ ]          one per segment value; before in grey, after in blue
 
-A point is at a bin's mean prediction and observed mean; the band is the 95 % interval, with users resampled;
-on the dashed diagonal predictions are calibrated. Rare outcomes get logarithmic axes; a value head is drawn
-in the value's unit. Pictures are SVG with a background that follows the reader's light or dark preference.
+A point is a bin's mean prediction and observed mean; the band is the 95 % interval from resampled users.
+Predictions on the dashed diagonal are calibrated. Rare outcomes have logarithmic axes; a value head is drawn
+in the value's unit. Charts are SVG with a background that follows the reader's light or dark preference.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,18 +44,19 @@ from tasks.stores.workspace import Workspace
 from tasks.training.trunk_step import TRAINING
 
 _BINS: Final = 60
-"""Bars of a histogram."""
+"""Number of bars of a histogram."""
 
 RARE: Final = 0.05
-"""Base rate below which axes are logarithmic: the diagonal of rarer outcomes would lie in one corner."""
+"""Base rate below which axes are logarithmic, because the diagonal of rarer outcomes would lie in a
+corner."""
 
 MOST_SEGMENTS: Final = 12
-"""Segment values that are drawn: those that look least like calibrated."""
+"""Maximum number of segment values; the least calibrated ones are drawn."""
 
 _COLUMNS: Final = 4
 
 _FOOT: Final = 0.16
-"""Share of a small diagram's height that the histogram at its foot may take."""
+"""Height of the histogram at the bottom of a small diagram, as a share of the diagram's height."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,9 @@ class Frame:
 
     @classmethod
     def around(cls, curves: Sequence[Curve], *, rare: bool, binary: bool) -> "Frame":
-        """Hold every point; of rare outcomes all but the lowest predictions and the thin ends of bars."""
+        """Return limits that include every point; for rare outcomes they omit the lowest predictions and
+        bars.
+        """
         means = [float(m) for curve in curves for m in curve.predicted if m > 0]
         rates = [r.value for curve in curves for r in curve.observed if r.value > 0] or means
         if not rare or not means:
@@ -83,7 +84,7 @@ class Frame:
         return cls(*limits, rare=True, binary=binary)
 
     def count(self, predictions: Floats) -> tuple[Floats, Floats]:
-        """Count predictions [n] by bin; return counts [bins] and edges [bins + 1]."""
+        """Return limits that include every point; for rare outcomes they omit the lowest predictions."""
         edges = np.geomspace(*self.x, _BINS + 1) if self.rare else np.linspace(*self.x, _BINS + 1)
         rows, _ = np.histogram(np.clip(predictions, edges[0], edges[-1]), bins=edges)
         return rows.astype(np.float64), edges
@@ -91,7 +92,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Box:
-    """The place of a diagram in pixels, and its ticks; those of the outer edges are named."""
+    """Place of a diagram in pixels, and its ticks; only ticks on outer edges are labelled."""
 
     left: int
     top: int
@@ -105,7 +106,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Point:
-    """A bin: where it lies, and what it says in words."""
+    """A bin: its place and its label."""
 
     x: float
     y: float
@@ -114,7 +115,7 @@ class Point:
 
 @dataclass(frozen=True)
 class CurveLine:
-    """A curve, ``before`` or ``after``: its points, its band, and where bins of no outcome lie."""
+    """A curve, ``before`` or ``after``: its points, its band, and the places of bins without positives."""
 
     name: str
     line: str
@@ -125,7 +126,7 @@ class CurveLine:
 
 @dataclass(frozen=True)
 class Diagram:
-    """Curves in a box, under a heading of some lines; ``rows`` is the histogram at its foot, if any."""
+    """Curves in a box, under a heading of several lines; ``rows`` is the histogram at the bottom, if any."""
 
     frame: Box
     heading: Sequence[str]
@@ -136,7 +137,7 @@ class Diagram:
 
 @dataclass(frozen=True)
 class HistogramStrip:
-    """A histogram in a box of its own, in the colour of the curve above it."""
+    """A histogram in its own box, in the colour of the curve above it."""
 
     frame: Box
     name: str
@@ -145,7 +146,7 @@ class HistogramStrip:
 
 @dataclass(frozen=True)
 class AxisLabel:
-    """The name of an axis."""
+    """Label of an axis."""
 
     x: int
     y: int
@@ -155,7 +156,7 @@ class AxisLabel:
 
 @dataclass(frozen=True)
 class ReliabilityFigure:
-    """A picture that is laid out; a heading has room for so many letters."""
+    """A chart with its layout; ``letters`` is the maximum length of a heading."""
 
     title: str
     description: str
@@ -168,7 +169,7 @@ class ReliabilityFigure:
     small: bool = False
 
     def to_svg(self) -> str:
-        """Write the picture as a file of its own."""
+        """Return the chart as an SVG file."""
         return render("reliability.svg.j2", figure=self)
 
 
@@ -179,9 +180,9 @@ def reliability_figure(
 
     Parameters
     ----------
-    raw : [n] probabilities or expected values before calibration; None draws the calibrated ones only.
+    raw : [n] probabilities or expected values before calibration; None draws only calibrated ones.
     observations : at least one row, with calibrated predictions; outcomes are observed labels or values.
-    title : what was calibrated, for instance the task.
+    title : title, for example the task.
 
     Examples
     --------
@@ -201,11 +202,11 @@ def reliability_figure(
 def segments_figure(
     raw: npt.ArrayLike, observations: Observations, *, title: str
 ) -> ReliabilityFigure | None:
-    """Draw reliability in segments, those that look least like calibrated first.
+    """Draw reliability by segment, least calibrated segment values first.
 
     Returns
     -------
-    None where no segment has a row of each outcome.
+    None if no segment has rows of both outcomes.
 
     Examples
     --------
@@ -247,7 +248,7 @@ class _Segment:
 def _find_segments(
     y: Floats, p: Floats, segments: Mapping[str, npt.ArrayLike], who: Clusters
 ) -> Iterator[_Segment]:
-    """Yield the segment values that hold both outcomes."""
+    """Yield the segment values with both outcomes."""
     resampler = Resampler(who.count, seed=0, replicates=REPLICATES)
     for column in list(group_by_segment(segments, y.size))[1:]:
         ratios = sum_intervals(
@@ -273,12 +274,12 @@ def _segment_curve(p: Floats, y: Floats, who: Clusters, rows: Flags) -> Curve:
 
 
 def _miscalibration_p_value(ratio: Estimate) -> float:
-    """Rank a ratio: the least p-value of "it is 1" first, an unknown one last."""
+    """Return the p-value of a ratio of 1 as a sort key; unknown ratios come last."""
     return off_p_value(SegmentRatio(ratio), low=1.0, high=1.0) if ratio.known else 2.0
 
 
 def draw_large(title: str, curves: Mapping[str, Curve], frame: Frame) -> ReliabilityFigure:
-    """Lay out a large diagram for each curve, by ``before`` and ``after``, each above its histogram.
+    """Draw a large diagram for each curve, by ``before`` and ``after``, each above its histogram.
 
     Examples
     --------
@@ -325,7 +326,7 @@ def draw_large(title: str, curves: Mapping[str, Curve], frame: Frame) -> Reliabi
 def draw_small(
     title: str, pairs: Mapping[tuple[str, str], Mapping[str, Curve]], frame: Frame
 ) -> ReliabilityFigure:
-    """Lay out a small diagram for each segment value.
+    """Draw a small diagram for each segment value.
 
     Examples
     --------
@@ -367,7 +368,7 @@ def draw_small(
 
 
 def format_ratio(ratio: Estimate) -> str:
-    """Write the ratio of observed to predicted, or that it is not measurable.
+    """Format the ratio of observed to predicted, or that it is not measurable.
 
     Examples
     --------
@@ -392,13 +393,13 @@ class _Axes:
         return cls(x, Scale(*frame.y, top + height, top, logarithmic=frame.rare))
 
     def box(self, beside: float, above: float, *, names_x: bool, names_y: bool) -> Box:
-        """Return the place, with named values so many pixels beside and above each other."""
+        """Return the box; labelled ticks are at least so many pixels apart horizontally and vertically."""
         left, right, bottom, top = (int(at) for at in (self.x.start, self.x.end, self.y.start, self.y.end))
         ticks = self.x.ticks(beside), self.y.ticks(above)
         return Box(left, top, right, bottom, *ticks, names_x, names_y)
 
     def diagonal(self) -> tuple[float, ...]:
-        """Return both ends of the line on which predictions are calibrated."""
+        """Return both ends of the line of calibrated predictions."""
         ends = max(self.x.low, self.y.low), min(self.x.high, self.y.high)
         return tuple(float(scale.place(end)) for end in ends for scale in (self.x, self.y))
 
@@ -423,7 +424,9 @@ class _Axes:
         )
 
     def steps(self, frame: Frame, curve: Curve, *, share: float | None = None) -> str:
-        """Return the outline of a histogram of the predictions; with a share, the highest bar is so high."""
+        """Return the outline of a histogram of the predictions; ``share`` is the height of its highest
+        bar.
+        """
         rows, edges = frame.count(curve.predictions)
         heights = rows if share is None else share * rows / rows.max()
         return outline_steps(self.y.place(heights), self.x.place(edges), base=self.y.start)
@@ -454,16 +457,16 @@ JOINTS: Final = "reliability"
 
 
 def joint_picture(task: str) -> str:
-    """Name the picture of a task's joint probability."""
+    """Return the outline of a histogram of predictions; ``share`` is the height of its highest bar."""
     return f"{JOINTS}/{task}.svg"
 
 
 def draw_calibration(run: StepRun, task: str, raw: Floats, observations: Observations) -> None:
-    """Draw what calibration did to the rows [n] of a task's test days; nothing where there is no row.
+    """Draw the reliability of the rows [n] of a task's test days, if there are any.
 
     Parameters
     ----------
-    raw : [n] predictions before calibration; those of ``observations`` are calibrated.
+    raw : [n] predictions before calibration; ``observations`` has the calibrated ones.
     """
     if not len(np.asarray(observations.outcomes)):
         return
@@ -474,16 +477,16 @@ def draw_calibration(run: StepRun, task: str, raw: Floats, observations: Observa
 
 
 def draw_joint(run: StepRun, task: str, outcomes: Floats, predictions: Floats, users: npt.ArrayLike) -> None:
-    """Draw a joint probability [n] against what is known; rows of which nothing is (NaN) are left out."""
+    """Draw a joint probability [n] against its outcome, without rows of unknown outcome (NaN)."""
     known = Observations(outcomes, predictions, users, users).select_known()
     if len(np.asarray(known.outcomes)):
         run.text(joint_picture(task), reliability_figure(None, known, title=task).to_svg())
 
 
 def gather_pictures(workspace: Workspace, manifest: Manifest, *, release_run: str) -> dict[str, bytes]:
-    """Return the pictures of a release's calibrators, joints and shared trunks, by caption.
+    """Return the charts of a release's calibrators, joints and shared trunks, by caption.
 
-    A refitted part was measured in the release that it repeats: its pictures are those of that one.
+    A refitted part has the charts of the tested part, because only that part was measured.
     """
     registry, tested = workspace.store.registry, manifest.find(Role.TESTED)
     repeated = () if tested is None else workspace.releases.manifest(tested.version).parts

@@ -1,6 +1,6 @@
-"""A reliability curve: what was predicted against what happened, in bins, each with its interval.
+"""Reliability curves: predictions against outcomes in bins, each with its interval.
 
-Rows are cut where equal shares of the predicted sum have passed, so each bin expects equally many positives.
+Bins have equal shares of the sum of predictions, so each expects the same number of positives.
 """
 
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 MOST_BINS: Final = 12
-"""Bins that the eye can distinguish in a picture."""
+"""Maximum number of bins that are distinguishable in a chart."""
 BIN_POSITIVES: Final = 10
-"""Positives that a bin should hold on average; fewer positives make fewer bins."""
+"""Mean number of positives per bin; fewer positives give fewer bins."""
 
 REPLICATES: Final = 200
-"""Bootstrap samples: enough for a picture; percentiles differ by a few pixels."""
+"""Number of bootstrap samples: enough for a chart, where percentiles differ by a few pixels."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Mean prediction and observed mean of each bin, by rising prediction, and the ratio of all rows.
+    """Mean prediction and observed mean of each bin, by increasing prediction, and the ratio of all rows.
 
-    ``predictions`` [n] are those of the rows; ``predicted`` [bins] and ``observed`` [bins] of the bins.
+    ``predictions`` [n] are those of the rows, ``predicted`` [bins] and ``observed`` [bins] those of the bins.
     """
 
     predictions: Floats
@@ -43,7 +43,7 @@ def reliability_curve(predictions: Floats, outcomes: Floats, who: Clusters) -> C
     Parameters
     ----------
     predictions, outcomes : [n] probabilities and 0 or 1, or expected values and values; at least one row.
-    who : the clusters that are resampled.
+    who : clusters for resampling.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def reliability_curve(predictions: Floats, outcomes: Floats, who: Clusters) -> C
 
 
 def assign_equal_shares(predictions: Floats, positives: int) -> tuple[Indices, int]:
-    """Number the bins of rows [n], of equal shares of what is predicted, and count them.
+    """Assign rows [n] to bins with equal shares of the sum of predictions; return bins and their number.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def assign_equal_shares(predictions: Floats, positives: int) -> tuple[Indices, i
 
 
 def cut_equal_shares(predictions: Floats, wanted: int) -> Indices:
-    """Number the bins of rows [n]; equal predictions share a bin, so some of the wanted ones may be empty.
+    """Assign rows [n] to bins; equal predictions share a bin, so some of the ``wanted`` bins may be empty.
 
     Examples
     --------
@@ -89,11 +89,11 @@ def cut_equal_shares(predictions: Floats, wanted: int) -> Indices:
 
 
 def curve_points(predictions: Floats, outcomes: Floats) -> tuple[CurvePoint, ...]:
-    """Return the bins of a curve without intervals, by rising prediction; unknown outcomes are left out.
+    """Return the bins of a curve without intervals, by increasing prediction; drop unknown outcomes.
 
     Parameters
     ----------
-    predictions, outcomes : [n] as in `reliability_curve`, NaN where nothing is known.
+    predictions, outcomes : [n] as in `reliability_curve`, NaN if unknown.
 
     Examples
     --------

@@ -1,18 +1,18 @@
-"""Which effects of segments are fitted, and the rows counted as they are fitted on.
+"""Selects the segment effects to fit, and counts rows in the form that the fit needs.
 
 ::
 
     cell     a combination of the values of all segments
-    group    the rows of a cell within a bin of the score; a fit passes over the groups many times
-    term     a segment, or two or three of them together
-    level    a value of a term: "ads", or "ads on the phone"; in each cell acts one level of a term, or none
+    group    the rows of a cell within a bin of the score; a fit iterates over the groups many times
+    term     a segment, or a combination of two or three of them
+    level    a value of a term: "ads", or "ads on the phone"; each cell has at most one level of a term
 
-A million rows make some ten thousand groups. Half of the bins hold equally many rows, the other half equally
-many positives, so that rare outcomes are resolved too.
+A million rows have about ten thousand groups. Half of the bins have equal numbers of rows, the other half
+equal numbers of positives, so that rare outcomes are resolved too.
 
-A level needs enough information. What has no level has no effect: a triple falls back to its pairs, a pair to
-its two segments, a segment to none. A null is no value. Segments and pairs have offsets and slopes, triples
-offsets only.
+A level needs enough information. Without a level there is no effect: a triple falls back to its pairs, a pair
+to its two segments, a segment to none. Null is not a value. Segments and pairs have offsets and slopes,
+triples only offsets.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,22 +29,22 @@ from tasks.evaluation.segments import UNKNOWN
 from tasks.ranking.segmented_map import Cells, Span
 
 BINS: Final = 64
-"""Bins of the score; judged by ``benchmarks/calibration.py``, as are the limits below."""
+"""Number of bins of the score; tuned with ``benchmarks/calibration.py``, like the limits below."""
 
 LEAST_INFORMATION: Final = 1.0
-"""Information (sum of p (1 - p)) of a level below which it gets no effect: its standard error would be above
-1."""
+"""Minimum information (sum of p (1 - p)) of a level with an effect: with less, its standard error would
+exceed 1."""
 
 MOST_LEVELS: Final = 500
-"""Levels of segments and pairs, by information, that get effects; the rest fall back."""
+"""Maximum number of levels of segments and pairs with effects, by information; the others fall back."""
 
 MOST_TRIPLED: Final = 2_000
-"""Levels of triples, by information, that get an offset; the rest fall back."""
+"""Maximum number of levels of triples with an offset, by information; the others fall back."""
 
 _SPANNED: Final = (0.002, 0.998)
-"""Quantiles of the groups' logits between which slopes act; few rows lie beyond."""
+"""Quantiles of the groups' logits between which slopes act; few rows are outside."""
 _LEAST_SCALE: Final = 1e-6
-"""Standard deviation of the logits below which all scores count as one."""
+"""Standard deviation of the logits below which all scores are treated as equal."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Tallies:
 
 @dataclass(frozen=True)
 class Groups:
-    """Which group each row belongs to [n], and of every group its cell and mean logit [groups]."""
+    """The group of each row [n], and the cell and mean logit of every group [groups]."""
 
     of_row: Indices
     cell: Indices
@@ -74,14 +74,14 @@ class Groups:
 
     @classmethod
     def of(cls, cells: Indices, logits: Floats, outcomes: Floats) -> "Groups":
-        """Cut the rows of every cell [n] at the same scores; groups lie by cell, then by score."""
+        """Bin the rows of every cell [n] at the same scores; groups are sorted by cell, then by score."""
         edges = np.union1d(_quantiles(logits), _quantiles(logits[outcomes == 1]))
         width = edges.size + 1
         of_row, keys = pd.factorize(cells * width + np.searchsorted(edges, logits, side="right"), sort=True)
         return cls(of_row, keys // width, np.bincount(of_row, logits) / np.bincount(of_row))
 
     def tally(self, outcomes: Floats, weights: Floats) -> Tallies:
-        """Sum up rows [n]; a weight of 0 leaves a row out, and a group without others too."""
+        """Sum rows [n]; rows of weight 0, and groups without other rows, are left out."""
         count = self.cell.size
         rows = sum_by_code(self.of_row, weights, count)
         positives = sum_by_code(self.of_row, weights * outcomes, count)
@@ -90,7 +90,7 @@ class Groups:
 
 
 def sum_by_code(codes: Indices, values: Floats, count: int) -> Floats:
-    """Add up the values [n] of each code, 0 to count - 1.
+    """Sum the values [n] of each code, 0 to count - 1.
 
     Examples
     --------
@@ -108,13 +108,13 @@ def _quantiles(values: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class SegmentTerm:
-    """Segments and the levels that they have together.
+    """A combination of segments and its levels.
 
     Attributes
     ----------
-    of : the segments.
-    levels : the combinations of their values that may have an effect.
-    acting : each cell's level [cells]; one beyond the last where none acts.
+    of : names of the segments.
+    levels : combinations of their values with an effect.
+    acting : level of each cell [cells]; the number of levels if the cell has none.
     """
 
     of: tuple[str, ...]
@@ -122,15 +122,15 @@ class SegmentTerm:
     acting: Indices
 
     def by_level(self, by_cell: Floats) -> Floats:
-        """Add up figures of cells [cells] at the level that acts in them [levels]."""
+        """Sum values of cells [cells] by level [levels]."""
         return sum_by_code(self.acting, by_cell, len(self.levels) + 1)[:-1]
 
     def by_cell(self, by_level: Floats) -> Floats:
-        """Give each cell the figure of its level [levels], 0 where none acts [cells]."""
+        """Return the value of each cell's level [levels], 0 if it has none, shape [cells]."""
         return np.append(by_level, 0.0)[self.acting]
 
     def matrix(self) -> sparse.coo_array:
-        """Return 1 where a level acts in a cell [cells, levels]."""
+        """Return the indicator matrix of levels [cells, levels]."""
         (cells,) = np.nonzero(self.acting < len(self.levels))
         shape = (self.acting.size, len(self.levels))
         return sparse.coo_array((np.ones(cells.size), (cells, self.acting[cells])), shape)
@@ -139,11 +139,11 @@ class SegmentTerm:
 def select_terms(
     cells: Cells, of: Iterable[Sequence[str]], information: Floats, *, most: int
 ) -> tuple[SegmentTerm, ...]:
-    """List the terms of some segments with their most informative levels, ``most`` over all of them.
+    """Return the terms of some segments with their most informative levels, at most ``most`` in all.
 
     Parameters
     ----------
-    information : information of each cell's rows about an offset [cells].
+    information : information of each cell's rows on an offset [cells].
 
     Examples
     --------
@@ -166,7 +166,7 @@ def select_terms(
 
 
 def _list_levels(cells: Cells, of: tuple[str, ...]) -> SegmentTerm:
-    """Return a term with all of its levels that occur; where a value is null none acts."""
+    """Return a term with all of its levels that occur; cells with a null value have no level."""
     codes = [cells.codes[name] for name in of]
     spellings = [np.array(cells.words[name], dtype=object) for name in of]
     known = np.all([words[code] != UNKNOWN for words, code in zip(spellings, codes, strict=True)], axis=0)
@@ -180,7 +180,7 @@ def _list_levels(cells: Cells, of: tuple[str, ...]) -> SegmentTerm:
 
 
 def _keep_levels(term: SegmentTerm, kept: Flags) -> SegmentTerm:
-    """Leave out the levels [levels] that are not kept."""
+    """Drop the levels [levels] that are not ``kept``."""
     count = int(kept.sum())
     place = np.append(np.where(kept, np.cumsum(kept) - 1, count), count)
     levels = tuple(words for words, keep in zip(term.levels, kept, strict=True) if keep)
@@ -189,16 +189,16 @@ def _keep_levels(term: SegmentTerm, kept: Flags) -> SegmentTerm:
 
 @dataclass(frozen=True)
 class Design:
-    """Which effects there are and which cells they act in.
+    """The effects to fit, and their cells.
 
     Attributes
     ----------
-    terms : the segments and the pairs of segments.
-    triples : three segments together.
+    terms : segments and pairs of segments.
+    triples : combinations of three segments.
     owner : the term of each level of ``terms`` [levels].
-    matrix : [cells, levels], 1 where a level acts in a cell.
+    matrix : [cells, levels], 1 if the cell has the level.
     transposed : the same, [levels, cells].
-    span, scale : where slopes act, and the standard deviation of the logits there.
+    span, scale : range of logits in which slopes act, and standard deviation of the logits.
     """
 
     terms: tuple[SegmentTerm, ...]
@@ -211,13 +211,13 @@ class Design:
 
     @classmethod
     def of(cls, cells: Cells, tallies: Tallies, chances: Floats) -> Self:
-        """List the levels with enough information; null has no effect, nor has an only value.
+        """Select the levels with enough information; nulls, and values without alternatives, have no effect.
 
-        Segments are taken by name, so that a fit depends on no order in which they are declared.
+        Segments are sorted by name, so that a fit does not depend on the order of their declaration.
 
         Parameters
         ----------
-        chances : probability of each group [groups] under one map for all.
+        chances : probability of each group [groups] under one map.
         """
         information = tallies.rows * chances * (1 - chances)
         by_cell = sum_by_code(tallies.cell, information, len(cells))
@@ -235,18 +235,18 @@ class Design:
         return self.owner.size
 
     def by_level(self, by_cell: Floats) -> Floats:
-        """Add up figures of cells [cells] at the levels that act in them [levels]."""
+        """Sum values of cells [cells] by level [levels]."""
         return self.transposed @ by_cell
 
     def crossed(self, by_cell: Floats) -> Floats:
-        """Add up figures of cells [cells] where two levels act together [levels, levels]."""
+        """Sum values of cells [cells] by pairs of levels that they share [levels, levels]."""
         acting = self.transposed
         weighed = sparse.csr_array((by_cell[acting.indices], acting.indices, acting.indptr), acting.shape)
         return (weighed @ self.matrix).toarray()
 
 
 def _span(logits: Floats, information: Floats) -> tuple[Span, float]:
-    """Centre and standard deviation weighted by information; the latter 1 where all scores are equal."""
+    """Return centre and standard deviation weighted by information; the latter is 1 for equal scores."""
     centre = float(np.average(logits, weights=information))
     scale = float(np.sqrt(np.average((logits - centre) ** 2, weights=information)))
     low, high = np.quantile(logits, _SPANNED)

@@ -1,19 +1,20 @@
-"""Fits a segmented map: one map for all rows, and effects of segments on the logit, shrunk toward 0.
+"""Fits a segmented map: one map for all rows, and effects of segments on the logit, shrunk towards 0.
 
 ::
 
     positives of a group ~ Binomial(rows, F(z)),   z = logit + offsets + slopes x d + bends x |d|
     offsets of a term ~ Normal(0, its variance),   likewise its slopes and its bends
 
-    term: a segment, a pair of them, or three (offsets alone)       d: distance of the logit from the centre
+    term: a segment, a pair or a triple (offsets only)       d: distance of the logit from the centre
 
 1. Count the rows as tallies by cell of the segments and group of scores.
-2. Fit F on the logits that the effects have moved.
+2. Fit F on the logits with the effects applied.
 3. Fit the effects of segments and pairs by a Gauss-Newton step, then those of each triple on the rest. A cell
-   has one level of a triple at most, so a level's step is a division.
-4. Estimate each term's variances by the marginal likelihood: the sum of squares of its effects over their
-   effective number, each between 0 (all prior) and 1 (all data). A term that explains nothing shrinks to 0.
-5. Repeat from 2; then fit the map to the moved scores.
+has at most one level of a triple, so a level's step is a division.
+4. Estimate each term's variances by the marginal likelihood: the sum of squares of its effects divided by
+their effective number, where each effect counts between 0 (all prior) and 1 (all data). A term that explains
+nothing shrinks to 0.
+5. Repeat from 2; then fit the map to the shifted scores.
 
 References
 ----------
@@ -41,47 +42,48 @@ from tasks.ranking.maps import IsotonicMap, LogisticMap, compress_logits, expit,
 from tasks.ranking.segmented_map import Cells, Effects, MappedSegment, SegmentedMap
 
 HELD_OUT_ROUNDS: Final = 3
-"""Rounds of map and effects where the variances are known already; judged by
-``benchmarks/calibration.py``."""
+"""Rounds of map and effects with known variances; tuned with ``benchmarks/calibration.py``."""
 
 VARIANCES_KNOWN_FROM: Final = 1_000
-"""Positives, and negatives, from which a fit to some of the rows may take the variances of all. Estimated
-from fewer they follow the noise, that of the rows held out too, and segments would seem to help."""
+"""Number of positives, and of negatives, from which a fit to some rows may reuse the variances of all rows.
+Variances from fewer rows follow the noise, including that of the held-out rows, so that segments would seem
+to help."""
 
 ROUNDS: Final = 8
-"""Rounds of map, effects and variances: with 6 and with 10 the fits of ``benchmarks/calibration.py`` end
-within .0002 of normalized entropy."""
+"""Rounds of map, effects and variances: with 6 and with 10 rounds the fits of ``benchmarks/calibration.py``
+differ by less than .0002 in normalized entropy."""
 
 SPREAD: Final = 0.01
-"""Variance that each term begins with; of slopes and bends per standard deviation of the logits."""
+"""Initial variance of each term; for slopes and bends per standard deviation of the logits."""
 
 _VARIANCES: Final = (1e-5, 4.0)
-"""Least and greatest variance of a term: effects of .003 and of 2 in the logit."""
+"""Minimum and maximum variance of a term: effects of .003 and of 2 in the logit."""
 
 _MOST_STEP: Final = 1.0
-"""Most that an effect moves in one round, in the logit; keeps Gauss-Newton steps from overshooting."""
+"""Maximum change of an effect in one round, in the logit, which prevents overshooting of Gauss-Newton
+steps."""
 
 _HALF_STEP: Final = 1.0
-"""Half of the distance, in the logit, over which the slope of the map is taken: knots of one block are
-smoothed."""
+"""Half of the distance, in the logit, over which the slope of the map is computed, so that knots of one block
+are smoothed."""
 
 _SLOPES: Final = (0.1, 3.0)
-"""Least and greatest slope of the map in a step."""
+"""Minimum and maximum slope of the map in a step."""
 
 _WEAK: Final = 0.01
-"""Effective number of effects that a term begins with, of variance ``SPREAD``: keeps 0 / 0 away."""
+"""Initial effective number of effects of a term, of variance ``SPREAD``, which avoids 0 / 0."""
 
 
 @dataclass(frozen=True)
 class Variances:
-    """What shrinks offsets, slopes and bends of terms [3, terms] and offsets of triples [triples]."""
+    """Prior variances of terms' offsets, slopes and bends [3, terms] and of triples' offsets [triples]."""
 
     terms: Floats
     triples: Floats
 
     @classmethod
     def before(cls, design: Design) -> Self:
-        """Return those that a fit begins with."""
+        """Return the initial variances of a fit."""
         return cls(np.full((3, len(design.terms)), SPREAD), np.full(len(design.triples), SPREAD))
 
 
@@ -93,7 +95,7 @@ class Shrunk:
     ----------
     at : offsets, slopes and bends of segments and pairs [3, levels], the latter two per standard deviation.
     tripled : offsets of each triple's levels.
-    variances : what they were shrunk by.
+    variances : prior variances of the effects.
     """
 
     at: Floats
@@ -107,21 +109,21 @@ class Shrunk:
         return cls(np.zeros((3, len(design))), tripled, variances)
 
     def without_silent(self) -> Self:
-        """Return the effects without the offsets of triples whose variance is the least possible."""
+        """Return the effects without the offsets of triples whose variance is at its minimum."""
         informative = self.variances.triples > _VARIANCES[0]
         return replace(
             self, tripled=tuple(own * one for own, one in zip(self.tripled, informative, strict=True))
         )
 
     def moved(self, design: Design, cells: Indices, logits: Floats) -> Floats:
-        """Move logits [n] of rows or groups in cells [n]."""
+        """Apply the effects to logits [n] of rows or groups in cells [n]."""
         by_cell = (design.matrix @ _split_sides(self.at, design).T).T
         for term, offsets in zip(design.triples, self.tripled, strict=True):
             by_cell[0] += term.by_cell(offsets)
         return design.span.moved(logits, by_cell[:, cells])
 
     def by_term(self, design: Design) -> tuple[Effects, ...]:
-        """Return the effects of each segment, pair and triple that has any."""
+        """Return the effects of each segment, pair and triple with any effect."""
         ends = np.cumsum([len(term.levels) for term in design.terms])[:-1]
         sides = np.split(_split_sides(self.at, design), ends, axis=1) if design.terms else []
         triples = [np.stack([own, *np.zeros((2, own.size))]) for own in self.tripled]
@@ -141,7 +143,7 @@ def fit_segmented(
     *,
     weights: npt.ArrayLike | None = None,
 ) -> SegmentedMap:
-    """Fit effects of segments, pairs and triples, shrunk toward none by support, then one map.
+    """Fit effects of segments, pairs and triples, shrunk by their support, then one map.
 
     Parameters
     ----------
@@ -152,7 +154,7 @@ def fit_segmented(
 
     Returns
     -------
-    A map whose probabilities add up to the outcomes on these rows.
+    A map whose probabilities sum to the outcomes on these rows.
 
     Examples
     --------
@@ -170,7 +172,7 @@ def fit_segmented(
 
 @dataclass(frozen=True)
 class SegmentRows:
-    """The rows of a fit [n], numbered by cell of the segments and by group."""
+    """Rows of a fit [n], with their cells and groups."""
 
     logits: Floats
     outcomes: Floats
@@ -183,18 +185,18 @@ class SegmentRows:
     def of(
         cls, s: Floats, y: Floats, frame: pd.DataFrame, segments: Sequence[SegmentColumn], w: Floats
     ) -> Self:
-        """Number rows that `check_binary` let through, all of a weight above 0; weights come to average 1."""
+        """Build from rows checked by `check_binary`, all of positive weight; weights are scaled to mean 1."""
         cells = Cells.of(segment_values(frame, segments), len(frame))
         x, known = compress_logits(logit(s)), tuple(map(_mapped_segment, segments))
         return cls(x, y, w / w.mean(), known, cells, Groups.of(cells.of_row, x, y))
 
     @property
     def lesser(self) -> float:
-        """Positives or negatives, whichever are fewer."""
+        """Number of positives or negatives, whichever is smaller."""
         return float(min(self.outcomes.sum(), (1 - self.outcomes).sum()))
 
     def tally(self, kept: Flags | None = None) -> Tallies:
-        """Sum up the rows, or those that are kept."""
+        """Sum the rows, or the ``kept`` rows, by group."""
         return self.groups.tally(self.outcomes, self.weights if kept is None else self.weights * kept)
 
 
@@ -208,21 +210,21 @@ class SegmentFit:
 
     @classmethod
     def of(cls, rows: SegmentRows) -> Self:
-        """Fit effects and the variances that they are shrunk by."""
+        """Fit effects and their variances."""
         tallies = rows.tally()
         chances = fit_tallies(tallies.logits, tallies).of_logits(tallies.logits)
         design = Design.of(rows.cells, tallies, chances)
         return cls(rows, design, shrink(tallies, design))
 
     def segmented(self) -> SegmentedMap:
-        """Return the map that the rows give."""
+        """Return the map of these rows."""
         rows, design = self.rows, self.design
         moved = self.shrunk.moved(design, rows.cells.of_row, rows.logits)
         one = fit_binary(expit(moved), rows.outcomes, rows.weights)
         return SegmentedMap(rows.segments, self.shrunk.by_term(design), design.span, one)
 
     def fitted_to(self, tallies: Tallies, at: Flags) -> Floats:
-        """Predict some of the rows by a fit to other rows."""
+        """Predict some of the rows with a fit to other rows."""
         if self.rows.lesser >= VARIANCES_KNOWN_FROM:
             shrunk = shrink(tallies, self.design, variances=self.shrunk.variances, rounds=HELD_OUT_ROUNDS)
         else:
@@ -242,8 +244,8 @@ def shrink(
 ) -> Shrunk:
     """Fit effects; the variances are estimated unless they are passed.
 
-    One thread does the linear algebra. The matrices are small: several would wait for one another longer than
-    they work, and the last digits would depend on their number.
+    Linear algebra runs in one thread. The matrices are small, so several threads would mostly wait, and the
+    last digits would depend on their number.
 
     Examples
     --------
@@ -263,7 +265,7 @@ def shrink(
 
 
 def _round(tallies: Tallies, design: Design, shrunk: Shrunk, *, estimate: bool) -> Shrunk:
-    """Step toward the top of the posterior and, where asked, estimate the variances there."""
+    """Take a step towards the posterior mode and, if requested, estimate the variances there."""
     pull, weight = _differentiate(tallies, design, shrunk)
     precision = (1 / shrunk.variances.terms)[:, design.owner]
     factor, step = _newton_step(design, pull, weight, shrunk.at, precision)
@@ -284,7 +286,7 @@ def _round(tallies: Tallies, design: Design, shrunk: Shrunk, *, estimate: bool) 
 def _newton_step(
     design: Design, pull: Floats, weight: Floats, at: Floats, precision: Floats
 ) -> tuple[Floats, Floats]:
-    """Return the Cholesky factor of the posterior's curvature and the step [3, levels] to its top."""
+    """Return the Cholesky factor of the posterior's curvature and the step [3, levels] to its mode."""
     gradient = np.stack([design.by_level(part) for part in pull])
     curvature = _curvature(design, weight)
     np.einsum("ii->i", curvature)[:] += precision.ravel()
@@ -296,11 +298,11 @@ def _newton_step(
 def _step_triples(
     design: Design, shrunk: Shrunk, left: Floats, weight: Floats
 ) -> tuple[tuple[Floats, ...], Floats]:
-    """Step each triple in turn; return their offsets and the variances estimated there [triples].
+    """Take a step for each triple in turn; return their offsets and estimated variances [triples].
 
     Parameters
     ----------
-    left, weight : derivative of the log likelihood by each cell's offset and, negative, its own [cells].
+    left, weight : first and negative second derivative of the log likelihood by each cell's offset [cells].
     """
     tripled, spreads = [], []
     for term, at, variance in zip(design.triples, shrunk.tripled, shrunk.variances.triples, strict=True):
@@ -313,16 +315,16 @@ def _step_triples(
 
 
 def _posterior_variances(factor: Floats) -> Floats:
-    """Diagonal of the inverse of the matrix whose lower Cholesky factor this is."""
+    """Return the diagonal of the inverse of the matrix with this lower Cholesky factor."""
     inverse, _ = dtrtri(factor, lower=1)
     return np.einsum("ij,ij->j", inverse, inverse)
 
 
 def _differentiate(tallies: Tallies, design: Design, shrunk: Shrunk) -> tuple[Floats, Floats]:
-    """Fit the map to where the effects moved the groups; return the log likelihood's derivatives there.
+    """Fit the map to the groups with the effects applied; return the log likelihood's derivatives.
 
-    By offset, slope and bend of each cell: the gradient [3, cells] and, negative and as expected
-    (Gauss-Newton), the curvature [3, 3, cells].
+    The derivatives are by offset, slope and bend of each cell: the gradient [3, cells] and the expected
+    negative curvature (Gauss-Newton) [3, 3, cells].
     """
     moved = shrunk.moved(design, tallies.cell, tallies.logits)
     one = fit_tallies(moved, tallies)
@@ -341,7 +343,7 @@ def _differentiate(tallies: Tallies, design: Design, shrunk: Shrunk) -> tuple[Fl
 
 
 def _curvature(design: Design, weight: Floats) -> Floats:
-    """Curvature of the offsets, slopes and bends, [3 x levels, 3 x levels]; only its lower part is made."""
+    """Return the curvature of offsets, slopes and bends, [3 x levels, 3 x levels], lower part only."""
     kinds, levels = len(weight), len(design)
     curvature = np.zeros((kinds, levels, kinds, levels))
     for i in range(kinds):
@@ -356,7 +358,7 @@ def _estimate_variances(squares: Floats, effective: Floats) -> Floats:
 
 
 def _split_sides(at: Floats, design: Design) -> Floats:
-    """Turn offsets, slopes and bends, the latter per standard deviation, to slopes below and above."""
+    """Convert offsets, slopes and bends per standard deviation to offsets and slopes below and above."""
     offsets, slopes, bends = at
     return np.stack([offsets, (slopes - bends) / design.scale, (slopes + bends) / design.scale])
 

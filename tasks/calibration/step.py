@@ -1,16 +1,16 @@
-"""The calibration step: a registered model's scores on the calibrate slice become a registered map.
+"""The calibration step: fits a registered map to a registered model's scores on the calibrate slice.
 
 ::
 
-    <surface>.task.<task>, fetched and compared -> scores of the calibrate days
-    <surface>.trunk.<trunk>, of a task in one   -> trees, trunk or blend, as users held out say
-                                                   (calibration/head_models.py)
-      -> no map, one map or one by segment, as users held out say (calibration/choice.py) -> JSON
+    <surface>.task.<task>, fetched and verified -> scores of the calibrate days
+    <surface>.trunk.<trunk>, if the task is     -> trees, trunk or blend, chosen on held-out users
+    part of one                                    (calibration/head_models.py)
+      -> no map, one map or one by segment, chosen on held-out users (calibration/choice.py) -> JSON
     test days -> figures of the calibrated predictions, reliability before and after
-      -> run (figures, picture, evidence) -> <surface>.calibrator.<task>, linked to its model
+      -> run (figures, chart, evidence) -> <surface>.calibrator.<task>, linked to its model
 
-The model's own probabilities already speak of all rows, sampled negatives or not: the map is fitted on them
-and applied to them.
+The model's probabilities already refer to all rows, even if negatives were sampled, so the map is fitted and
+applied to them directly.
 """
 
 import json
@@ -58,13 +58,13 @@ class CalibrateResult:
 
     @property
     def calibrator_version(self) -> int:
-        """The version, named as a release's parts name it."""
+        """The version, under the name that a release's parts use."""
         return self.version
 
 
 @dataclass(frozen=True)
 class _Calibration:
-    """A model, the trunk that may take its place, and rows of which neither learned from a calibrate day."""
+    """A model, the trunk that may replace it, and rows with calibrate days that neither learned from."""
 
     rows: TaskRows
     model: Part
@@ -77,7 +77,7 @@ class _Calibration:
 
 
 def calibrator_name(surface: str, task: str) -> str:
-    """Name the registered model of a task's calibrators."""
+    """Return the name of the registered model of a task's calibrators."""
     return f"{surface}.calibrator.{task}"
 
 
@@ -94,11 +94,11 @@ def run(
 
     Parameters
     ----------
-    as_of : the instant at which the world is looked at; the snapshot's own.
+    as_of : the instant up to which data are used; that of the snapshot.
     snapshot : id of a published label snapshot.
-    model_version : version of ``<surface>.task.<task>``; a refit is calibrated on the newest mature days, and
-        nothing is measured then, since the days of the test are learned from.
-    parent_run : the MLflow run that this one belongs under.
+    model_version : version of ``<surface>.task.<task>``; a refit is calibrated on the newest mature days and
+        not measured, because it learned from the test days.
+    parent_run : the parent MLflow run.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def run(
     ImmatureLabels
         The calibrate slice lacks positives or negatives.
     StoreError
-        The model holds other bytes than were registered.
+        The model's bytes differ from the registered ones.
     """
     rows = TaskRows.open(workspace, task=task, as_of=as_of, snapshot=snapshot)
     return calibrate(rows, model_version=model_version, parent_run=parent_run)
@@ -116,11 +116,11 @@ def run(
 def calibrate(
     rows: TaskRows, *, model_version: int, trunk_version: int | None = None, parent_run: str | None = None
 ) -> CalibrateResult:
-    """Choose a task's model and calibrate it on the task's rows; raises as `run`.
+    """Choose a task's model and calibrate it on the task's rows; raises the errors of `run`.
 
     Parameters
     ----------
-    trunk_version : version of the trunk in which the task stands; None leaves it its trees.
+    trunk_version : version of the task's trunk; None uses the trees.
     """
     work = _rows_of_models(rows, model_version, trunk_version)
     done = CALIBRATE.run(work, parent_run=parent_run)
@@ -139,9 +139,9 @@ def calibrate(
 
 
 def _rows_of_models(rows: TaskRows, version: int, trunk_version: int | None) -> _Calibration:
-    """Return the models to calibrate, and rows of which they learned from no calibrate day.
+    """Return the models to calibrate, and rows with calibrate days that they did not learn from.
 
-    A refit takes the trunk of the model that was tested.
+    A refit uses the trunk of the tested model.
     """
     registry = rows.workspace.store.registry
     model = registry.part(model_name(rows.workspace.surface, rows.task), version)
@@ -214,7 +214,7 @@ CALIBRATE: Final = ModelStep(
 
 
 def _fit(opened: StepRun, work: _Calibration) -> tuple[Calibrator, CalibrationEvidence]:
-    """Choose the model, fit the map on the calibrate days, and measure what it does to the test days."""
+    """Choose the model, fit the map on the calibrate days, and measure it on the test days."""
     rows, model = work.rows, work.model
     models = TaskModels.read(rows, model, work.trunk)
     calibrate = rows.slices.calibrate
@@ -242,7 +242,7 @@ def _fit(opened: StepRun, work: _Calibration) -> tuple[Calibrator, CalibrationEv
 def _measure(
     opened: StepRun, rows: TaskRows, models: TaskModels, chosen: HeadModels | None, fitted: Calibrator
 ) -> tuple[TaskFigures, TaskFigures]:
-    """Return the figures of the test days before and after calibration, and draw them."""
+    """Return and draw the figures of the test days before and after calibration."""
     test = rows.test
     raw = models.scores(rows.slices.test, chosen)
     mapped = apply_calibrator(fitted, raw, read_segment_columns(rows, test))
@@ -256,9 +256,9 @@ def _measure(
 
 
 def _figures_of_model(rows: TaskRows, model: Part) -> TaskFigures | None:
-    """Return what its training measured, where that was on these rows and under these contracts.
+    """Return the figures from the model's training if they used these rows and contracts.
 
-    An order's figures are not taken over: what is counted of a slate is no input of a training.
+    Figures of rankings are not reused, because the slate length is not an input of training.
     """
     if rows.kind == "ranking":
         return None
@@ -269,7 +269,7 @@ def _figures_of_model(rows: TaskRows, model: Part) -> TaskFigures | None:
 
 
 def _read_tested(rows: TaskRows, version: int) -> CalibrationEvidence:
-    """Read how the tested model, whose recipe is repeated, was calibrated: its kind of map and its model."""
+    """Read the tested model's calibration, for the kind of map and the model of its refit."""
     registry, surface = rows.workspace.store.registry, rows.workspace.surface
     name = model_name(surface, rows.task)
     fitted = registry.find(calibrator_name(surface, rows.task), {f"{COMPONENT}{name}": str(version)})
@@ -281,7 +281,7 @@ def _read_tested(rows: TaskRows, version: int) -> CalibrationEvidence:
 
 
 def _describe_map(made: CalibrationEvidence) -> dict[str, str]:
-    """Say what kind of map it is, and what decided it, as flat parameters."""
+    """Return the kind of map and the reasons of the choices, as flat parameters."""
     chosen = {} if made.choice is None else {"choice": made.choice.kind, "reason": made.choice.reason}
     models = made.models
     model = {} if models is None else {"model": models.model, "model.asked": models.asked}
