@@ -1,13 +1,13 @@
-"""A shared trunk: one network for several tasks, learned from streamed rows (JAX, the extra ``trunk``).
+"""Trains shared trunks: one network for several tasks on streamed rows (JAX, the extra ``trunk``).
 
 In reading order::
 
     rows        streamed tables as records on disk, in shuffled batches
-    network     the arrays before training, and the losses of a batch
-    optimise    steps: gradients, the balance of the tasks, updates
-    train       epochs, checkpoints, the epoch that is kept, and its files
+    network     the initial arrays, and the losses of a batch
+    optimise    steps: gradients, balance of the tasks, updates
+    train       epochs, checkpoints, choice of the epoch, and export to files
 
-Serving is ``tasks.ranking.trunk``, without JAX.
+`tasks.ranking.trunk` serves trunks without JAX.
 """
 
 __all__ = ["rows", "train"]

@@ -1,11 +1,11 @@
-"""The arrays of a trunk before training, and what it loses on a batch.
+"""Initial arrays of a trunk, and the losses of a batch.
 
 ::
 
     outputs z [rows, tasks]  + position effects  -> joint log odds along chains  + offsets  -> losses [tasks]
 
-A label that is not known is replaced before the loss, as NaN times 0 is NaN in a gradient. The loss of a task
-is its mean over the known rows, in expectation: a batch's sum over what a batch weighs on average.
+Unknown labels are replaced before the loss, because NaN times 0 is NaN in a gradient. The loss of a task is
+its mean over the known rows, in expectation: a batch's sum divided by the mean weight of a batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,18 +21,18 @@ from tasks.ranking.trunk import POSITION_HEAD, TrunkShape, table_of
 from tasks.trunks.rows import Inputs, TaskTotals, TrunkTask
 
 _EMBEDDING = 0.1
-"""Standard deviation of an embedding's numbers before training."""
+"""Initial standard deviation of embeddings."""
 _LEAST = -1e-6
-"""Greatest log of a joint probability: beyond it the log odds are not finite in single precision."""
+"""Maximum log of a joint probability: beyond it the log odds are not finite in single precision."""
 
 
 @dataclass(frozen=True)
 class Losses:
-    """What turns outputs into losses.
+    """Losses of all tasks as a function of outputs.
 
     Attributes
     ----------
-    center, scale : [tasks] what the labels of value tasks are shifted and divided by.
+    center, scale : [tasks] shift and divisor of the labels of value tasks.
     weight : [tasks] mean weight of a train row.
     """
 
@@ -43,7 +43,7 @@ class Losses:
 
     @classmethod
     def of(cls, tasks: Sequence[TrunkTask], totals: TaskTotals) -> "Losses":
-        """Return the losses of tasks as the train rows scale them."""
+        """Return the losses of tasks, scaled by statistics of the train rows."""
         center = [
             rate if task.objective in {"l2", "quantile"} else 0.0
             for task, rate in zip(tasks, totals.rate, strict=True)
@@ -71,7 +71,7 @@ class Losses:
         return (weights * lost).sum(axis=0) / (len(out) * self.weight)
 
     def _joint(self, out: Any) -> Any:
-        """Return log odds of the joint events of chains, other outputs as they are, shape [rows, tasks]."""
+        """Return log odds of the joint events of chains, and other outputs unchanged, shape [rows, tasks]."""
         logs: dict[str, Any] = {}
         columns = []
         for place, task in enumerate(self.tasks):
@@ -112,12 +112,12 @@ def _row_loss(task: TrunkTask, raw: Any, label: Any) -> Any:
 def first_arrays(
     trunk: Trunk, shape: TrunkShape, inputs: Inputs, *, bias: Any, positions: int
 ) -> dict[str, Any]:
-    """Return the arrays before training, float32 by name; the same for a seed on every machine.
+    """Return the initial arrays, float32 by name; a seed gives the same arrays on every machine.
 
     Parameters
     ----------
-    bias : [tasks] output at which every row has the base rate.
-    positions : rows of the position head, 0 where no task is positioned.
+    bias : [tasks] output that predicts the base rate for every row.
+    positions : number of rows of the position head, 0 if no task is positioned.
     """
     draw = _Draw(np.random.default_rng([trunk.seed, 1]))
     tables = {
@@ -141,12 +141,12 @@ def first_arrays(
 
 
 def category_size(values: int) -> int:
-    """Return the size of the embedding of a category of so many values."""
+    """Return the embedding size of a category with so many values."""
     return int(min(16, 1 + np.ceil(np.sqrt(values))))
 
 
 class _Draw:
-    """Random arrays in one order."""
+    """Draws random arrays in a fixed order."""
 
     def __init__(self, generator: np.random.Generator) -> None:
         self._generator = generator
@@ -160,7 +160,7 @@ class _Draw:
         return np.stack([self.matrix(inputs, width) for _ in range(count)])
 
     def table(self, values: int, size: int) -> Any:
-        """Return a table whose row 0 is the unknown value's."""
+        """Return an embedding table whose row 0 is for unknown values."""
         table = self._generator.standard_normal((values + 1, size), np.float32) * np.float32(_EMBEDDING)
         table[0] = 0
         return table

@@ -1,14 +1,14 @@
-"""Steps of a trunk's training: gradients, the balance of the tasks, and updates of arrays and tables.
+"""Steps of a trunk's training: gradients, balance of the tasks, and updates of arrays and tables.
 
 ::
 
     manual, frequency, staged    one gradient of the weighted sum, with the weights of the epoch
-    uncertainty                  sum of exp(-s) L + s / 2, whose s are learned with the arrays
+    uncertainty                  sum of exp(-s) L + s / 2, where s is learned with the arrays
     gradnorm                     weights follow the norms of the tasks' gradients in the last shared layer
-    pcgrad                       a gradient a task; what conflicts with another one is projected away
+    pcgrad                       one gradient per task; parts that conflict with another are projected away
 
-Arrays are updated by Adam with decoupled decay. Of a table of ids only the rows that a batch holds are
-touched, each with moments and a count of steps of its own.
+Arrays are updated by Adam with decoupled weight decay. For tables of ids only the rows in a batch are
+updated, each with its own moments and step count.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,22 +31,22 @@ Batch = Mapping[str, Any]
 UNKNOWN_SHARE: Final = 0.1
 """Share of the ids of a step that are replaced by the unknown bucket, so that it is learned too."""
 LAZY_ROWS: Final = 20_000
-"""Rows of a category's table beyond which it is updated as a table of ids."""
+"""Number of rows beyond which a category's table is updated like a table of ids."""
 _DECAY: Final = 1e-3
-"""Decay of the weights of layers, a unit of the learning rate."""
+"""Weight decay of layers, relative to the learning rate."""
 _TABLE_DECAY: Final = 0.2
-"""Decay of embeddings, a unit of the learning rate; judged by ``benchmarks/trunk_world.py``."""
+"""Weight decay of embeddings, relative to the learning rate; tuned with ``benchmarks/trunk_world.py``."""
 _ID_RATE: Final = 5.0
-"""Learning rate of the tables of ids, a unit of the other arrays' rate: at 1 tastes are barely learned, at
-10 the noise of single rows stays in them. Judged by ``benchmarks/trunk_world.py``."""
+"""Learning rate of the tables of ids, relative to that of other arrays: at 1 preferences are barely learned,
+at 10 the noise of single rows remains. Tuned with ``benchmarks/trunk_world.py``."""
 _POSITION_RATE: Final = 10.0
-"""Learning rate of the effects of positions, a unit of the other arrays' rate: at 1 they are barely learned
-before the training ends. Judged by ``benchmarks/trunk_position.py``."""
+"""Learning rate of the effects of positions, relative to that of other arrays: at 1 they are barely learned
+before the training ends. Tuned with ``benchmarks/trunk_position.py``."""
 _FIRST, _SECOND, _SMALL = 0.9, 0.999, 1e-8
-"""Adam's rates of its two moments, and what keeps its quotient finite."""
+"""Adam's decay rates of its two moments, and the term that keeps its quotient finite."""
 _GRADNORM_STEP: Final = 0.025
 _GRADNORM_POWER: Final = 0.5
-"""Step of GradNorm's weights in logs, and how strongly slow tasks are favoured."""
+"""Step of GradNorm's weights in logs, and exponent that favours slow tasks."""
 _LOG_VARIANCE: Final = "balance.log_variance"
 
 
@@ -57,8 +57,8 @@ class Steps:
     Attributes
     ----------
     columns : the encoder's categories and ids, in order.
-    positioned : [positions, tasks] where a position has an effect; None where no task is positioned.
-    base : [tasks] what each task loses at its base rate.
+    positioned : [positions, tasks] 1 if a position has an effect; None if no task is positioned.
+    base : [tasks] loss of each task at its base rate.
     """
 
     trunk: Trunk
@@ -94,7 +94,7 @@ class Steps:
         return {**{n: a for n, a in state["dense"].items() if n != _LOG_VARIANCE}, **state["tables"]}
 
     def task_weights(self, state: State, weights: Any) -> Any:
-        """Return what each loss is multiplied by at a state, shape [tasks]."""
+        """Return the factors of the losses at a state, shape [tasks]."""
         match self.trunk.balance.method:
             case "uncertainty":
                 return np.exp(-np.asarray(state["dense"][_LOG_VARIANCE]))
@@ -116,22 +116,22 @@ class Steps:
 
     @cached_property
     def step(self) -> Callable[[State, Batch, Any], tuple[State, Any]]:
-        """The compiled step: state, batch and weights [tasks] -> state and losses [tasks]."""
+        """Compiled step: state, batch and weights [tasks] -> state and losses [tasks]."""
         return jax.jit(self._step, donate_argnums=0)
 
     @cached_property
     def lose(self) -> Callable[[Mapping[str, Any], Batch], Any]:
-        """The compiled losses [tasks] of a batch under arrays, by name."""
+        """Compiled losses [tasks] of a batch under arrays, by name."""
         return jax.jit(lambda arrays, batch: self._losses(arrays, {}, batch, batch["rows"]))
 
     @cached_property
     def lose_base(self) -> Callable[[Any, Batch], Any]:
-        """The compiled losses [tasks] of a batch where every output is the bias [tasks]."""
+        """Compiled losses [tasks] of a batch if every output is the bias [tasks]."""
         return jax.jit(lambda bias, batch: self.losses(jnp.broadcast_to(bias, batch["labels"].shape), batch))
 
     @cached_property
     def gradients(self) -> Callable[[Mapping[str, Any], Batch], Any]:
-        """The compiled inner products [tasks, tasks] of the tasks' gradients in what they share."""
+        """Compiled inner products [tasks, tasks] of the tasks' gradients in shared arrays."""
 
         def products(arrays: Mapping[str, Any], batch: Batch) -> Any:
             shared, rest = split_shared(arrays)
@@ -211,7 +211,7 @@ class Steps:
         return losses, gradients, log_weights
 
     def _gradnorm(self, lose: Callable[[Any, Any], Any], state: State, vectors: Any, weights: Any) -> Any:
-        """Return the logs of the weights' factors after one step towards equal rates of training."""
+        """Return the logs of the weights' factors after one step towards equal training rates."""
         last = len(self.shape.layers) - 1
         name = f"level.{last}.shared.weight" if self.shape.architecture == "ple" else f"expert.{last}.weight"
         dense, log_weights = state["dense"], state["log_weights"]
@@ -225,7 +225,7 @@ class Steps:
         return moved - jnp.log(scaled.sum() / weights.sum())
 
     def _touch(self, parts: list[Any], rows: Any, gradients: Any) -> tuple[Any, Any, Any, Any]:
-        """Return a table, its moments and its counts after Adam's step on the rows of a batch."""
+        """Return a table, its moments and its step counts after Adam's step on the rows of a batch."""
         table, first, second, touched = parts
         at, inverse = jnp.unique(rows, return_inverse=True, size=len(rows), fill_value=len(table))
         gradient = jnp.zeros_like(gradients).at[inverse].add(gradients)
@@ -250,14 +250,14 @@ def split_shared(arrays: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
 
 
 def _flatten(gradients: Mapping[str, Any], tasks: int) -> Any:
-    """Return the tasks' gradients as rows, shape [tasks, numbers]."""
+    """Return the tasks' gradients as rows, shape [tasks, parameters]."""
     return jnp.concatenate([gradients[name].reshape(tasks, -1) for name in sorted(gradients)], axis=1)
 
 
 def _project_conflicts(
     lose: Callable[[Any, Any], Any], dense: Any, vectors: Any, weights: Any, key: Any
 ) -> tuple[Any, tuple[Any, Any]]:
-    """Return losses, and gradients without what conflicts with another task's, in random order."""
+    """Return losses, and gradients without conflicts with other tasks, projected in random order."""
 
     def weighed(dense: Any, vectors: Any) -> Any:
         losses = lose(dense, vectors)

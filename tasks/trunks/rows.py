@@ -1,24 +1,24 @@
-"""Streamed rows become what a trunk learns from: fixed records in two files, read back in shuffled windows.
+"""Converts streamed rows to fixed records in two files, and reads them back in shuffled windows.
 
 ::
 
     first pass    categories, ids with enough rows, quantiles of numbers        -> encoder, knots
-    second pass   numbers, rows of tables, labels, weights, offsets, position   -> a record a row in two files
-    an epoch      chunks in random order, some at a time, their rows shuffled   -> batches of fixed size
+    second pass   numbers, rows of tables, labels, weights, offsets, position   -> records in two files
+    an epoch      chunks in random order, several at a time, with shuffled rows -> batches of fixed size
 
 Memory holds one table of the stream, one window of records, the distinct categories and the ids' counts,
-however many rows there are. The columns of a streamed table, beside features and ids::
+regardless of the number of rows. Columns of a streamed table, besides features and ids::
 
-    <task>           label; null or NaN where it is not known
-    <task>__weight   what the row weighs for the task, 1 by default; 0: not learned from, whatever its label
-    <task>__offset   log odds that training adds, 0 by default; -log(rate) where negatives are sampled
-    held_out         rows that stop the training: of held-out users, or the newest days where there are ids
-    position         where the row stood, from 1; needed where a task is positioned
+    <task>           label; null or NaN if unknown
+    <task>__weight   weight of the row for the task, default 1; rows of 0 are not learned from
+    <task>__offset   log odds that are added in training, default 0; -log(rate) for sampled negatives
+    held_out         rows for early stopping: of held-out users, or of the newest days if there are ids
+    position         shown position, from 1; required if a task is positioned
 
-A task with a parent is learned as the joint event wherever that is known (entire space, Ma et al. 2018): give
-its own label, and its parent's. Let it weigh 0 where a positive of the parent would leave it open, as on days
-of which it is not mature: keeping the parent's negatives alone there would bias it. A value task with a
-parent is learned where its own label is known.
+A task with a parent is learned as the joint event wherever that is known (entire space, Ma et al. 2018), from
+its own label and its parent's. Its weight must be 0 where a positive of the parent would leave it unknown,
+such as on days on which it is not mature, because keeping only the parent's negatives would bias it. A value
+task with a parent is learned where its own label is known.
 """
 
 import hashlib
@@ -51,33 +51,33 @@ Records = npt.NDArray[np.void]
 HELD_OUT: Final = "held_out"
 _QUANTILES: Final = 65
 _SAMPLE: Final = 50_000
-"""Rows that the quantiles are taken from, at least where there are as many."""
+"""Minimum number of rows for the quantiles, if there are as many."""
 _CHUNK: Final = 8
-"""Batches of a chunk, the rows that an epoch keeps together until its window is shuffled."""
+"""Batches per chunk; rows of a chunk stay together until their window is shuffled."""
 _WINDOW: Final = 1 << 18
-"""Rows of a window."""
+"""Rows per window."""
 _POSITIONS: Final = 200
-"""Positions that have an effect of their own; those beyond share the last one's."""
+"""Number of positions with their own effect; later positions share the last one's."""
 
 
 def weight_column(task: str) -> str:
-    """Return the column of what rows weigh for a task."""
+    """Return the column of the rows' weights for a task."""
     return f"{task}__weight"
 
 
 def offset_column(task: str) -> str:
-    """Return the column of the log odds that training adds for a task."""
+    """Return the column of a task's training offsets in log odds."""
     return f"{task}__offset"
 
 
 @dataclass(frozen=True)
 class TrunkRows:
-    """The rows that a trunk learns from.
+    """Rows that a trunk learns from.
 
     Attributes
     ----------
     features : numeric and categorical columns of the stream.
-    tables : opens the stream, whose tables hold the columns above.
+    tables : opens the stream, whose tables have the columns above.
     """
 
     features: Features
@@ -91,8 +91,8 @@ class TrunkTask:
     Attributes
     ----------
     parameter : the power of ``tweedie``, the level of ``quantile``.
-    parent : a binary task of the same trunk, on whose positives this one happens.
-    positioned : whether the position has an additive effect in training, which scoring leaves out.
+    parent : a binary task of the same trunk; this task requires its positives.
+    positioned : whether the position has an additive effect in training, which is left out in scoring.
     """
 
     name: str
@@ -105,7 +105,7 @@ class TrunkTask:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the first pass learned: the encoder, and how numbers are scaled, both [numeric, quantiles]."""
+    """Results of the first pass: the encoder, and the scaling of numbers, both [numeric, quantiles]."""
 
     encoder: FeatureEncoder
     knots: Floats
@@ -141,7 +141,7 @@ def _count_values(column: pa.ChunkedArray) -> Iterator[tuple[str, int]]:
 
 
 class _Sample:
-    """Every 2^k-th row of a stream, so that at least `_SAMPLE` are kept of as many."""
+    """Every 2^k-th row of a stream, so that at least `_SAMPLE` rows are kept if there are as many."""
 
     def __init__(self, width: int) -> None:
         self._parts, self._stride, self._seen, self._kept = [np.empty((0, width))], 1, 0, 0
@@ -160,7 +160,7 @@ class _Sample:
 
 
 def quantile_grid(sample: Floats) -> tuple[Floats, Floats]:
-    """Return the quantiles of each column and where they are mapped to, each [columns, quantiles].
+    """Return the quantiles of each column and the values that they are mapped to, each [columns, quantiles].
 
     The grid is that of a uniform distribution with mean 0 and variance 1.
 
@@ -183,7 +183,7 @@ def quantile_grid(sample: Floats) -> tuple[Floats, Floats]:
 
 
 def record_type(encoder: FeatureEncoder, tasks: int) -> np.dtype[np.void]:
-    """Return the type of one record: what a row is to the network and to each task."""
+    """Return the type of a record, which holds a row's inputs and its outcomes by task."""
     return np.dtype(
         [
             ("numbers", "<f4", (2 * len(encoder.numeric),)),
@@ -198,7 +198,7 @@ def record_type(encoder: FeatureEncoder, tasks: int) -> np.dtype[np.void]:
 
 @dataclass(frozen=True)
 class Spool:
-    """The records of a stream in two files: what is learned from, and the held-out rows.
+    """Records of a stream in two files: train rows and held-out rows.
 
     Attributes
     ----------
@@ -211,12 +211,12 @@ class Spool:
 
     @property
     def train(self) -> Path:
-        """The records that are learned from."""
+        """File of the train records."""
         return self.folder / "train.records"
 
     @property
     def fold(self) -> Path:
-        """The records that stop the training."""
+        """File of the held-out records."""
         return self.folder / "fold.records"
 
     def count(self, file: Path) -> int:
@@ -224,12 +224,12 @@ class Spool:
         return file.stat().st_size // self.kind.itemsize
 
     def chunks(self, file: Path, rows: int) -> Iterator[Records]:
-        """Read a file in order, so many records at a time."""
+        """Read a file in order, in chunks of so many records."""
         for first in range(0, self.count(file), rows):
             yield self._read(file, first, rows)
 
     def batches(self, *, rows: int, seed: int, epoch: int) -> Iterator[Records]:
-        """Read the records of an epoch in batches of fixed size, shuffled; absent rows weigh 0."""
+        """Read the records of an epoch in shuffled batches of fixed size, padded with rows of weight 0."""
         shuffle = np.random.default_rng([seed, epoch])
         chunk, count = rows * _CHUNK, self.count(self.train)
         order = shuffle.permutation(-(-count // chunk))
@@ -246,7 +246,7 @@ class Spool:
 
 
 def pad_batch(records: Records, rows: int) -> Records:
-    """Return so many records, the last of them weighing nothing where there are fewer."""
+    """Pad records of weight 0 to the number of rows."""
     if len(records) == rows:
         return records
     return np.concatenate([records, np.zeros(rows - len(records), records.dtype)])
@@ -258,8 +258,8 @@ def write_spool(tables: Tables, inputs: Inputs, tasks: Sequence[TrunkTask], fold
     Raises
     ------
     DataError
-        A column is missing or not finite, a weight is below 0, a binary label is neither 0 nor 1, or no row
-        of a task is learned from.
+        A column is missing or not finite, a weight is below 0, a binary label is neither 0 nor 1, or a task
+        has no row to learn from.
     """
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
@@ -293,7 +293,7 @@ def _encode(table: pa.Table, inputs: Inputs, tasks: Sequence[TrunkTask], kind: n
 
 
 class _Outcomes:
-    """Labels and weights of the rows of one table, those of chains joined."""
+    """Labels and weights of the rows of one table, joined along chains."""
 
     def __init__(self, table: pa.Table, tasks: Sequence[TrunkTask]) -> None:
         self._table, self._tasks = table, {task.name: task for task in tasks}
@@ -304,7 +304,7 @@ class _Outcomes:
         return np.asarray(self._table.column(column).cast(pa.float64()).to_numpy(), dtype=np.float64)
 
     def of(self, task: TrunkTask) -> tuple[Floats, Floats]:
-        """Return labels and weights, shape [rows] each; where the weight is 0 the label is not known."""
+        """Return labels and weights, shape [rows] each; rows of weight 0 have no known label."""
         labels, weights = self._own(task)
         if task.parent is not None and task.objective == "binary":
             above, weights_above = self.of(self._tasks[task.parent])
@@ -332,14 +332,14 @@ class _Outcomes:
 
 @dataclass(frozen=True)
 class TaskTotals:
-    """What the train rows hold of each task, shape [tasks] each.
+    """Statistics of the train rows by task, shape [tasks] each.
 
     Attributes
     ----------
-    known : rows whose label is learned from.
-    positives : those above 0.
+    known : number of rows with a known label.
+    positives : number of labels above 0.
     weight : the mean weight of a row, known or not.
-    rate : weighted mean of the labels on the scale of all rows, the sampling of negatives undone.
+    rate : weighted mean of the labels over all rows, corrected for the sampling of negatives.
     deviation : weighted standard deviation of the labels.
     """
 
@@ -352,12 +352,12 @@ class TaskTotals:
 
 
 def add_up(spool: Spool, tasks: Sequence[TrunkTask]) -> TaskTotals:
-    """Count what the train rows hold.
+    """Compute the statistics of the train rows.
 
     Raises
     ------
     DataError
-        A task has no known row, or a binary one only one outcome.
+        A task has no known row, or a binary task has only one outcome.
     """
     sums = np.zeros((6, len(tasks)))
     for records in spool.chunks(spool.train, _WINDOW):
@@ -380,7 +380,7 @@ def add_up(spool: Spool, tasks: Sequence[TrunkTask]) -> TaskTotals:
 
 
 def count_positives(spool: Spool, tasks: Sequence[TrunkTask]) -> Floats:
-    """Return the held-out positives of each task, or its known rows where it is no binary one, [tasks]."""
+    """Return the number of held-out positives of each binary task, of known rows of others, [tasks]."""
     binary, count = np.array([task.objective == "binary" for task in tasks]), np.zeros(len(tasks))
     for records in spool.chunks(spool.fold, _WINDOW):
         count += ((records["weights"] > 0) & ((records["labels"] > 0) | ~binary)).sum(axis=0)

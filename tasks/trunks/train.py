@@ -1,16 +1,17 @@
-"""Training of a shared trunk: streamed rows -> epochs, ended by held-out rows -> two files of a release.
+"""Trains a shared trunk: streamed rows -> epochs with early stopping -> two files of a release.
 
 ::
 
     1  first pass    categories, known ids, quantiles
-    2  second pass   records on disk, what each task loses at its base rate
-    3  epochs        steps on shuffled batches; then the held-out rows, the gradients' shares, a checkpoint
-    4  the epoch     of the least mean of the tasks' normalized entropies, each relative to its own best; a
-                     task of n held-out positives counts n / (n + 50): of few, an entropy is mostly noise
+    2  second pass   records on disk, loss of each task at its base rate
+    3  epochs        steps on shuffled batches; then held-out losses, gradient shares, a checkpoint
+    4  choice        the epoch with the lowest mean of the tasks' normalized entropies, each relative to its
+                     own best; a task with n held-out positives has weight n / (n + 50), because the entropy
+                     of few positives is mostly noise
     5  export        arrays as safetensors, their description as JSON
 
-The same rows, trunk, device and number of threads give the same bytes, also after a kill: training goes on
-from the last checkpoint in its folder. Two numbers of threads do not.
+The same rows, trunk, device and number of threads give the same bytes, even after a kill, because training
+resumes from the last checkpoint in its folder. Different numbers of threads give different bytes.
 """
 
 import json
@@ -51,26 +52,26 @@ from tasks.trunks.rows import (
 )
 
 PATIENCE: Final = 3
-"""Epochs without a better one after which training ends."""
+"""Number of epochs without improvement after which training ends."""
 _PROBED: Final = 1024
-"""Rows of any day on which gradients are compared: a Jacobian of many rows would not fit into memory. The
-first rows of a stream may be of days on which some tasks know no label."""
+"""Number of rows on which gradients are compared, from any day. A Jacobian of many rows would not fit into
+memory, and the first rows of a stream may be from days without known labels of some tasks."""
 _HALF_TRUSTED: Final = 50
-"""Held-out positives with which a task counts half in the choice of the epoch."""
+"""Number of held-out positives with which a task has half weight in the choice of the epoch."""
 _LAST: Final = "last.json"
 
 
 @dataclass(frozen=True)
 class TrunkEpoch:
-    """What an epoch ended with, by task.
+    """Figures of an epoch, by task.
 
     Attributes
     ----------
-    held_out : loss on the held-out rows over what the base rate loses there; None where no row is known.
-    train : mean loss of the epoch's steps over what the base rate loses.
-    weights : what the losses are multiplied by.
-    shares : share of the norms of the tasks' weighed gradients in what they share.
-    cosines : of each pair of gradients, [tasks, tasks], in the order of the tasks.
+    held_out : loss on the held-out rows relative to the base rate's; None without known rows.
+    train : mean loss of the epoch's steps relative to the base rate's.
+    weights : factors of the losses.
+    shares : shares of the norms of the tasks' weighted gradients in shared arrays.
+    cosines : cosines of pairs of gradients, [tasks, tasks], in the order of the tasks.
     """
 
     held_out: Mapping[str, float | None]
@@ -86,10 +87,10 @@ class TrainedTrunk:
 
     Attributes
     ----------
-    epoch : the one that is kept, an index into ``curves``.
-    known, positives : train rows that each task learned from, and those above 0.
-    held_out : rows that stopped the training.
-    device, threads : what it was trained on; other numbers of threads give other bytes.
+    epoch : the kept epoch, an index into ``curves``.
+    known, positives : number of train rows with a known label, and with a label above 0, by task.
+    held_out : number of rows for early stopping.
+    device, threads : device and number of threads of the training; other numbers of threads give other bytes.
     """
 
     model: TrunkModel
@@ -104,7 +105,7 @@ class TrainedTrunk:
 
     @cached_property
     def files(self) -> dict[str, bytes]:
-        """What a release carries, by file name; `TrunkModel.from_files` reads it."""
+        """Files of a release by name; `TrunkModel.from_files` reads them."""
         trained = {"device": self.device, "threads": self.threads, "epoch": self.epoch}
         content = {**self.model.description(), "trained": trained}
         return {ARRAYS: save(dict(self.model.weights)), DESCRIPTION: canonical_json(content).encode()}
@@ -125,11 +126,11 @@ def train_trunk(
     ----------
     tasks : in the order of ``trunk.tasks``.
     rows : the stream, which is read twice, and its features.
-    folder : of this training alone. Records and checkpoints stay in it, so that a killed training goes on;
-        remove it when the files are stored.
+    folder : folder of this training only. It keeps records and checkpoints, so that a killed training can
+        resume; remove it when the files are stored.
     reference_position : the position at which outputs are predicted.
-    threads : threads of a CPU, all that this process may use by default; fixed by the first training of a
-        process.
+    threads : number of CPU threads, by default all that this process may use; fixed by the process's first
+        training.
 
     Raises
     ------
@@ -166,9 +167,9 @@ _OPENED: dict[str, int] = {}
 
 
 def open_device(threads: int | None) -> tuple[str, int]:
-    """Return the kind of device and the number of threads; the first call of a process fixes them.
+    """Return the kind of device and the number of threads, which the first call of a process fixes.
 
-    XLA makes as many threads as the process may use cores when it is first used, which is narrowed meanwhile.
+    XLA creates as many threads as the process has cores on first use, so the cores are limited meanwhile.
     """
     if not _OPENED:
         allowed = os.sched_getaffinity(0)
@@ -187,13 +188,13 @@ def open_device(threads: int | None) -> tuple[str, int]:
 
 
 def choose_epoch(curves: Sequence[TrunkEpoch], trust: npt.ArrayLike, *, first: int = 0) -> int:
-    """Return the epoch of the least mean normalized entropy, each task's relative to its own best.
+    """Return the epoch with the lowest mean normalized entropy, each task's relative to its own best.
 
-    The last one where no task has held-out rows.
+    It is the last epoch if no task has held-out rows.
 
     Parameters
     ----------
-    trust : [tasks] from 0 to 1, what each task counts in the mean.
+    trust : [tasks] weight of each task in the mean, from 0 to 1.
 
     Examples
     --------
@@ -212,7 +213,7 @@ def choose_epoch(curves: Sequence[TrunkEpoch], trust: npt.ArrayLike, *, first: i
 
 @dataclass(frozen=True)
 class _Epochs:
-    """One training: what its steps are, and where it keeps what."""
+    """One training: its steps, data and initial arrays."""
 
     trunk: Trunk
     tasks: tuple[TrunkTask, ...]
@@ -245,17 +246,17 @@ class _Epochs:
 
     @cached_property
     def trust(self) -> Floats:
-        """What each task counts in the choice of the epoch, shape [tasks]."""
+        """Weight of each task in the choice of the epoch, shape [tasks]."""
         held = count_positives(self.spool, self.tasks)
         return held / (held + _HALF_TRUSTED)
 
     @property
     def first_choice(self) -> int:
-        """The first epoch in which every task is trained."""
+        """First epoch in which every task is trained."""
         return len(self.tasks) - 1 if self.trunk.balance.method == "staged" else 0
 
     def run(self, fingerprint: str) -> list[TrunkEpoch]:
-        """Train until the held-out rows or the number of epochs end it; return what each epoch ended with."""
+        """Train until early stopping or the maximum number of epochs; return the figures of each epoch."""
         state = self.steps.begin(self.arrays)
         curves, state = self._resume(state, fingerprint)
         base = _mean_losses(
@@ -288,7 +289,7 @@ class _Epochs:
         return state, np.asarray(total, dtype=np.float64) / count
 
     def _weights(self, epoch: int) -> Any:
-        """Return what the losses of an epoch are multiplied by, or learned weights begin from, [tasks]."""
+        """Return the factors of the losses in an epoch, or the initial values of learned factors, [tasks]."""
         method = self.trunk.balance.method
         if method == "frequency":
             weights = 1 / self.steps.base
@@ -329,7 +330,7 @@ class _Epochs:
         return self.spool.folder / f"state-{epoch}.safetensors"
 
     def _keep(self, state: State, curves: Sequence[TrunkEpoch], fingerprint: str) -> None:
-        """Write the epoch's arrays and the state that training goes on from; the last file makes it count."""
+        """Write the epoch's arrays and the state for resuming; the last file completes the checkpoint."""
         epoch = len(curves) - 1
         arrays = {name: np.asarray(array) for name, array in self.steps.arrays(state).items()}
         leaves = {f"{place}": np.asarray(leaf) for place, leaf in enumerate(jax.tree.leaves(state))}
@@ -344,7 +345,7 @@ class _Epochs:
         self._state_of(epoch - 1).unlink(missing_ok=True)
 
     def _resume(self, state: State, fingerprint: str) -> tuple[list[TrunkEpoch], State]:
-        """Return the epochs of an earlier process and the state after them, where it trained the same."""
+        """Return the epochs of an earlier process and the state after them, if the training is the same."""
         last = self.spool.folder / _LAST
         content = json.loads(last.read_text()) if last.exists() else {}
         if content.get("fingerprint") != fingerprint:
@@ -355,7 +356,7 @@ class _Epochs:
         return curves, jax.tree.unflatten(jax.tree.structure(state), kept)
 
     def export(self, epoch: int) -> TrunkModel:
-        """Return the arrays of an epoch, whose outputs are on the scale of the labels."""
+        """Return the arrays of an epoch, with outputs on the scale of the labels."""
         arrays = dict(load(self._arrays_of(epoch).read_bytes()))
         losses = self.steps.losses
         linear = np.array([task.objective in {"l2", "quantile"} for task in self.tasks])
@@ -373,9 +374,9 @@ class _Epochs:
 
 
 def base_outputs(tasks: Sequence[TrunkTask], totals: TaskTotals) -> Any:
-    """Return the outputs at which every row has its task's base rate, float32 [tasks].
+    """Return the outputs that predict each task's base rate for every row, float32 [tasks].
 
-    The log odds of a task with a parent are those given the parent.
+    For a task with a parent they are the log odds given the parent.
     """
     rates = {task.name: float(rate) for task, rate in zip(tasks, totals.rate, strict=True)}
     bias = np.zeros(len(tasks), np.float32)
@@ -396,7 +397,7 @@ def _position_mask(spool: Spool, tasks: Sequence[TrunkTask], reference: int) -> 
 
 
 def _mean_losses(spool: Spool, file: Path, losses: Losses, of: Any) -> Floats:
-    """Return each task's mean loss over the known rows of a file, shape [tasks]; NaN where there is none."""
+    """Return each task's mean loss over the known rows of a file, shape [tasks]; NaN without known rows."""
     lost, weights, rows = np.zeros(len(losses.tasks)), np.zeros(len(losses.tasks)), 1 << 13
     for records in spool.chunks(file, rows):
         batch = pad_batch(records, rows)
