@@ -265,14 +265,12 @@ class TaskModels:
         return cls(rows, model, booster, encoder, shared)
 
     def trees(self, days: DaySlice) -> Floats:
-        """Return the trees' scores of `TaskRows.report`, at the shown positions if these are a feature,
-        [rows].
-        """
+        """Return the trees' scores of `TaskRows.report`, shape [rows]; see `score_rows`."""
         rows, model = self.rows, (self.booster, self.encoder)
         return rows.score_once(self.model.sha256, days, lambda: score_rows(rows, days, *model))
 
     def trunk(self, days: DaySlice) -> Floats:
-        """Return the trees' scores of `TaskRows.report`, shape [rows]; see `score_rows`."""
+        """Return the trunk's log odds, or values for a value task, at the shown positions, shape [rows]."""
         if self.shared is None:
             raise ValueError("there is no trunk")
         part, model = self.shared

@@ -70,9 +70,7 @@ class Frame:
 
     @classmethod
     def around(cls, curves: Sequence[Curve], *, rare: bool, binary: bool) -> "Frame":
-        """Return limits that include every point; for rare outcomes they omit the lowest predictions and
-        bars.
-        """
+        """Return limits that include every point; for rare outcomes they omit the lowest predictions."""
         means = [float(m) for curve in curves for m in curve.predicted if m > 0]
         rates = [r.value for curve in curves for r in curve.observed if r.value > 0] or means
         if not rare or not means:
@@ -84,7 +82,7 @@ class Frame:
         return cls(*limits, rare=True, binary=binary)
 
     def count(self, predictions: Floats) -> tuple[Floats, Floats]:
-        """Return limits that include every point; for rare outcomes they omit the lowest predictions."""
+        """Count predictions [n] by bin; return counts [bins] and edges [bins + 1]."""
         edges = np.geomspace(*self.x, _BINS + 1) if self.rare else np.linspace(*self.x, _BINS + 1)
         rows, _ = np.histogram(np.clip(predictions, edges[0], edges[-1]), bins=edges)
         return rows.astype(np.float64), edges
@@ -424,9 +422,7 @@ class _Axes:
         )
 
     def steps(self, frame: Frame, curve: Curve, *, share: float | None = None) -> str:
-        """Return the outline of a histogram of the predictions; ``share`` is the height of its highest
-        bar.
-        """
+        """Return the outline of a histogram of predictions; ``share`` is the height of its highest bar."""
         rows, edges = frame.count(curve.predictions)
         heights = rows if share is None else share * rows / rows.max()
         return outline_steps(self.y.place(heights), self.x.place(edges), base=self.y.start)
@@ -457,7 +453,7 @@ JOINTS: Final = "reliability"
 
 
 def joint_picture(task: str) -> str:
-    """Return the outline of a histogram of predictions; ``share`` is the height of its highest bar."""
+    """Return the file name of the chart of a task's joint probability."""
     return f"{JOINTS}/{task}.svg"
 
 
