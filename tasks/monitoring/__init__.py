@@ -1,20 +1,19 @@
-"""A surface after the release: daily series of predictions and outcomes.
+"""Monitors a surface after a release: daily series of predictions and outcomes.
 
 In reading order::
 
     levels         observed against predicted of one task: calibration, normalized entropy, AUC by request
-    traffic        a week of labelled impressions with the predictions of the release that served
-    serving        figures of a day that need no outcome: impressions, predictions, the mix of segments, and
-                   whether releases served what they predict of the logged features, how far features
-                   are from the days that the champion learned from, whether a day's users come back
-    decisions      what terms contribute and constraints drop, of requests that the champion decides anew, and
-                   exposure of groups relative to their merit, with the boosts that keep it at its target
-    delays         share of a day's events that arrived within one and two days
-    early          days whose labels are not mature
+    traffic        a week of labelled impressions with the predictions of the serving release
+    serving        daily figures without outcomes: impressions, predictions, shares of segments, differences
+                   of logged and recomputed predictions, distance of features from the champion's train
+                   days, share of returning users
+    decisions      contributions of terms and drops by constraints when the champion scores logged requests,
+                   and exposure of groups relative to their merit, with the boosts that control it
+    early          estimates for days whose labels are not mature
     series         the table of series in the home
-    alarms         which levels shifted since when, by the CUSUM of ``drift_alarms``
+    alarms         shifts of levels, detected by ``drift_alarms``
     review_queue   units whose negative events exceed their predictions
-    sources        what the items of each source bring and cost
+    sources        value and cost of the items of each source
     page           the page of a surface's series, and the newest levels and alarms for Prometheus
     monitor        the monitoring step: days that matured since the last run, one week at a time
 

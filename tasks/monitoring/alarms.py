@@ -1,13 +1,13 @@
-"""Alarms on the series of all traffic: which level shifted since when, what it means and what to do.
+"""Alarms on the series of all traffic: shifted levels, their meaning and recommended actions.
 
 ::
 
-    calibration_ratio, mean_prediction, rows    compared as logarithms: a rise of 10 % is one at any level
-    all shares                                  as arcsin(sqrt(share)), whose noise is even
-    rate                                        as a square root, as counts of rare events are
-    feature_distance, served_difference         compared with a bound of their own, from the first day on
+    calibration_ratio, mean_prediction, rows    compared as logarithms, so that changes are relative
+    all shares                                  as arcsin(sqrt(share)), which stabilises the variance
+    rate                                        as a square root, like counts of rare events
+    feature_distance, served_difference         compared with their own bounds, from the first day on
 
-An alarm is current for a week after its day; while a level stays away from its reference it is raised again.
+An alarm is current for a week after its day, and is repeated while the level stays away from its reference.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ from tasks.reports.numbers import format_number, spoken
 
 _CURRENT: Final = timedelta(days=7)
 _REPEATED: Final = 14
-"""Days within which an alarm of a series is taken for a repeated one."""
+"""Days within which an alarm of a series counts as a repetition."""
 _DAY: Final = timedelta(days=1)
 OF_SHARES: Final = frozenset(
     {
@@ -40,13 +40,13 @@ OF_SHARES: Final = frozenset(
         "served_difference",
     }
 )
-"""Metrics that are shares of a whole."""
+"""Metrics that are shares."""
 _SERVED: Final = "served_difference"
 _BOUNDED: Final = ("feature_distance", _SERVED)
 """Metrics that are compared with a bound: the figure's upper end, or `_LEAST_DIFFERENCE`."""
 _LEAST_DIFFERENCE: Final = 0.01
 _LEAST_CHANGE: Final = {"dropped_share": 0.01, "unmet_share": 0.01}
-"""Changes below which a rule raises no alarm: the first candidate that a rule drops is none."""
+"""Minimum changes for an alarm, so that the first candidate that a rule drops raises none."""
 
 MEANING: Final[dict[AlarmedMetric, tuple[str, str]]] = {
     "calibration_ratio": (
@@ -98,7 +98,7 @@ MEANING: Final[dict[AlarmedMetric, tuple[str, str]]] = {
         "Trust no estimate before maturity until delays are steady for a month; ask who delivers the events.",
     ),
 }
-"""What an alarm of each metric means, and what to do."""
+"""Meaning and recommended action of an alarm, by metric."""
 _DIRECTIONS: Final = {
     "calibration_ratio": ("less", "more"),
     "mean_prediction": ("lower", "higher"),
@@ -115,13 +115,13 @@ _DIRECTIONS: Final = {
 
 @dataclass(frozen=True)
 class SeriesAlarm:
-    """A series whose level shifted.
+    """A series with a shifted level.
 
     Attributes
     ----------
-    day : the day whose figure raised it; ``since`` when the level has most likely been another.
-    before, now : mean figure of the reference, and from ``since`` to ``day``.
-    critical : whether the surface declares it so; ``new``: whether no message of it was sent.
+    day : the day whose figure raised the alarm; ``since``: the most likely first day of the new level.
+    before, now : mean figure of the reference, and of the days from ``since`` to ``day``.
+    critical : whether the surface declares it critical; ``new``: whether no message about it was sent.
     """
 
     subject: Subject
@@ -137,16 +137,16 @@ class SeriesAlarm:
 
     @property
     def sentence(self) -> str:
-        """The alarm in words: what moved since when, what it means and what to do."""
+        """The alarm as a sentence: change, first day, meaning and action."""
         moved = f"{format_number(self.before)} to {format_number(self.now)} since {self.since}"
         return f"{self.name}: {moved}. {self.meaning} {self.action}"
 
 
 @dataclass(frozen=True)
 class AlarmReading:
-    """Alarms of the last week, the newest of each series; ``raised`` holds every day of each series' alarms.
+    """Alarms of the last week, the newest of each series; ``raised``: the days of all alarms by series.
 
-    ``history`` counts the days of the longest series; with fewer than `HISTORY` there are levels only.
+    ``history`` is the number of days of the longest series; with fewer than `HISTORY` there are no alarms.
     """
 
     current: tuple[SeriesAlarm, ...]
@@ -155,12 +155,12 @@ class AlarmReading:
 
     @property
     def needed(self) -> int:
-        """The days that a series needs before it can be compared."""
+        """Number of days that a series needs for comparisons."""
         return HISTORY
 
     @property
     def levels_only(self) -> bool:
-        """Whether no series is long enough to be compared with a reference."""
+        """Whether every series is too short for comparisons."""
         return self.history < HISTORY
 
 
@@ -174,7 +174,7 @@ class _Matrix:
 
     @classmethod
     def of(cls, series: pd.DataFrame) -> "_Matrix":
-        """Take the daily figures of all traffic whose metric raises alarms."""
+        """Select the daily figures of all traffic for metrics that raise alarms."""
         daily = (series["days"] == 1) & (series["segment"] == "") & series["release"].isna()
         traffic = (series["metric"] != "rows") | (series["task"] == "")
         own = series[daily & traffic & series["metric"].isin({*ALARMED} - {*_BOUNDED})]
@@ -193,7 +193,7 @@ class _Matrix:
 
 
 def split_series(rows: pd.DataFrame) -> dict[Subject, pd.DataFrame]:
-    """Return the rows of the table of series by their subject, in order.
+    """Split the table of series by subject, in order.
 
     Examples
     --------
@@ -211,7 +211,7 @@ def split_series(rows: pd.DataFrame) -> dict[Subject, pd.DataFrame]:
 
 
 def name_series(subject: Subject) -> str:
-    """Name a series for people.
+    """Return the display name of a series.
 
     Examples
     --------
@@ -232,7 +232,7 @@ def read_alarms(series: pd.DataFrame, *, critical: Collection[str], sent: Mappin
     ----------
     series : the rows of the table of series.
     critical : tasks and metrics whose alarms are critical.
-    sent : by the name of a series the day of its newest alarm of which a message was sent.
+    sent : day of the newest alarm with a sent message, by series name.
     """
     matrix, rules = _Matrix.of(series), _AlarmRules(critical, sent)
     found = [*_find_shifts(matrix, rules), *_find_beyond(series, rules)]
@@ -250,7 +250,7 @@ def read_alarms(series: pd.DataFrame, *, critical: Collection[str], sent: Mappin
 
 @dataclass(frozen=True)
 class _Raised:
-    """The newest alarm of a series, the days that raised any, and the series' last day."""
+    """Newest alarm of a series, the days of all its alarms, and the series' last day."""
 
     alarm: SeriesAlarm
     days: list[date]
@@ -259,7 +259,7 @@ class _Raised:
 
 @dataclass(frozen=True)
 class _AlarmRules:
-    """Which alarms are critical, and of which a message was sent."""
+    """Critical tasks and metrics, and alarms with sent messages."""
 
     critical: Collection[str]
     sent: Mapping[str, date]
@@ -267,7 +267,7 @@ class _AlarmRules:
     def describe(
         self, subject: Subject, days: tuple[date, date], levels: tuple[float, float], *, found: str = ""
     ) -> SeriesAlarm:
-        """Describe an alarm by the days since when and on which, and the levels before and now."""
+        """Return an alarm, given its first and last day, and the levels before and after."""
         metric: AlarmedMetric = next(name for name in ALARMED if name == subject.metric)
         (since, day), (before, now), name = days, levels, name_series(subject)
         meaning, action = MEANING[metric]
@@ -286,7 +286,7 @@ class _AlarmRules:
 
 
 def _find_shifts(matrix: _Matrix, rules: _AlarmRules) -> Iterator[_Raised]:
-    """Yield the series whose level shifted, by the reference of the first alarm that was repeated since."""
+    """Yield the series with a shifted level; repeated alarms share the reference of the first one."""
     if not matrix.subjects:
         return
     scaled = np.array([_scale(of, own) for of, own in zip(matrix.subjects, matrix.figures, strict=True)])
@@ -309,7 +309,7 @@ def _find_shifts(matrix: _Matrix, rules: _AlarmRules) -> Iterator[_Raised]:
 
 
 def _find_beyond(series: pd.DataFrame, rules: _AlarmRules) -> Iterator[_Raised]:
-    """Yield the series that lie beyond their bound on some days."""
+    """Yield the series that exceed their bound on some days."""
     by_subject = split_series(series[series["metric"].isin(_BOUNDED)])
     for subject, rows in by_subject.items():
         daily, served = rows.sort_values("day"), subject.metric == _SERVED
@@ -331,7 +331,7 @@ def _find_beyond(series: pd.DataFrame, rules: _AlarmRules) -> Iterator[_Raised]:
 
 
 def _levels(matrix: _Matrix, first: DriftAlarm, last: DriftAlarm) -> tuple[float, float]:
-    """Return the mean of the first alarm's reference, and of the days since its level shifted."""
+    """Return the means of the first alarm's reference, and of the days since the shift."""
     values = matrix.figures[last.series]
     reference = slice(first.day - HISTORY + 1, first.day - GAP + 1)
     return float(np.nanmean(values[reference])), float(np.nanmean(values[first.since : last.day + 1]))

@@ -1,25 +1,25 @@
-"""Figures of a day's decisions: logged candidates of some requests, decided anew by the champion.
+"""Daily figures of decisions: the champion scores the logged candidates of some requests.
 
 ::
 
-    contribution_share    of each term, in the sum of |contributions| of the candidates that are kept
-    dropped_share         share of the candidates that a hard constraint, floor or unknown value drops
-    unmet_share           share of the slates that fall short of a rule of the slate policy
-    exposure_ratio        of each group with a target, by where its candidates were shown
+    contribution_share    share of each term in the sum of |contributions| of the remaining candidates
+    dropped_share         share of candidates dropped by a hard constraint, a floor or an unknown value
+    unmet_share           share of slates that violate a rule of the slate policy
+    exposure_ratio        share of exposure over share of merit, for each group with a target
 
-A hundred requests a day are drawn by a hash of their ids. Only the newest 112 days are decided, as many as
-alarms need with two weeks to spare.
+A hundred requests a day are sampled by a hash of their ids. Only the newest 112 days are scored, which is
+what alarms need plus two weeks.
 
-A feedback keeps the exposure of groups at its target: figures of a day, then a step of the boosts::
+A feedback loop keeps the exposure of groups at its target, with one step of the boosts per run::
 
     candidates of a day   ->  exposure_ratio of each group
     days since the last   ->  boost + GAIN x most x (1 - mean ratio / least), from 0 to most
     step, at most 7       ->  row of the audit  ->  tag of the registered model  ->  servers, the release
 
-A boost is added to the utility of the group's candidates that constraints and floors have left. The step is
-that of dual ascent on the bound of the exposure: it stops where the ratio is the target, and at 0 where the
-group has more without a boost. It is stable while the ratio moves by less than 1 / `GAIN` targets between no
-boost and the largest one, with a day between a step and what it leads to.
+A boost is added to the utility of the group's candidates that pass constraints and floors. The step is dual
+ascent on the exposure bound: it stops when the ratio equals the target, or at 0 if the group exceeds the
+target without a boost. It is stable while the full boost changes the ratio by less than 1 / `GAIN` targets,
+with a day between a step and its effect.
 """
 
 import json
@@ -63,7 +63,7 @@ _DAY: Final = timedelta(days=1)
 def read_decisions(
     workspace: Workspace, releases: ServingReleases, *, known_by: datetime, decided: set[date]
 ) -> Iterator[SeriesFigure]:
-    """Yield the figures of the newest days that were not decided yet; none without a champion."""
+    """Yield the figures of the newest days without figures; none without a champion."""
     release = None if releases.champion is None else releases.find(releases.champion)
     if release is None:
         return
@@ -89,12 +89,12 @@ def read_decisions(
 
 
 def measure_decisions(scored: pd.DataFrame, users: Indices, utility: UtilitySpec) -> Iterator[Figure]:
-    """Yield what each term contributes, what candidates are dropped for, and which slate rules gave way.
+    """Yield each term's contribution, the drops by reason, and the unmet slate rules.
 
     Parameters
     ----------
     scored : [n] candidates with their contributions and the certificates of their slates.
-    users : [n] codes.
+    users : [n] user codes.
     """
     dropped = scored[c.DROPPED_BY]
     for reason in (
@@ -117,7 +117,7 @@ def measure_decisions(scored: pd.DataFrame, users: Indices, utility: UtilitySpec
 
 
 def _read_requests(log: LogTables, day: date, *, as_of: datetime) -> pd.DataFrame:
-    """Read the candidates of some requests of a day, the same ones whenever it is read."""
+    """Read the candidates of some requests of a day; the selection is reproducible."""
     table, names = (CANDIDATES, log.candidates) if log.candidates else (IMPRESSIONS, log.log.impressions)
     frame = to_frame(log.read(table, list(names), as_of=as_of, first_day=day, last_day=day))
     return frame[draw_requests(frame[c.REQUEST_ID])].reset_index(drop=True)
@@ -125,21 +125,21 @@ def _read_requests(log: LogTables, day: date, *, as_of: datetime) -> pd.DataFram
 
 EXPOSURE_RATIO: Final = "exposure_ratio"
 GAIN: Final = 0.25
-"""Share of the largest boost that one step adds where a group has no exposure."""
+"""Share of the largest boost that one step adds if a group has no exposure."""
 _LONGEST_STEP: Final = 7
 
 
 def measure_exposure(
     scored: pd.DataFrame, frame: pd.DataFrame, users: Indices, exposure: Exposure, curve: Examination | None
 ) -> Iterator[Figure]:
-    """Yield the ratio of exposure to merit of each group with a target; none where no position is logged.
+    """Yield the ratio of exposure to merit of each group with a target; none without logged positions.
 
     Parameters
     ----------
     scored : [n] candidates of whole requests, as the champion scores them.
-    frame : [n] the same as they are logged, with the position of those that were shown.
-    users : [n] codes.
-    curve : examination by position; None looks at every slot alike.
+    frame : [n] the same candidates as logged, with the positions of shown ones.
+    users : [n] user codes.
+    curve : examination by position; None gives all positions equal examination.
     """
     if c.POSITION not in frame:
         return
@@ -158,7 +158,7 @@ def measure_exposure(
 
 
 def next_boosts(exposure: Exposure, ratios: Mapping[str, float]) -> dict[str, float]:
-    """Return the boosts after one step, from those in force; a group without a ratio keeps its own.
+    """Return the boosts after one step from the current ones; groups without a ratio keep theirs.
 
     Examples
     --------
@@ -176,13 +176,13 @@ def next_boosts(exposure: Exposure, ratios: Mapping[str, float]) -> dict[str, fl
 def adjust_boosts(
     aliases: ReleaseAliases, slate: SlateSpec, series: pd.DataFrame, *, as_of: datetime
 ) -> Iterator[str]:
-    """Move the boosts by one step where new days were measured; yield why they could not be moved.
+    """Change the boosts by one step if there are new days; yield the reason if this fails.
 
     Parameters
     ----------
     slate : the slate policy of the surface.
     series : the rows of the table of series.
-    as_of : the instant of the run; a repeated run finds no new day.
+    as_of : the instant of the run; a repeated run has no new days.
     """
 
     def step(entries: tuple[Entry, ...], versions: Mapping[str, int]) -> Entry | None:

@@ -1,4 +1,4 @@
-"""Alarms on daily series whose level shifts: an e-detector against a reference that lags behind.
+"""Alarms on level shifts of daily series: an e-detector with a lagged reference.
 
 ::
 
@@ -8,13 +8,13 @@
     evidence           M_j <- (M_j + 1) exp(l_j z - l_j^2 / 2),   l in -2, -1, -.5, .5, 1, 2
     alarm              mean of M >= 3 x series x 700; M starts again from 0
 
-A reference that ends the day before would absorb a slow drift, hence the 14 days. A limit on each day's z
-raises false alarms every week, and evidence without h does so where a level persists from day to day.
-At most about one false alarm is raised in 700 days over all series together: ``python -m
-benchmarks.drift_alarms`` prints how many, and how soon drifts are found.
+A reference that ends on the day before would absorb a slow drift, hence the lag of 14 days. A limit on each
+day's z would raise false alarms every week, and evidence without h would do so if a level persists from day
+to day. There is at most about one false alarm in 700 days over all series: ``python -m
+benchmarks.drift_alarms`` prints the number, and the delay of detections.
 
-Everything is a function of the series alone: the same days give the same alarms, and a day that is added
-changes none of an earlier day.
+Alarms are a function of the series alone: the same days give the same alarms, and additional days do not
+change alarms of earlier days.
 
 Shin, Ramdas and Rinaldo (2024), "E-detectors: a nonparametric framework for sequential change detection".
 """
@@ -31,17 +31,17 @@ from tasks.evaluation.binary import divide
 
 REFERENCE: Final = 84
 GAP: Final = 14
-"""Days between the end of the reference and the day that is compared with it."""
+"""Days between the end of the reference and the compared day."""
 HISTORY: Final = REFERENCE + GAP
-"""Days a series needs before a day can be compared, that day included; until then only levels are shown."""
+"""Minimum number of days of a series, including the compared day; before, only levels are shown."""
 LEAST_FIGURES: Final = REFERENCE // 2
-"""Days of the reference that need a figure."""
+"""Minimum number of days of the reference with a figure."""
 _BETS: Final = np.array([-2.0, -1.0, -0.5, 0.5, 1.0, 2.0])
 _FALSE_ALARM_DAYS: Final = 700
 _LIMIT: Final = 3
-"""The limit by which twenty series with an estimated reference keep to `_FALSE_ALARM_DAYS`."""
+"""Limit with which twenty series with an estimated reference meet `_FALSE_ALARM_DAYS`."""
 _FURTHEST: Final = 37.0
-"""A normal's last deviation with a probability in double precision."""
+"""Largest normal deviation whose probability is representable in double precision."""
 _MOST_PERSISTENT: Final = 0.95
 
 
@@ -54,8 +54,8 @@ class DriftAlarm:
     series, day : row and column of the matrix of series.
     since : the day from which the shift is most likely, at most ``day``.
     shift : mean distance of the days from ``since`` to ``day`` from their references, in the series' unit;
-        above 0 where the series rose. Alarms choose the days that are far away, so it is rather too large.
-    z : ``day``'s own deviation, as a normal's.
+        positive if the series rose. It is biased away from 0, because alarms select extreme days.
+    z : deviation of ``day`` in standard normal units.
     """
 
     series: int
@@ -67,14 +67,14 @@ class DriftAlarm:
 
 @dataclass(frozen=True)
 class DriftReading:
-    """Series compared with their references.
+    """Comparison of series with their references.
 
     Attributes
     ----------
-    z : [series, days], NaN where a day has no figure or the series no reference of it.
-    alarms : by day, then by series.
-    levels_only : [series], whether none of a series' days can be compared: fewer than `HISTORY` days, or too
-        few with a figure.
+    z : [series, days], NaN if a day has no figure or no reference.
+    alarms : sorted by day, then by series.
+    levels_only : [series], whether no day of a series can be compared, because it has fewer than `HISTORY`
+        days, or too few figures.
     """
 
     z: Floats
@@ -85,13 +85,14 @@ class DriftReading:
 def detect_drift(series: Floats, *, kinds: Sequence[str] | None = None) -> DriftReading:
     """Compare every day of every series with its reference and raise alarms.
 
-    An alarm is repeated every few days for as long as the level stays away from its reference.
+    An alarm is repeated every few days while the level stays away from its reference.
 
     Parameters
     ----------
-    series : [series, days] figures on a scale on which chance is even, as log(observed / predicted);
+    series : [series, days] figures on a scale with constant variance, such as log(observed / predicted);
         consecutive days, NaN for a day without a figure. More series raise the limit of each.
-    kinds : [series] names; series of one kind share the correlation of neighbouring days. By default all do.
+    kinds : [series] kinds by name; series of one kind share the correlation of neighbouring days. By default
+        there is one kind.
 
     Examples
     --------
@@ -110,7 +111,7 @@ def detect_drift(series: Floats, *, kinds: Sequence[str] | None = None) -> Drift
 
 
 def _compare(series: Floats, kinds: Indices) -> tuple[Floats, Floats]:
-    """Return z and the distances from the means of the references, both [series, days]."""
+    """Return z and the distances from the reference means, both [series, days]."""
     z, distances = np.full((2, *series.shape), np.nan)
     begun = np.logical_or.accumulate(np.isfinite(series), axis=1)
     for day in range(HISTORY - 1, series.shape[1]):
@@ -130,7 +131,7 @@ def _compare(series: Floats, kinds: Indices) -> tuple[Floats, Floats]:
 
 
 def _correlate_neighbours(residuals: Floats, known: Flags, kinds: Indices) -> Floats:
-    """Return each series' correlation of neighbouring days, that of its kind, from 0 up."""
+    """Return the lag-1 correlation of each series, pooled by kind, at least 0."""
     residuals = np.nan_to_num(residuals)
     products = (residuals[:, 1:] * residuals[:, :-1]).sum(axis=1)
     varies = residuals.any(axis=1)
@@ -140,7 +141,7 @@ def _correlate_neighbours(residuals: Floats, known: Flags, kinds: Indices) -> Fl
 
 
 def _deviate(distances: Floats, spread: Floats, size: Floats, freedom: Indices) -> Floats:
-    """Return distances as deviations of a normal; of a constant series any change is the furthest."""
+    """Return distances in standard normal units; any change of a constant series is the maximum."""
     rounding = 1e-12 * size
     moved = np.where(np.abs(distances) > rounding, np.copysign(np.finfo(float).max, distances), 0 * distances)
     t = np.divide(distances, spread, out=moved, where=spread > rounding)
@@ -166,5 +167,5 @@ def _raise_alarms(z: Floats, distances: Floats) -> list[DriftAlarm]:
 
 
 def _begin(gains: Floats) -> int:
-    """Return from which day on the gains add up to most; of equal days the last."""
+    """Return the first day with which the sum of gains to the end is largest; the last of equal days."""
     return len(gains) - 1 - int(gains[::-1].cumsum().argmax())

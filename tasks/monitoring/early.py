@@ -1,30 +1,30 @@
-"""Calibration of a day before its labels mature, with an interval that past errors have earned.
+"""Estimates the calibration of a day before its labels mature, with intervals from past errors.
 
 ::
 
     impression day d, data until day d + a      age a = 0, 1, ... until maturity
     estimate   sum of events so far / sum over strata of F_s(a) x sum of p
-    F_s(a)     share of the events of stratum s that arrive by age a: the 28 newest days matured by d + a
+    F_s(a)     share of the events of stratum s that arrive by age a: on the 28 newest days matured by d + a
     target     observed / predicted of the same impressions once they are mature
-    se_c^2     (1 - F) / events so far, of the log: which events came early is chance
+    se_c^2     (1 - F) / events so far, of the log: which events came early is random
     tau_a^2    max(0, mean of e^2 - se_c^2), e = ln(estimate / target) of 28 reconciled days at the same age
     interval   exp(ln estimate +- t(n - 1) sqrt(se_c^2 + tau_a^2)), from n = 14 reconciled days on
 
-Strata are tenths of the prediction. One F for all rows is wrong as soon as rows that convert slowly become
-more frequent. Counts alone give intervals that hold the target too seldom where delays differ from day to
-day; tau is measured on errors that were made. ``python -m benchmarks.early_estimates`` prints errors and
-coverage.
+Strata are deciles of the prediction. One F for all rows is biased as soon as slowly converting rows become
+more frequent. Intervals from counts alone have too low a coverage if delays differ from day to day; tau
+measures actual errors. ``python -m benchmarks.early_estimates`` prints errors and coverage.
 
-No estimate uses anything that was unknown at the end of day d + a, so it can be computed anew at any time.
+No estimate uses data from after the end of day d + a, so it can be recomputed at any time.
 
-Estimates are made for binary tasks that mature within fifteen days::
+Estimates are computed for binary tasks that mature within fifteen days::
 
-    label store, newest days      events by tenth of the prediction and by days since the impression
-    log, days not mature yet      the same, of the events known so far
+    label store, newest days      events by decile of the prediction and by days since the impression
+    log, days not mature yet      the same, for the events known so far
     estimate_early                observed / predicted of every day at every age, with intervals
 
-What is estimated at an age is stored once its day has ended, and compared with what matured: ``held`` is the
-share of intervals that did. Where F(1) or F(2) alarm, delays have changed and estimates decide nothing.
+The estimate at an age is stored once when its day has ended, and compared with the matured target: ``held``
+is the coverage of the intervals. If F(1) or F(2) raise an alarm, delays have changed, and estimates must not
+be used.
 """
 
 import math
@@ -50,22 +50,22 @@ from tasks.monitoring.traffic import LoggedTraffic
 from tasks.stores.workspace import Workspace
 
 MATURED_DAYS: Final = 28
-"""Newest matured days from which F and tau are taken."""
+"""Number of newest matured days for F and tau."""
 LEAST_DAYS: Final = 14
-"""Days of those that F, and reconciled days that an interval, needs."""
+"""Minimum number of these days for F, and of reconciled days for an interval."""
 
 
 @dataclass(frozen=True)
 class EarlyEstimates:
-    """Estimates of observed / predicted by impression day and age, and what became of them.
+    """Estimates of observed / predicted by impression day and age, and their later targets.
 
     Attributes
     ----------
-    value, low, high : [days, ages], the estimate and its 95 % interval. NaN where day + age lies after the
-        last day, where F is unknown, and without events; the interval also before 14 reconciled days.
-    matured : [days], observed / predicted of the mature days, NaN of the others.
-    shares : [days, ages], the share of a mature day's events that had arrived by an age. They are series of
-        their own: where they alarm, delays have changed and the estimates should decide nothing.
+    value, low, high : [days, ages], the estimate and its 95 % interval. NaN if day + age is after the last
+        day, if F is unknown, and without events; the interval also before 14 reconciled days.
+    matured : [days], observed / predicted of mature days, NaN for others.
+    shares : [days, ages], share of a mature day's events that had arrived by an age. They are separate
+        series: an alarm on them means that delays have changed, and that the estimates must not be used.
     """
 
     value: Floats
@@ -76,14 +76,14 @@ class EarlyEstimates:
 
     @property
     def reconciled(self) -> Floats:
-        """Whether an interval held the matured target, [days, ages]: 1, 0, or NaN where that is unknown."""
+        """Whether an interval contains the matured target, [days, ages]: 1, 0, or NaN if unknown."""
         target = self.matured[:, None]
         inside = (self.low <= target) & (target <= self.high)
         return np.where(np.isfinite(self.low) & np.isfinite(target), inside, np.nan)
 
     @property
     def coverage(self) -> Floats:
-        """The share of reconciled intervals that held their target, [ages]."""
+        """Coverage of the reconciled intervals, [ages]."""
         return divide(np.nansum(self.reconciled, axis=0), np.isfinite(self.reconciled).sum(axis=0))
 
 
@@ -92,9 +92,9 @@ def estimate_early(predicted: Floats, arrived: Floats) -> EarlyEstimates:
 
     Parameters
     ----------
-    predicted : [days, strata], the sum of calibrated predictions of a day's impressions. Days are consecutive
-        and the last one is the newest with data. A stratum is a tenth of the prediction, with the same edges
-        on every day. 0 for a day without impressions.
+    predicted : [days, strata], sum of calibrated predictions of a day's impressions. Days are consecutive and
+        the last one is the newest with data. A stratum is a decile of the prediction, with the same edges on
+        every day. 0 for a day without impressions.
     arrived : [days, strata, ages + 1], events of those impressions by the days between impression and event;
         column 0 is the impression's own day and the last column is the day on which a label matures: eight
         columns for a window of seven days. Columns of days that have not ended are not read.
@@ -140,7 +140,7 @@ def _expect_shares(until: Floats, newest: Indices) -> Floats:
 
 
 def _reach(errors: Floats, by_chance: Floats, newest: Indices) -> Floats:
-    """Return half the width of the intervals on the log scale; errors are NaN of days that are not mature."""
+    """Return half-widths of the intervals on the log scale; errors are NaN for days that are not mature."""
     reconciled = np.isfinite(errors)
     ages = np.arange(newest.shape[1])
     n = _sum_newest(reconciled.astype(float))[newest, ages]
@@ -162,7 +162,7 @@ _STRATA: Final = 10
 
 
 class EarlyLevel(TypedDict):
-    """A day's estimate at its present age; ``held`` of ``reconciled`` earlier intervals held what matured."""
+    """A day's estimate at its current age; ``held`` is the coverage of ``reconciled`` earlier intervals."""
 
     task: str
     day: date
@@ -175,7 +175,7 @@ class EarlyLevel(TypedDict):
 
 
 def comes_late(workspace: Workspace, task: str) -> bool:
-    """Return whether a task's events come over days, so that early estimates and delays mean something."""
+    """Return whether a task's events arrive over days, so that early estimates and delays are meaningful."""
     spec = workspace.contracts.tasks.tasks[task]
     answered = spec.observed_when is not None and spec.observed_when.event is not None
     binary = bool(spec.positive) and workspace.contracts.head_kind(task) in {"binary", None}
@@ -191,7 +191,7 @@ class _Cells:
     edges: Floats | None = None
 
     def add(self, days: Indices, ages: Indices, outcomes: Floats, predictions: Floats) -> None:
-        """Add rows; the first ones give the tenths."""
+        """Add rows; the first ones determine the deciles."""
         if self.edges is None:
             self.edges = np.quantile(predictions, np.arange(1, _STRATA) / _STRATA)
         strata = np.searchsorted(self.edges, predictions, side="right")
@@ -202,13 +202,13 @@ class _Cells:
 
 @dataclass(frozen=True)
 class EarlyReading:
-    """The estimates of some tasks for consecutive days that begin with ``first``."""
+    """Estimates of tasks for consecutive days starting with ``first``."""
 
     first: date
     estimates: Mapping[str, EarlyEstimates] = field(default_factory=dict)
 
     def levels(self) -> Iterator[EarlyLevel]:
-        """Yield each immature day's estimate at its present age, by task, newest day first."""
+        """Yield each immature day's estimate at its current age, by task, newest day first."""
         for task, found in self.estimates.items():
             days, ages = found.value.shape
             for age in range(min(ages, days)):
@@ -226,7 +226,7 @@ class EarlyReading:
                     )
 
     def figures(self, stored: set[tuple[str, date, str]]) -> Iterator[SeriesFigure]:
-        """Yield what is estimated and not stored yet; ``stored`` are tasks, days and ages."""
+        """Yield the estimates that are not stored yet; ``stored`` has tasks, days and ages."""
         for task, found in self.estimates.items():
             for day, age in np.argwhere(np.isfinite(found.value)).tolist():
                 of = self.first + day * _DAY
@@ -238,14 +238,14 @@ class EarlyReading:
 
 @dataclass(frozen=True)
 class EarlySums:
-    """Sums the impressions of the days that estimates need, a week at a time.
+    """Sums the impressions of the days that estimates need, one week at a time.
 
     Attributes
     ----------
-    late : by task the days until its labels are mature.
-    days : from a Monday to the last day that is known, as far as the delays and errors of the newest matured
-        days reach; none where no task comes late.
-    sofar : labels of the days that are not mature, by the events known so far.
+    late : days until labels are mature, by task.
+    days : days from a Monday to the last known day, back to those needed for delays and errors; empty if no
+        task has late events.
+    sofar : labels of days that are not mature, from the events known so far.
     """
 
     late: Mapping[str, int]
@@ -255,7 +255,7 @@ class EarlySums:
 
     @classmethod
     def begin(cls, workspace: Workspace, snapshot: Snapshot, *, known_by: datetime) -> "EarlySums":
-        """Find the days, and read what is known of those that are not mature by an instant."""
+        """Select the days, and read the known labels of those that are not mature by an instant."""
         spec, last = workspace.contracts.tasks, (known_by - _DAY).date()
         late = {
             task: math.ceil(matures(spec, task) / _DAY)
@@ -275,14 +275,14 @@ class EarlySums:
         return cls(late, days, sofar, cells)
 
     def add(self, traffic: LoggedTraffic) -> None:
-        """Add a week's rows: mature days as the label store has them, others by the events known so far."""
+        """Add a week's rows: mature days with stored labels, others with the events known so far."""
         if not self.days:
             return
         now: LoggedTraffic | None = None
         for task, width in self.late.items():
             inside = traffic.days >= np.datetime64(self.days[0])
             mature = traffic.days <= np.datetime64(self.days[-1] - width * _DAY)
-            predictions = traffic.predictions[task]  # which no label changes
+            predictions = traffic.predictions[task]  # predictions do not depend on labels
             self._add(task, traffic, predictions, inside & mature)
             if (young := inside & ~mature).any():
                 now = now or traffic.with_labels(self.sofar)
@@ -298,7 +298,7 @@ class EarlySums:
 
     @cached_property
     def reading(self) -> EarlyReading:
-        """The estimates of every day; made once, so after the last week was added."""
+        """Estimates of every day; computed once, so all weeks must have been added."""
         if not self.days:
             return EarlyReading(date.min)
         estimates = {task: estimate_early(one.predicted, one.arrived) for task, one in self.cells.items()}

@@ -1,4 +1,4 @@
-"""How well predictions of one task hold on some days, for the whole and every value of every segment.
+"""Levels of one task's predictions on some days, overall and for every value of every segment.
 
 ::
 
@@ -7,11 +7,11 @@
     auc_by_request       share of pairs within requests that are won         binary, ranking
     coverage             share of outcomes at or below the prediction        quantile
     rate                 mean outcome per impression                         a task that is never trained
-    calibration_by_tenth calibration_ratio of rows in ten bins, each with a tenth of what is predicted
+    calibration_by_tenth calibration_ratio in ten bins with equal shares of the sum of predictions
     interval             the wider of user-clustered and day-clustered (Student's t)
 
-One day has no interval by days, and where days move levels an interval by users alone is too narrow. So
-levels are read from weeks, and series of days feed alarms.
+One day has no day-clustered interval, and if days differ, a user-clustered interval is too narrow. Therefore
+levels are reported for weeks, and daily series are used for alarms.
 """
 
 from collections.abc import Iterator
@@ -39,9 +39,9 @@ METRICS: Final[dict[HeadKind | None, tuple[str, ...]]] = {
     "ranking": ("auc_by_request",),
     None: ("rate",),
 }
-"""The metrics of each kind of head, and of a task without one."""
+"""Metrics of each kind of head, and of a task without a head."""
 BY_TENTH: Final = "calibration_by_tenth"
-"""The calibration ratio of one of ten bins of rising predictions, whose number is the subject's value."""
+"""Calibration ratio of one of ten bins of increasing predictions; the subject's value is its number."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,14 @@ class _Rows:
         return int(np.count_nonzero(self.outcomes))
 
     def _interval(self, statistic: Statistic, rows: Indices | None = None) -> Estimate:
-        """Return the interval of a statistic whose entries belong to some rows; by default to each."""
+        """Return the interval of a statistic with one entry per row, or per given row."""
         users, days = (self.users, self.days) if rows is None else (self.users[rows], self.days[rows])
         if not len(users):
             return Estimate(np.nan, np.nan, np.nan, 0)
         return clustered_interval(statistic, RowClusters(users, np.zeros_like(users), days))
 
     def _entropy(self) -> Statistic:
-        """Return the log loss over the entropy of the base rate; linear in both by the delta method."""
+        """Return the log loss over the entropy of the base rate, linearised by the delta method."""
         n, rate = len(self.outcomes), float(self.outcomes.mean())
         fewer = min(self.events, n - self.events)
         if not fewer:
@@ -103,13 +103,13 @@ class _Rows:
 def measure_levels(
     task: str, kind: HeadKind | None, rows: Observations, days: Indices, *, tenths: bool = False
 ) -> Iterator[Figure]:
-    """Yield the figures of a task's rows, of which the outcome is known, and the prediction if there is one.
+    """Yield the figures of a task's rows with known outcomes, and known predictions if it has a head.
 
     Parameters
     ----------
-    kind : what the predictions are of; None where there are none.
+    kind : kind of head; None without predictions.
     days : [n] codes of the rows' days.
-    tenths : also the calibration of each tenth of what is predicted.
+    tenths : also measure the calibration of ten equal shares of the sum of predictions.
 
     Examples
     --------

@@ -5,15 +5,16 @@
     label store -> weeks of rows with predictions -> figures by day and week -> table
                                                   -> sums of early estimates and the review queue
 
-A day of a task is new once its last impression is mature and the table has no figures of it. Every week is
-read once and is one commit: what was killed is continued, and what is repeated adds nothing.
+A day of a task is new if its last impression is mature and the table has no figures of it. Every week is read
+once and is one commit: a killed run is continued, and a repeated run adds nothing.
 
-What people and ramps did to the surface, as rows of the series::
+Manual actions and ramps are stored as events in the series::
 
     audit    promote, rollback, canary, withdraw, ramped
-             weights, constraints                           of the champion, against the champion before
+             weights, constraints                           changes from the previous champion's policy
 
-A row has the metric ``event``, the kind as ``column``, words as ``value_of`` and the audit's number as value.
+A row has the metric ``event``, the kind as ``column``, a description as ``value_of`` and the number of the
+audit row as value.
 """
 
 import json
@@ -74,16 +75,16 @@ from tasks.stores.workspace import Workspace, format_instant, refuse_future, wri
 from tasks.text_files import LARGEST_DOCUMENT, read_json, read_text
 
 PAGE: Final = "monitor.html"
-"""The page among a surface's reports."""
+"""File name of the page among a surface's reports."""
 QUEUE: Final = "review_queue.csv"
 SOURCES: Final = "source_values.csv"
 _SENT: Final = "alarms_sent.json"
-"""By the name of a series the day of its newest alarm of which a message was sent."""
+"""File with the day of the newest alarm with a sent message, by series name."""
 _LOG: Final = logging.getLogger("equipoise")
 _DAY: Final = timedelta(days=1)
 _WEEK: Final = 7
 _COMPARED: Final = timedelta(days=28)
-"""The newest days whose logged predictions are made again."""
+"""Newest days whose logged predictions are recomputed."""
 _ATTEMPTS: Final = 3
 _UNPREDICTED: Final = (
     "No prediction is known: the log names no release and holds no served_p_<task>, and there is no "
@@ -91,11 +92,11 @@ _UNPREDICTED: Final = (
 )
 
 Pending = Mapping[date, Sequence[str]]
-"""By day the tasks whose figures are to be computed; '' is the day's traffic."""
+"""Tasks with figures to compute, by day; '' is the day's traffic."""
 
 
 class AlarmText(TypedDict):
-    """An alarm as the steps of Airflow hand it on."""
+    """An alarm as passed between Airflow tasks."""
 
     name: str
     day: str
@@ -106,18 +107,18 @@ class AlarmText(TypedDict):
 
 @dataclass(frozen=True)
 class MonitorResult:
-    """What a run of the monitor computed.
+    """Result of a run of the monitor.
 
     Attributes
     ----------
     days : days with new figures.
     figures : new rows of the table.
     series : the newest level of each series of all traffic.
-    alarms : those of the last week, critical ones first.
-    early : estimates of the days that are not mature, by task, the newest day first.
-    queue : units to review, the most certain excess first.
-    history : days of the longest series; with fewer than ``needed`` there are levels only.
-    notes : what could not be computed, a sentence each.
+    alarms : alarms of the last week, critical ones first.
+    early : estimates of days that are not mature, by task, newest day first.
+    queue : units to review, highest lower bound of the excess first.
+    history : days of the longest series; with fewer than ``needed`` there are only levels.
+    notes : sentences on figures that could not be computed.
     """
 
     surface: str
@@ -147,7 +148,7 @@ class MonitorResult:
         )
 
     def describe_alarms(self) -> list[AlarmText]:
-        """Return the alarms in words, for messages."""
+        """Return the alarms as sentences, for messages."""
         return [
             {
                 "name": one.name,
@@ -179,7 +180,7 @@ def run(workspace: Workspace, *, as_of: datetime) -> MonitorResult:
 
 
 def read_current(workspace: Workspace) -> AlarmReading | None:
-    """Read the alarms of the series as they are stored; None where the surface was not monitored yet."""
+    """Read the alarms of the stored series; None if the surface was not monitored yet."""
     contracts = workspace.contracts
     series = SeriesTable(workspace.store, workspace.surface, contracts.digests["tasks"]).read().to_pandas()
     if series.empty:
@@ -188,7 +189,7 @@ def read_current(workspace: Workspace) -> AlarmReading | None:
 
 
 def mark_sent(workspace: Workspace, alarms: Iterable[AlarmText]) -> None:
-    """Remember that messages of some alarms were sent, so that they are new no more."""
+    """Record that messages of some alarms were sent, so that they are no longer new."""
     sent = {name: day.isoformat() for name, day in _read_sent(workspace).items()}
     write_report(workspace, _SENT, json.dumps({**sent, **{one["name"]: one["day"] for one in alarms}}))
 
@@ -200,7 +201,7 @@ def _read_sent(workspace: Workspace) -> dict[str, date]:
 
 
 def read_page(workspace: Workspace) -> str:
-    """Read the page as the newest run of the monitor wrote it.
+    """Read the page of the newest run of the monitor.
 
     Raises
     ------
@@ -261,7 +262,7 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
 
 
 def _find_labels(workspace: Workspace, as_of: datetime) -> Snapshot:
-    """Return the newest labels, where they were built under the present tasks.yaml."""
+    """Return the newest labels if they were built with the current tasks.yaml."""
     snapshot = LabelStore(workspace.store, workspace.surface).find(None)
     if snapshot.contract_digest != workspace.contracts.digests["tasks"]:
         raise DataError(
@@ -273,7 +274,7 @@ def _find_labels(workspace: Workspace, as_of: datetime) -> Snapshot:
 
 @dataclass(frozen=True)
 class _Monitoring:
-    """What figures are computed from; ``known_by``: nothing later is known."""
+    """Inputs of the figures; ``known_by``: no later data are used."""
 
     workspace: Workspace
     snapshot: Snapshot
@@ -285,11 +286,11 @@ class _Monitoring:
 
     @cached_property
     def distances(self) -> FeatureDistances | None:
-        """The champion's train days, read where a day is compared with them."""
+        """The champion's train days, read on first use."""
         return FeatureDistances.begin(self.snapshot, self.releases)
 
     def traffic(self, pending: Pending) -> Iterator[tuple[date, LoggedTraffic]]:
-        """Read each day that anything needs once, a week at a time; whole where a week's figures are due."""
+        """Read each required day once, one week at a time; a full week if its weekly figures are due."""
         needed = sorted({*pending, *self.early.days, *days_of({**self.review.spans, **self.sources.spans})})
         for week, of_week in groupby(needed, key=week_end):
             days = list(of_week)
@@ -298,7 +299,7 @@ class _Monitoring:
 
 
 def _measure(work: _Monitoring, stored: pa.Table) -> Iterator[list[SeriesFigure]]:
-    """Yield the figures that are not stored yet, those of one commit at a time."""
+    """Yield the figures that are not stored yet, one list per commit."""
     pending = find_pending(
         work.workspace, work.snapshot, known_by=work.known_by, computed=find_computed(stored)
     )
@@ -329,7 +330,7 @@ def week_end(day: date) -> date:
 def find_pending(
     workspace: Workspace, snapshot: Snapshot, *, known_by: datetime, computed: set[tuple[str, date]]
 ) -> Pending:
-    """Return by day what is known by an instant and has no figures yet."""
+    """Return the tasks that are mature by an instant and have no figures yet, by day."""
     build, spec = snapshot.build(), workspace.contracts.tasks
     ages = {"": timedelta(), **{task: matures(spec, task) for task in spec.tasks}}
     first, last = min(build.days), max(build.days)
@@ -344,7 +345,7 @@ def find_pending(
 
 
 def _week(work: _Monitoring, week: date, pending: Pending, traffic: LoggedTraffic) -> Iterator[SeriesFigure]:
-    """Yield the figures of the pending days of one week, and those of the week for tasks that end it."""
+    """Yield daily figures of the pending days of one week, and weekly figures of tasks that complete it."""
     workspace, ends = work.workspace, pending.get(week, ())
     tasks = {task for tasks in pending.values() for task in tasks if task}
     if (trained := tasks & {*workspace.contracts.tasks.trained}) and not traffic.is_predicted:
@@ -373,7 +374,7 @@ def _levels(
     kind, measured = workspace.contracts.head_kind(task), dict[int, list[Figure]]()
     for release, own in traffic.by_release():
         outcomes = np.asarray(own.rows.outcomes)
-        if (n := len(outcomes)) not in measured:  # one release served all traffic of most days
+        if (n := len(outcomes)) not in measured:  # on most days one release served all traffic
             codes = pd.factorize(own.days)[0]
             figures = measure_levels(task, kind, own.rows, codes, tenths=days == _WEEK)
             measured[n] = [count_rows(task, n, int(np.count_nonzero(outcomes))), *figures]
@@ -385,7 +386,7 @@ def _levels(
 
 
 def _measure_delays(task: str, rows: TaskTraffic) -> Iterator[Figure]:
-    """Yield F(1) and F(2): the share of a mature day's events that had arrived 1 and 2 days after its start.
+    """Yield F(1) and F(2): the share of a mature day's events that arrived 1 and 2 days after its start.
 
     A day without events has no figure.
     """
@@ -399,7 +400,7 @@ def _measure_delays(task: str, rows: TaskTraffic) -> Iterator[Figure]:
 def read_events(
     workspace: Workspace, releases: ServingReleases, *, known_by: datetime, stored: set[int]
 ) -> Iterator[SeriesFigure]:
-    """Yield the events up to an instant whose numbers in the audit are not stored."""
+    """Yield the audit's events up to an instant that are not stored."""
     try:
         entries = workspace.audit.entries()
     except EquipoiseError as error:

@@ -1,19 +1,19 @@
-"""The page of a surface's series: alarms first, then small drawings by day, segments and weeks.
+"""The page of a surface's series: alarms first, then small charts by day, segments and weeks.
 
 ::
 
     [ band: 95 % interval of the week ]  ---- figure of each day ----o  o  a day that raised an alarm
 
-The newest week is named above each drawing. Segments are listed where the newest week's calibration interval
-leaves 1 out, those with the most events first; weeks are listed newest first.
+The newest weekly level is above each chart. Segments are listed if the newest week's calibration interval
+excludes 1, those with the most events first. Weeks are listed newest first.
 
-The newest levels and alarms are written for the textfile collector of Prometheus' node exporter, too::
+The newest levels and alarms are also written for the textfile collector of Prometheus' node exporter::
 
     equipoise_calibration_ratio{surface="home_feed",task="click_30m"} 1.03      newest level of all traffic
     equipoise_alarm{surface="home_feed",series="...",critical="true"} 1         a current alarm
     equipoise_history_days{surface="home_feed"} 131                             days of the longest series
 
-Names and labels are stable; a figure that is unknown is left out.
+Names and labels are stable; unknown figures are left out.
 """
 
 import math
@@ -43,16 +43,16 @@ from tasks.validation.findings import DayLine
 from tasks.validation.report import DayFigure, draw_line
 
 _DAYS: Final = 180
-"""Days that are drawn, the newest."""
+"""Number of newest days in charts."""
 _WEEKS: Final = 12
 _SEGMENTS: Final = 20
 _FEATURES: Final = 24
 _EVENTS: Final = 12
 _SOURCES: Final = 10
-"""Units of each column whose value and cost are listed."""
+"""Number of units of each column whose value and cost are listed."""
 _CALIBRATION: Final = "calibration_ratio"
 _WIDEST: Final = 10.0
-"""The ratio at which a drawing of ratios ends."""
+"""Ratio at which the axis of ratio charts ends."""
 _DRAWN: Final = (
     _CALIBRATION,
     "mean_prediction",
@@ -72,7 +72,7 @@ _DRAWN: Final = (
     "normalized_entropy",
     "coverage",
 )
-"""The metrics that are drawn, in the order of the page."""
+"""Metrics with charts, in the order of the page."""
 _HEADINGS: Final = {
     "rate": "Observed rate of tasks that are never trained",
     "rows": "Impressions a day",
@@ -91,7 +91,7 @@ _HEADINGS: Final = {
 
 @dataclass(frozen=True)
 class _EarlyChart:
-    """The estimates of one task's days before maturity; ``shaken`` where its delays have changed."""
+    """Estimates of one task's days before maturity; ``shaken``: whether its delays have changed."""
 
     task: str
     chart: IntervalChart | None
@@ -102,7 +102,7 @@ class _EarlyChart:
 
 @dataclass(frozen=True)
 class SeriesPage:
-    """What the page shows besides the series."""
+    """Content of the page besides the series."""
 
     surface: str
     as_of: str
@@ -181,7 +181,7 @@ def _draw_ratios(named: Iterable[tuple[str, Estimate]]) -> IntervalChart | None:
 
 
 def _tenths(whole: pd.DataFrame) -> Iterator[tuple[str, IntervalChart | None]]:
-    """Draw the calibration of each tenth of what is predicted, of each task's newest week."""
+    """Draw the calibration of ten equal shares of the sum of predictions, in each task's newest week."""
     own = whole[whole["metric"] == BY_TENTH]
     for task, of_task in own[own["day"] == own.groupby("task")["day"].transform("max")].groupby("task"):
         rows = of_task.sort_values("value_of", key=lambda numbers: numbers.astype(int))
@@ -200,7 +200,7 @@ def _interval_of(name: str, one: Mapping[str, Any]) -> str:
 
 
 def _head(metric: str) -> str:
-    """Return the heading of a metric's drawings.
+    """Return the heading of a metric's charts.
 
     Examples
     --------
@@ -228,7 +228,7 @@ def _drawings(
 def _draw(
     subject: Subject, rows: pd.DataFrame, raised: Sequence[date], events: Mapping[date, str]
 ) -> DayFigure:
-    """Draw a series by day in the intervals of its weeks."""
+    """Draw a series by day within its weekly intervals."""
     daily = rows[rows["days"] == 1].sort_values("day")
     weekly = rows[rows["days"] > 1].sort_values("day")
     ends = weekly["day"].to_numpy(dtype="datetime64[D]")
@@ -267,7 +267,7 @@ def _level(row: "pd.Series[float]") -> str:
 
 
 def _segments(series: pd.DataFrame) -> Iterator[tuple[str, str, str, int]]:
-    """Yield the segments of the newest week whose calibration leaves 1 out: task, segment, level, events."""
+    """Yield task, name, level and events of the newest week's segments whose interval excludes 1."""
     weekly = series[(series["days"] > 1) & series["release"].isna() & (series["metric"] == _CALIBRATION)]
     newest = weekly[weekly["day"] == weekly.groupby("task")["day"].transform("max")]
     off = newest[(newest["segment"] != "") & ((newest["low"] > 1) | (newest["high"] < 1))]
@@ -297,7 +297,7 @@ def write_textfile(
     history: int,
     review_units: int,
 ) -> str:
-    r"""Write the text, metrics sorted by name.
+    r"""Write the metrics for Prometheus, sorted by name.
 
     Examples
     --------
@@ -341,7 +341,7 @@ def _metric(name: str, samples: Sequence[tuple[Mapping[str, str], float]]) -> st
 
 
 def _escape(text: str) -> str:
-    r"""Escape a label's value.
+    r"""Escape a label value.
 
     Examples
     --------

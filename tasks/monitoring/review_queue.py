@@ -1,22 +1,22 @@
-"""Units whose negative events exceed the prediction by more than chance, for people to review.
+"""Lists units whose negative events significantly exceed the predictions, for human review.
 
 ::
 
     O events of a unit        Poisson(excess x E), E the sum of its calibrated predictions
-    excess                    gamma(a, b), fitted to all units: O is then negative binomial
+    excess                    gamma(a, b), fitted to all units, so that O is negative binomial
     excess given O            gamma(a + O, b + E)
-    EB05                      its 5 % quantile; a unit is listed where EB05 > 2
+    EB05                      its 5 % quantile; a unit is listed if EB05 > 2
 
 A unit is an item, a creator or a source. The highest ratios O / E are mostly units with few predicted events,
-and a test that each unit equals its prediction finds units that are a little worse. EB05 shrinks a ratio by
-what is usual and asks whether the excess is large. The prior carries at most as many predicted events as the
-other units have, so that a few units do not confirm themselves. ``python -m benchmarks.review_queue`` prints
-what share of the listed units are truly bad.
+and a test of each unit against its prediction selects units that are only slightly worse. EB05 shrinks a
+ratio towards typical values and measures whether the excess is large. The prior has at most as many predicted
+events as the other units, so that a few units do not determine their own prior. ``python -m
+benchmarks.review_queue`` prints the share of listed units that are truly bad.
 
 DuMouchel (1999), "Bayesian data mining in large frequency tables", with one gamma instead of two.
 
-Units are the values of ``item_id``, of ``source`` where it is logged, and of the columns that `max_per` of
-slate.yaml counts, such as a creator::
+Units are the values of ``item_id``, of ``source`` if it is logged, and of the columns in `max_per` of
+slate.yaml, such as a creator::
 
     matured impressions of a task's newest 28 mature days -> events and predictions by unit -> EB05 > 2
 """
@@ -44,20 +44,20 @@ from tasks.monitoring.traffic import LoggedTraffic
 from tasks.stores.workspace import Workspace
 
 EXCESS: Final = 2.0
-"""Times the prediction that a listed unit surpasses with a probability of 95 %."""
+"""Factor of the prediction that a listed unit exceeds with a probability of 95 %."""
 _LEAST_RATE: Final = 1e-3
 _MEANS: Final = (1e-6, 1e6)
 
 
 @dataclass(frozen=True)
 class ReviewQueue:
-    """Units by their excess, observed / predicted events.
+    """Units with their excess, observed / predicted events.
 
     Attributes
     ----------
     shape, rate : a and b of the prior; its mean is a / b.
-    excess : [units], the mean excess given a unit's events.
-    eb05 : [units], what the excess surpasses with a probability of 95 %.
+    excess : [units], mean excess given a unit's events.
+    eb05 : [units], value that the excess exceeds with a probability of 95 %.
     """
 
     shape: float
@@ -67,13 +67,13 @@ class ReviewQueue:
 
     @property
     def listed(self) -> Indices:
-        """Indexes of the units to review, the highest EB05 first."""
+        """Indexes of the units to review, highest EB05 first."""
         worst = np.argsort(-self.eb05, kind="stable")
         return np.asarray(worst[self.eb05[worst] > EXCESS], dtype=np.intp)
 
 
 def review_units(observed: npt.ArrayLike, expected: npt.ArrayLike) -> ReviewQueue:
-    """Fit the prior to all units and find those with an excess.
+    """Fit the prior to all units and select those with an excess.
 
     Parameters
     ----------
@@ -120,12 +120,12 @@ def _fit(o: Floats, e: Floats) -> tuple[float, float]:
 
 
 DAYS: Final = 28
-"""Mature days of a task whose impressions are counted."""
+"""Number of mature days of a task whose impressions are counted."""
 _DAY: Final = timedelta(days=1)
 
 
 class ReviewedUnit(TypedDict):
-    """A unit to review: its events and predictions, and the excess of which 95 % is certain (``eb05``)."""
+    """A unit to review: its events, predictions and excess, with its 95 % lower bound (``eb05``)."""
 
     task: str
     column: str
@@ -143,7 +143,7 @@ _Sums = defaultdict[tuple[str, str], list[pd.DataFrame]]
 def newest_mature(
     contracts: Contracts, snapshot: Snapshot, tasks: Iterable[str], *, known_by: datetime
 ) -> dict[str, DayRange]:
-    """Return the newest 28 days that are mature by an instant, by task; tasks without one are left out."""
+    """Return the newest 28 days that are mature by an instant, by task; tasks without any are left out."""
     stored, spans = snapshot.build().days, {}
     for task in tasks:
         newest = (known_by - matures(contracts.tasks, task)).date() - _DAY
@@ -153,19 +153,19 @@ def newest_mature(
 
 
 def days_of(spans: Mapping[str, DayRange]) -> set[date]:
-    """Return the days of some spans."""
+    """Return the days of several spans."""
     lengths = {span: (span.last - span.first).days + 1 for span in spans.values()}
     return {span.first + n * _DAY for span, length in lengths.items() for n in range(length)}
 
 
 @dataclass(frozen=True)
 class UnitReview:
-    """Sums events and predictions by unit, a week at a time.
+    """Sums events and predictions by unit, one week at a time.
 
     Attributes
     ----------
-    spans : by task its newest mature days.
-    units : the columns whose values are units.
+    spans : newest mature days by task.
+    units : columns whose values are units.
     """
 
     spans: Mapping[str, DayRange]
@@ -174,7 +174,7 @@ class UnitReview:
 
     @classmethod
     def begin(cls, workspace: Workspace, snapshot: Snapshot, *, known_by: datetime) -> "UnitReview":
-        """Find the days that are mature by an instant."""
+        """Select the days that are mature by an instant."""
         contracts = workspace.contracts
         spec, kind = contracts.tasks.tasks, contracts.head_kind
         tasks = [task for task in spec if spec[task].family.costs and kind(task) == "binary"]
@@ -195,7 +195,7 @@ class UnitReview:
                 self.sums[task, column].append(rows.groupby(units).sum())
 
     def queue(self) -> list[ReviewedUnit]:
-        """Return the units to review, the most certain excess first."""
+        """Return the units to review, highest EB05 first."""
         listed = [unit for (task, column), found in self.sums.items() for unit in _list(task, column, found)]
         return sorted(listed, key=lambda unit: -unit["eb05"])
 

@@ -1,11 +1,11 @@
-"""The table of a surface's series: one row a figure, day, release and segment; rows are only added.
+"""The table of a surface's series: one row per figure, day, release and segment; rows are only appended.
 
 ::
 
     monitoring/<surface>    day, days, release, metric, task ..., segment, value, low, high, n, rows, events
 
 ``days`` is 1, or 7 for the week that ends with ``day``. ``release`` is null for all traffic. A day's figures
-of one task come in one commit: a run that was killed leaves whole days, and the next run goes on after them.
+of one task are one commit, so a killed run leaves complete days, and the next run continues after them.
 """
 
 from collections.abc import Iterable
@@ -24,17 +24,18 @@ from tasks.stores.location import Location
 from tasks.stores.store import Store
 
 ROWS: Final = "rows"
-"""The metric that every computed day of a task has; its subject has no task for the day's impressions."""
+"""Metric of every computed day of a task; its subject has no task for the day's impressions."""
 EARLY: Final = "early_calibration"
-"""The metric of estimates before maturity; the subject's value is the age in days."""
+"""Metric of estimates before maturity; the subject's value is the age in days."""
 RETURNED: Final = "returned_share"
-"""The metric that every day has whose users' return is known."""
+"""Metric of every day on which the return of users is known."""
 EVENT: Final = "event"
-"""The metric of events in the audit; the figure is the number of the row."""
+"""Metric of events in the audit; the figure is the row's number."""
 _SUBJECT: Final = ("metric", "task", "feature", "constraint", "column", "value_of")
 _TEXTS: Final = ("surface", *_SUBJECT, "segment", "segment_value", "contract")
 _MOST_FILES: Final = 50
-"""Files of the table, one a commit, that the next commit makes one of: every run reads them all."""
+"""Number of files, one per commit, at which the next commit compacts the table, because every run reads all
+files."""
 _SCHEMA: Final = pa.schema(
     [
         ("surface", pa.string()),
@@ -63,7 +64,7 @@ class SeriesFigure:
 
 
 class SeriesLevel(TypedDict):
-    """A figure of all traffic, as `monitor` prints it."""
+    """A figure of all traffic, as printed by `monitor`."""
 
     day: date
     days: int
@@ -83,7 +84,7 @@ class SeriesLevel(TypedDict):
 
 @dataclass(frozen=True)
 class SeriesTable:
-    """The series of one surface under the contract of its tasks; figures of other contracts stay unread."""
+    """Series of one surface under its tasks' contract; figures of other contracts are not read."""
 
     store: Store
     surface: str
@@ -91,11 +92,11 @@ class SeriesTable:
 
     @property
     def path(self) -> Location:
-        """Where the table lies."""
+        """Path of the table."""
         return self.store.root / "monitoring" / self.surface
 
     def read(self) -> pa.Table:
-        """Return every row, the oldest day first."""
+        """Return every row, oldest day first."""
         found = delta.read(self.path)
         if not found.num_rows:
             return _SCHEMA.empty_table()
@@ -103,17 +104,17 @@ class SeriesTable:
         return own.sort_by([(name, "ascending") for name in ("day", "days", *_SUBJECT)])
 
     def version(self) -> int | None:
-        """Return the version that the next figures are added to; None where there is no table."""
+        """Return the current version, which new figures are added to; None if there is no table."""
         delta.set_torn_commits_aside(self.path)
         return delta.version_of(self.path)
 
     def add(self, figures: Iterable[SeriesFigure], *, after: int | None) -> int:
-        """Add figures in one commit that follows a version; return the version that it makes.
+        """Add figures in one commit after a version; return the new version.
 
         Raises
         ------
         Overtaken
-            Another machine was first: nothing was committed.
+            Another machine committed first; nothing was committed.
         """
         now = datetime.now(UTC)
         rows = [self._row(one) | {"computed_at": now} for one in figures]
@@ -138,30 +139,30 @@ class SeriesTable:
 
 
 def find_computed(series: pa.Table) -> set[tuple[str, date]]:
-    """Return the tasks and days that have figures; a day's traffic has the task ''."""
+    """Return the tasks and days with figures; a day's traffic has the task ''."""
     daily = pc.and_(pc.equal(series.column("metric"), ROWS), pc.equal(series.column("days"), 1))
     return _tuples(series.filter(daily).select(["task", "day"]))
 
 
 def find_estimated(series: pa.Table) -> set[tuple[str, date, str]]:
-    """Return the tasks, days and ages that have estimates before maturity."""
+    """Return the tasks, days and ages with estimates before maturity."""
     early = pc.equal(series.column("metric"), EARLY)
     return _tuples(series.filter(early).select(["task", "day", "value_of"]))
 
 
 def find_decided(series: pa.Table) -> set[date]:
-    """Return the days whose decisions have figures."""
+    """Return the days with figures of decisions."""
     of_decisions = pa.array(["contribution_share", "dropped_share", "unmet_share"])
     return {*series.filter(pc.is_in(series.column("metric"), of_decisions)).column("day").to_pylist()}
 
 
 def find_returned(series: pa.Table) -> set[date]:
-    """Return the days whose users' return has figures."""
+    """Return the days with figures of returning users."""
     return {*series.filter(pc.equal(series.column("metric"), RETURNED)).column("day").to_pylist()}
 
 
 def find_events(series: pa.Table) -> set[int]:
-    """Return the numbers in the audit of the events that are stored."""
+    """Return the audit numbers of the stored events."""
     numbers = series.filter(pc.equal(series.column("metric"), EVENT)).column("value")
     return {int(number) for number in numbers.to_pylist()}
 
@@ -171,7 +172,7 @@ def _tuples(rows: pa.Table) -> set[Any]:
 
 
 def newest_levels(series: pd.DataFrame) -> list[SeriesLevel]:
-    """Return the newest level of each series of all traffic: of a week, where there is one."""
+    """Return the newest level of each series of all traffic, weekly if available."""
     of_weeks = (series["metric"] == ROWS) & (series["days"] > 1)
     kept = (
         series["release"].isna()
@@ -185,6 +186,6 @@ def newest_levels(series: pd.DataFrame) -> list[SeriesLevel]:
 
 
 def count_rows(task: str, rows: int, events: int = 0) -> Figure:
-    """Return the number of rows that a day's figures of a task rest on."""
+    """Return the number of rows of a task's daily figures, as a figure."""
     value = float(rows)
     return Figure(Subject(ROWS, task=task), ALL, value, value, value, rows, rows, events)

@@ -1,33 +1,34 @@
-"""Figures of a day's traffic that need no outcome: how many impressions, what was predicted, and the mix.
+"""Daily figures of traffic that need no outcomes: impressions, predictions and shares of segments.
 
 ::
 
     rows               impressions of the day
     mean_prediction    mean of the served predictions of a task
-    share              of the impressions in each value of each declared segment
+    share              share of impressions with each value of each declared segment
 
-Whether releases served what they predict of the logged features, on a hundred requests a day::
+Comparison of logged predictions with those recomputed from the logged features, on a hundred requests a day::
 
-    served_difference             share of logged predictions that the release does not give again
-    served_difference, feature    share of these that it gives where the feature is missing
+    served_difference             share of logged predictions that the release does not reproduce
+    served_difference, feature    share of these that it reproduces if the feature is missing
 
-Serving read a feature as missing, or another value than the log holds, where the two differ. The feature that
-is named is the first by gain whose absence explains at least half of the differences.
+If they differ, serving read a feature as missing, or another value than the log has. The reported feature is
+the first by gain whose absence explains at least half of the differences.
 
-How far features are from the days that the champion learned from, in bits of Jensen-Shannon divergence::
+Distance of features from the champion's train days, as Jensen-Shannon divergence in bits::
 
-    feature_distance, feature    of a day from the train days of the head that gains most from the feature
+    feature_distance, feature    of a day from the train days of the head with the largest gain of the feature
     feature_distance, task       mean over the features of a head, weighted by gain
-    high                         the greatest between two train days, or what chance gives, and .05 bits
+    high                         the greatest between two train days, or the value by chance, plus .05 bits
 
-Features without a hundredth of a head's gain have no series. Only days after the train days are compared.
+Features with less than a hundredth of a head's gain have no series. Only days after the train days are
+compared.
 
-Whether users come back, by the release that served them: a row is a user and a day::
+Returning users by the release that served them; a row is a user and a day::
 
-    returned_share    share of a day's users who are back within the seven days after it
-    return_days       mean of min(days until the return, 7), so that users who stay away count
+    returned_share    share of a day's users who return within the next seven days
+    return_days       mean of min(days until the return, 7), which includes users who do not return
 
-A day is known once the seven days after it have ended. Intervals are by users.
+A day is known when the seven days after it have ended. Intervals are clustered by user.
 """
 
 from collections.abc import Iterator, Sequence
@@ -54,7 +55,7 @@ from tasks.sql import expressions as x
 
 
 def measure_serving(traffic: LoggedTraffic, rows: Flags) -> Iterator[Figure]:
-    """Yield the figures of the marked rows, those of a day."""
+    """Yield the figures of the marked rows of a day."""
     n = int(rows.sum())
     yield count_rows("", n)
     if not n:
@@ -66,18 +67,18 @@ def measure_serving(traffic: LoggedTraffic, rows: Flags) -> Iterator[Figure]:
             yield mean_figure(Subject("mean_prediction", task=task), own[known], users[known])
     for name, values in traffic.segments.items():
         codes = np.asarray(values.codes)[rows]
-        for code in np.unique(codes):  # of values that the day has: what is read with it changes no figure
+        for code in np.unique(codes):  # only values of this day, so that other days do not change its figures
             subject = Subject("share", column=name, value=str(values.categories[code]))
             yield mean_figure(subject, (codes == code).astype(float), users)
 
 
 def mean_figure(subject: Subject, values: Floats, users: Indices) -> Figure:
-    """Return the mean of values [n] with its interval by users, as a figure of all rows."""
+    """Return the mean of values [n] with its user-clustered interval, as a figure of all rows."""
     return ratio_figure(subject, Ratio(values, np.ones(len(values))), users)
 
 
 def ratio_figure(subject: Subject, ratio: Ratio, users: Indices) -> Figure:
-    """Return a ratio over rows [n] with its interval by users, as a figure of all rows."""
+    """Return a ratio over rows [n] with its user-clustered interval, as a figure of all rows."""
     n, nothing = len(users), np.zeros(len(users), dtype=np.intp)
     seen = clustered_interval(ratio.statistic, RowClusters(users, nothing, nothing))
     events = int(np.count_nonzero(ratio.numerator))
@@ -88,7 +89,7 @@ _EXPLAINED: Final = 0.5
 
 
 def measure_parity(traffic: LoggedTraffic, rows: Flags) -> Iterator[Figure]:
-    """Yield the figures of the marked rows, those of a day."""
+    """Yield the figures of the marked rows of a day."""
     logged = {task: traffic.logged(task) for task in traffic.workspace.contracts.tasks.trained}
     known = np.logical_or.reduce([np.isfinite(values) for values in logged.values()])
     served = np.flatnonzero(rows & known & np.isfinite(traffic.served_by))
@@ -106,7 +107,7 @@ def measure_parity(traffic: LoggedTraffic, rows: Flags) -> Iterator[Figure]:
 
 
 def _explain(traffic: LoggedTraffic, task: str, rows: Indices, logged: Floats) -> Iterator[Figure]:
-    """Yield the feature without which the release that served most of the rows gives what was logged."""
+    """Yield the feature without which the release that served most rows reproduces the logged predictions."""
     version = np.bincount(traffic.served_by[rows].astype(int)).argmax()
     own = rows[traffic.served_by[rows] == version]
     release = traffic.releases.find(int(version))
@@ -140,7 +141,7 @@ class FeatureDistances:
 
     @classmethod
     def begin(cls, snapshot: Snapshot, releases: ServingReleases) -> "FeatureDistances | None":
-        """Read the train days; None without a champion, or where they are not there any more."""
+        """Read the train days; None without a champion, or if they are no longer available."""
         release = None if releases.champion is None else releases.find(releases.champion)
         if release is None:
             return None
@@ -181,7 +182,7 @@ _WITHIN: Final = 7
 
 
 def read_retention(snapshot: Snapshot, *, known_by: datetime, stored: set[date]) -> Iterator[SeriesFigure]:
-    """Yield the figures of the days that are known and not stored, and of the weeks that they end."""
+    """Yield the figures of days that are known and not stored, and of the weeks that they complete."""
     last = (known_by - _DAY).date()
     pending = [day for day in snapshot.build().days if day not in stored and day <= last - _WITHIN * _DAY]
     if not pending or c.USER_ID not in snapshot.schema().names:
@@ -194,7 +195,7 @@ def read_retention(snapshot: Snapshot, *, known_by: datetime, stored: set[date])
 
 
 def _read_visits(snapshot: Snapshot, first: date, last: date) -> pd.DataFrame:
-    """Return each user's days with the releases that served, and the days until the next, by day."""
+    """Return each user's days with the serving releases, and the days until the next visit, by day."""
     names = [c.DAY, c.USER_ID, *(name for name in (c.RELEASE,) if name in snapshot.schema().names)]
     found = snapshot.query(x.select(x.columns(names), x.table("rows"), group=x.columns(names)), first, last)
     visits = pd.DataFrame() if found is None else found.to_pandas().dropna(subset=[c.USER_ID])

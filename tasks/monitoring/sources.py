@@ -1,13 +1,13 @@
-"""What the items of each source and creator bring and cost, by the policy's weights, on matured outcomes.
+"""Value and cost of each source's and creator's items, by the policy's weights, on matured outcomes.
 
 ::
 
     value    sum over terms with a positive weight of weight x outcome, per impression
-    cost     the same of terms with a negative weight, without its sign
-    interval 95 %, users as units: the influence of a user over all terms
+    cost     the same for terms with a negative weight, without the sign
+    interval 95 %, clustered by user: the influence of a user over all terms
 
-Each term is summed over its own newest 28 mature days, so value and cost have no common days where tasks
-mature at different times. Units are values of ``source`` and of the columns that `max_per` counts.
+Each term is summed over its own newest 28 mature days, so value and cost may be from different days if tasks
+mature at different times. Units are values of ``source`` and of the columns in `max_per`.
 """
 
 from collections import defaultdict
@@ -34,7 +34,7 @@ from tasks.release.release_days import users_of
 from tasks.stores.workspace import Workspace
 
 _LEAST_USERS: Final = 20
-"""Users of a unit that an interval needs."""
+"""Minimum number of users of a unit for an interval."""
 
 
 class SourceValue(TypedDict):
@@ -54,11 +54,11 @@ class SourceValue(TypedDict):
 
 @dataclass(frozen=True)
 class SourceSums:
-    """Sums contributions by unit and user, a week at a time.
+    """Sums contributions by unit and user, one week at a time.
 
     Attributes
     ----------
-    spans : by term its newest mature days.
+    spans : newest mature days by term.
     """
 
     contracts: Contracts
@@ -67,7 +67,7 @@ class SourceSums:
 
     @classmethod
     def begin(cls, workspace: Workspace, snapshot: Snapshot, *, known_by: datetime) -> "SourceSums":
-        """Find the days that are mature by an instant."""
+        """Select the days that are mature by an instant."""
         contracts = workspace.contracts
         terms = [one for one in contracts.utility.outcomes if contracts.head_kind(one) in {"binary", "value"}]
         return cls(contracts, newest_mature(contracts, snapshot, terms, known_by=known_by))
@@ -83,7 +83,7 @@ class SourceSums:
             self.sums[column].append(rows.groupby([units, users_of(traffic.frame)]).sum())
 
     def _contributions(self, traffic: LoggedTraffic) -> pd.DataFrame | None:
-        """Return by term what rows bring, what they cost and whether that is known, three columns each."""
+        """Return value, cost and whether they are known for each row, three columns per term."""
         outcomes = {task: traffic.outcomes(task) for task in self.spans}
         known = {t: traffic.within(self.spans[t]) & np.isfinite(seen) for t, seen in outcomes.items()}
         some: Flags = np.logical_or.reduce([*known.values()])
@@ -109,7 +109,7 @@ class SourceSums:
         return pd.DataFrame(parts)
 
     def _costs(self) -> Iterator[str]:
-        """Yield the terms that cost: tasks of such a family, and columns with a negative weight."""
+        """Yield the terms that are costs: tasks of a cost family, and columns with a negative weight."""
         yield from (name for name, task in self.contracts.tasks.tasks.items() if task.family.costs)
         yield from (name for name, term in self.contracts.utility.terms.items() if term.weight < 0)
 
@@ -140,7 +140,7 @@ def _list(column: str, parts: Sequence[pd.DataFrame]) -> Iterator[SourceValue]:
 
 
 def _estimate(own: pd.DataFrame, part: str) -> Estimate:
-    """Return the sum of the terms' means over impressions, with its interval by users."""
+    """Return the sum of the terms' means per impression, with its user-clustered interval."""
     influence, total, events = np.zeros(len(own)), 0.0, 0
     for task in own.columns.unique(level=0):
         sums, rows = own[task, part].to_numpy(), own[task, "rows"].to_numpy()

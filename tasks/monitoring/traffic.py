@@ -2,12 +2,12 @@
 
 ::
 
-    served_p_<task>      logged when serving                     where the log has it
-    release              predictions made anew by the release     else
-                         that served, or by the champion where none is logged
+    served_p_<task>      logged in serving                       if in the log
+    release              predictions recomputed by the release   otherwise
+                         that served, or by the champion if none is logged
 
-What serving logs is predicted for the reference position. Where a task is corrected for position, only what
-is logged as ``served_p_<task>__shown`` holds where the item stood; else the release predicts anew.
+Logged predictions are for the reference position. If a task is corrected for position, only
+``served_p_<task>__shown`` is for the shown position; without it the release predicts again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,11 +35,11 @@ from tasks.release.view import load
 from tasks.stores.workspace import Workspace
 
 _DRAWN: Final = 100
-"""Requests of a day that are scored again."""
+"""Number of requests per day that are scored again."""
 
 
 def draw_requests(ids: "pd.Series[str]") -> Flags:
-    """Mark the rows of a hundred requests, which a hash of their ids draws: the same ones each time."""
+    """Mark the rows of a hundred requests, selected by a hash of their ids, so that repeats agree."""
     requests = ids.astype(str)
     known = np.asarray(requests.unique(), dtype=object)
     drawn = known[np.argsort(pd.util.hash_array(known), kind="stable")[:_DRAWN]]
@@ -48,9 +48,9 @@ def draw_requests(ids: "pd.Series[str]") -> Flags:
 
 @dataclass(frozen=True)
 class ServingReleases:
-    """The releases whose predictions are needed, each loaded once; ``notes`` say which are not there.
+    """Releases whose predictions are needed, each loaded once; ``notes`` list missing releases.
 
-    ``champion``: the release of traffic whose release is not logged; None where there is none.
+    ``champion``: the release for traffic without a logged release; None if there is none.
     """
 
     workspace: Workspace
@@ -59,7 +59,7 @@ class ServingReleases:
     _loaded: dict[int, LoadedRelease | None] = field(default_factory=dict, init=False, repr=False)
 
     def find(self, version: int) -> LoadedRelease | None:
-        """Load a release; None, with a note, where the registry does not have it."""
+        """Load a release; None, with a note, if it is not in the registry."""
         if version not in self._loaded:
             try:
                 self._loaded[version] = load(self.workspace, version)
@@ -69,7 +69,7 @@ class ServingReleases:
         return self._loaded[version]
 
     def predict(self, frame: pd.DataFrame, served_by: Floats) -> dict[str, Floats]:
-        """Return what the releases predict of their rows by task, NaN where none does, each [n]."""
+        """Return the releases' predictions of their rows by task, NaN without one, each [n]."""
         versions = np.where(np.isnan(served_by), self.champion or np.nan, served_by)
         found: dict[str, Floats] = {}
         for version in np.unique(versions[np.isfinite(versions)]).astype(int):
@@ -92,12 +92,12 @@ class ServingReleases:
 
 @dataclass(frozen=True)
 class LoggedTraffic:
-    """The impressions of some days.
+    """Impressions of some days.
 
     Attributes
     ----------
     frame : [n] every column of the label store.
-    days : [n] their days.
+    days : [n] day of each row.
     """
 
     workspace: Workspace
@@ -122,14 +122,14 @@ class LoggedTraffic:
 
     @cached_property
     def served_by(self) -> Floats:
-        """The release that served each row, NaN where none is logged."""
+        """Release that served each row, NaN if not logged."""
         if c.RELEASE not in self.frame:
             return np.full(len(self.frame), np.nan)
         return pd.to_numeric(self.frame[c.RELEASE], errors="coerce").to_numpy(np.float64, na_value=np.nan)
 
     @cached_property
     def predictions(self) -> Mapping[str, Floats]:
-        """What was predicted of each row by trained task, NaN where nothing is known."""
+        """Prediction of each row by trained task, NaN if unknown."""
         logged = {task: self.logged(task) for task in self.workspace.contracts.tasks.trained}
         lacking = np.logical_or.reduce([np.isnan(values) for values in logged.values()])
         if not lacking.any():
@@ -141,7 +141,7 @@ class LoggedTraffic:
         return logged
 
     def logged(self, task: str) -> Floats:
-        """Return what serving logged of a task, for where the item stood; NaN where nothing is, [n]."""
+        """Return the logged predictions of a task at the shown positions, NaN if not logged, [n]."""
         contracts = self.workspace.contracts
         name = c.predicted(task, contracts.require_trained(task))
         corrected = contracts.position_correction(task) != "none"
@@ -154,36 +154,36 @@ class LoggedTraffic:
 
     @cached_property
     def segments(self) -> Mapping[str, pd.Categorical]:
-        """The rows' segments by name."""
+        """Segments of the rows by name."""
         return segment_values(self.frame, self.workspace.contracts.surface.segments)
 
     @cached_property
     def requests(self) -> Indices:
-        """The code of each row's request."""
+        """Request code of each row."""
         return pd.factorize(self.frame[c.REQUEST_ID])[0]
 
     @cached_property
     def users(self) -> Indices:
-        """The code of each row's user; of its request, where it has none."""
+        """User code of each row, or a code of its request if the user is missing."""
         return cluster_rows(self.frame[c.USER_ID].to_numpy(), self.requests).codes
 
     @property
     def is_predicted(self) -> bool:
-        """Whether somebody can predict: the log names releases or predictions, or there is a champion."""
+        """Whether predictions are possible: the log has releases or predictions, or there is a champion."""
         known = (np.isfinite(values).any() for values in self.predictions.values())
         return self.releases.champion is not None or bool(np.isfinite(self.served_by).any()) or any(known)
 
     def outcomes(self, task: str) -> Floats:
-        """Return what is known of a task along its chain, NaN where nothing is, [n]."""
+        """Return a task's outcomes along its chain, NaN if unknown, [n]."""
         return ReleaseDays(self.workspace, self.snapshot, {}).outcomes(self.frame, task)
 
     def ages(self, task: str) -> Floats:
-        """Return the days between each impression and its crediting event, NaN without one, [n]."""
+        """Return the days between each impression and its credited event, NaN without one, [n]."""
         at = pd.to_datetime(self.frame[c.at(task)], utc=True).dt.tz_localize(None).to_numpy("datetime64[D]")
         return np.where(np.isnat(at), np.nan, (at - self.days).astype(np.float64))
 
     def with_labels(self, labels: pd.DataFrame) -> "LoggedTraffic":
-        """Return the same rows with other labels and crediting instants, by key."""
+        """Return the same rows with other labels and event instants, joined by key."""
         keys = [*c.IMPRESSION_KEY]
         others = [name for name in labels if name not in keys]
         joined = self.frame[keys].merge(labels, on=keys, how="left", validate="one_to_one")
@@ -191,7 +191,7 @@ class LoggedTraffic:
         return replace(self, frame=pd.concat([frame, joined[others]], axis="columns"))
 
     def of_task(self, task: str) -> "TaskTraffic":
-        """Return the rows whose outcome and prediction are known; of an untrained task, whose outcome is."""
+        """Return the rows with known outcomes and predictions; untrained tasks need only outcomes."""
         outcomes = self.outcomes(task)
         trained = task in self.workspace.contracts.tasks.trained
         predictions = self.predictions[task] if trained else np.full(len(outcomes), np.nan)
@@ -204,12 +204,12 @@ class LoggedTraffic:
 
 @dataclass(frozen=True)
 class TaskTraffic:
-    """Rows of one task whose outcome is known, and its prediction where it is trained, each [n].
+    """Rows of one task with known outcomes, and predictions if it is trained, each [n].
 
     Attributes
     ----------
-    days, served_by : of each row, the latter NaN where no release is logged.
-    ages : days between the impression and its crediting event, NaN without one.
+    days, served_by : day and release of each row; the latter is NaN if not logged.
+    ages : days between the impression and its credited event, NaN without one.
     """
 
     rows: Observations
@@ -222,7 +222,7 @@ class TaskTraffic:
         return TaskTraffic(self.rows.select(rows), self.days[rows], self.served_by[rows], self.ages[rows])
 
     def by_release(self) -> Iterator[tuple[int | None, "TaskTraffic"]]:
-        """Yield all rows, whose release is None, then those of each release that is logged."""
+        """Yield all rows with release None, then those of each logged release."""
         yield None, self
         for version in np.unique(self.served_by[np.isfinite(self.served_by)]):
             yield int(version), self.select(self.served_by == version)
