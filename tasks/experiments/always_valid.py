@@ -1,4 +1,4 @@
-"""Rates of two arms, compared every day: a ratio by day, and bounds that hold at every look.
+"""Compares the rates of two arms every day: a ratio stratified by day, and bounds valid at every reading.
 
 ::
 
@@ -10,20 +10,21 @@
     bound    = sqrt(2 (1 + rho / I) ln(sqrt(1 + I / rho) / (2 alpha) + 1)) standard errors, one-sided
                I = 1 / error^2, rho = half the planned information / 6.3
 
-Days are strata, so neither a base rate that rises while the treated share does nor a weekly pattern moves the
-estimate. The bound is that of a normal mixture (Howard, Ramdas, McAuliffe and Sekhon 2021): the chance that
-any look is beyond it is at most ``alpha``. ``python -m benchmarks.ramp_guardrails`` prints its false stops.
+Days are strata, so neither a base rate that rises together with the treated share nor a weekly pattern biases
+the estimate. The bound is a normal mixture (Howard, Ramdas, McAuliffe and Sekhon 2021): the probability that
+any reading exceeds it is at most ``alpha``. ``python -m benchmarks.ramp_guardrails`` prints its rate of false
+stops.
 
-Whether the arms have the users that their shares declare is tested at every look, too::
+Every reading also tests whether the arms' users match the declared shares::
 
     n      new users of each arm in a stage so far, each counted at its first exposure    th   declared shares
     ln E   sum over stages of  ln B(k th + n) - ln B(k th) - sum n ln th                  k = 1,000
     alarm  from the first day on which E >= 100
 
-B is the normaliser of the Dirichlet distribution. Where the shares hold, E reaches 100 at any look of any
-number with a chance of at most .01 (Lindon and Malek 2022, "Anytime-Valid Inference for Multinomial Count
-Data"). Stages of a ramp multiply; their users are never pooled, since each stage has its own shares.
-``python -m benchmarks.experiment_readouts`` counts false alarms and power.
+B is the normaliser of the Dirichlet distribution. If the shares are as declared, E reaches 100 at any of
+infinitely many readings with a probability of at most .01 (Lindon and Malek 2022, "Anytime-Valid Inference
+for Multinomial Count Data"). Evidence multiplies over the stages of a ramp; users are never pooled, because
+each stage has its own shares. ``python -m benchmarks.experiment_readouts`` counts false alarms and power.
 """
 
 import math
@@ -39,20 +40,20 @@ from tasks.errors import DataError
 from tasks.evaluation.verdicts import DETECTED
 
 LEAST_EVENTS: Final = 20
-"""Events in each arm below which a ratio raises no alarm: its logarithm is not near normal."""
+"""Minimum number of events in each arm for an alarm, because the logarithm of fewer is not nearly normal."""
 _TUNED: Final = 6.3
-"""Information at which the bound is narrowest, by rho, at an alpha of .05 on one side."""
+"""Information, in units of rho, at which the bound is narrowest, for a one-sided alpha of .05."""
 
 
 @dataclass(frozen=True)
 class LogRatio:
-    """The log ratio of two arms' rates; NaN, with an infinite error, where an arm has no event.
+    """Log ratio of two arms' rates; NaN, with an infinite error, if an arm has no event.
 
     Parameters
     ----------
-    estimate : of treated to control.
-    error : its standard error by user.
-    treated_events, control_events : on days on which both arms served.
+    estimate : log of treated rate / control rate.
+    error : standard error, clustered by user.
+    treated_events, control_events : number of events on days on which both arms served.
     """
 
     estimate: float
@@ -62,15 +63,15 @@ class LogRatio:
 
     @property
     def enough_events(self) -> bool:
-        """Whether both arms have the events that an alarm needs."""
+        """Whether both arms have enough events for an alarm."""
         return min(self.treated_events, self.control_events) >= LEAST_EVENTS
 
     def reversed(self) -> "LogRatio":
-        """Return the ratio of control to treated, as for a rate whose fall is the harm."""
+        """Return the ratio of control to treated, for rates whose decrease is the harm."""
         return LogRatio(-self.estimate, self.error, self.control_events, self.treated_events)
 
     def exceeds(self, bound: float, *, planned: float, alpha: float) -> bool:
-        """Whether the ratio is above 1 + ``bound``, at a chance of a false alarm over all looks of ``alpha``.
+        """Whether the ratio is above 1 + ``bound``, with a false alarm rate of ``alpha`` over all readings.
 
         Examples
         --------
@@ -82,7 +83,7 @@ class LogRatio:
         return self.enough_events and least > math.log1p(bound)
 
     def upper(self, *, planned: float, alpha: float) -> float:
-        """Return the upper end of the ratio's change, infinite where an arm has no event.
+        """Return the upper bound of the relative change, infinite if an arm has no event.
 
         Examples
         --------
@@ -96,7 +97,7 @@ class LogRatio:
 
 
 def planned_information(bound: float) -> float:
-    """Return the information that decides a bound: an equal arm keeps it one-sided at 95 % in 80 %.
+    """Return the information that decides a bound, one-sided at 95 % with a power of 80 % for equal arms.
 
     Examples
     --------
@@ -107,13 +108,13 @@ def planned_information(bound: float) -> float:
 
 
 def sequential_bound(error: float, *, planned: float, alpha: float) -> float:
-    """Return how far, on one side, the truth may lie from any day's estimate, in the estimate's unit.
+    """Return the one-sided distance of the bound from any day's estimate, in the estimate's unit.
 
     Parameters
     ----------
     error : standard error of the estimate.
     planned : planned information, 1 / error^2; the bound is narrowest at half of it.
-    alpha : the chance that the truth is ever further away on that side.
+    alpha : probability that the true value is ever further away on that side.
 
     References
     ----------
@@ -136,7 +137,7 @@ def sequential_bound(error: float, *, planned: float, alpha: float) -> float:
 def sequential_interval(
     estimate: float, error: float, *, planned: float, alpha: float = 0.05
 ) -> tuple[float, float]:
-    """Return an interval that holds the truth at every look at once with a chance of 1 - ``alpha``.
+    """Return an interval that covers the truth at all readings with a probability of 1 - ``alpha``.
 
     Examples
     --------
@@ -151,13 +152,13 @@ def sequential_interval(
 def stratified_log_ratio(
     users: Indices, days: Indices, treated: Flags, examined: Floats, events: Floats
 ) -> LogRatio:
-    """Return the log ratio of two arms' rates, stratified by day, with its error by user.
+    """Return the log ratio of two arms' rates, stratified by day, with its user-clustered error.
 
     Parameters
     ----------
-    users, days : [n] codes from 0 of the rows' users and days; a row is a user's day, or an impression.
+    users, days : [n] codes from 0 of the rows' users and days; a row is one user's day, or one impression.
     treated : [n] whether the row's impressions were shown in the treated arm.
-    examined, events : [n] examined impressions, and events of those impressions.
+    examined, events : [n] number of examined impressions, and of their events.
 
     Examples
     --------
@@ -186,7 +187,7 @@ def stratified_log_ratio(
 
 
 ALARM: Final = 100.0
-"""E-value at which the sample ratio is refused: a chance of .01 where the shares hold."""
+"""E-value at which the sample ratio is refused: a probability of .01 if the shares are as declared."""
 _CONCENTRATION: Final = 1000.0
 
 
@@ -220,7 +221,7 @@ def log_e_values(stages: Sequence[Stage]) -> Floats:
 
 
 def first_alarm(log_e: Floats) -> int | None:
-    """Return the place of the first day on which the e-value reaches `ALARM`; None without an alarm.
+    """Return the index of the first day on which the e-value reaches `ALARM`; None without an alarm.
 
     Examples
     --------

@@ -1,15 +1,16 @@
-"""The effect of an experiment's treatment on ratio metrics, by user.
+"""Effect of an experiment's treatment on ratio metrics, with users as units.
 
 ::
 
     level     R = sum of y / sum of x                      y, x  sums of one user; R of one arm
-    error     variance of (y - R x) / mean x, by users     the delta method: users are drawn, not requests
+    error     variance of (y - R x) / mean x, by users     delta method: users are sampled, not requests
     history   (y - R x) / mean x regressed on (y0 - R0 x0, x0, no history), both arms together       CUPED
-    effect    R1 / R0 - 1, interval on the log scale by Student's law with Welch's degrees of freedom
+    effect    R1 / R0 - 1, interval on the log scale by Student's t with Welch's degrees of freedom
     novelty   slope of the log effect by days since the user's first exposure
 
-y0 and x0 are a user's sums before the experiment. With impressions of returning users as if independent,
-an A/A test is positive twice as often as it may be (``python -m benchmarks.experiment_readouts``).
+y0 and x0 are a user's sums before the experiment. If impressions of returning users were treated as
+independent, an A/A test would be positive twice as often as allowed (``python -m
+benchmarks.experiment_readouts``).
 
 References
 ----------
@@ -31,18 +32,18 @@ from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, effecti
 from tasks.evaluation.verdicts import Estimate
 
 _NOVEL: Final = 1.959964
-"""Standard errors of a slope that chance explains in 5 %."""
+"""Critical value of a slope at 5 %, in standard errors."""
 
 
 @dataclass(frozen=True)
 class ArmUsers:
-    """A metric's sums by user of two arms.
+    """Sums of a metric by user for two arms.
 
     Attributes
     ----------
     treated : [users] whether the user is in the treatment.
     numerator, denominator : [users] sums in the experiment.
-    before : [users] both sums before it, 0 for a user without history; None without a pre-period.
+    before : [users] both sums before the experiment, 0 for a user without history; None without a pre-period.
     """
 
     treated: Flags
@@ -57,7 +58,7 @@ class ArmUsers:
 
     @property
     def covariates(self) -> Floats:
-        """What the history regresses on [users, k]; a column that does not vary is left out."""
+        """Covariates of the history [users, k], without constant columns."""
         if self.before is None or not (total := float(self.before[1].sum())):
             return np.zeros((len(self.treated), 0))
         past, shown = self.before
@@ -67,15 +68,15 @@ class ArmUsers:
 
 @dataclass(frozen=True)
 class ArmEffect:
-    """A treatment's relative effect on one metric.
+    """Relative effect of a treatment on one metric.
 
     Attributes
     ----------
     control, treatment : the arms' levels, adjusted for history.
     log_change, log_error, freedom : ln(treatment / control), its standard error and degrees of freedom; NaN
-        where the data are too few or a level is not above 0.
-    explained : share of the variance that the history explains.
-    users, events : of both arms, and the fewer users with an event of either arm.
+        if data are too few or a level is not positive.
+    explained : share of the variance explained by the history.
+    users, events : number of users of each arm, and the smaller number of users with an event.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
@@ -111,7 +112,7 @@ class ArmEffect:
         return Estimate(value, low, high, sum(self.users))
 
     def p_value_beyond(self, bound: float, *, rise: bool) -> float:
-        """Return the one-sided p-value of "the change is at most ``bound``", or at least where no rise harms.
+        """Return the one-sided p-value of no change beyond ``bound``: at most, or at least if not ``rise``.
 
         Examples
         --------
@@ -128,8 +129,8 @@ class ArmEffect:
 def arm_effect(users: ArmUsers) -> ArmEffect:
     """Return the relative effect of the treatment.
 
-    Without an interval where an arm has fewer than `LEAST_CLUSTERS` effective users or `LEAST_POSITIVES`
-    users with an event.
+    It has no interval if an arm has fewer than `LEAST_CLUSTERS` effective users or `LEAST_POSITIVES` users
+    with an event.
 
     Examples
     --------
@@ -166,9 +167,9 @@ def arm_effect(users: ArmUsers) -> ArmEffect:
 
 
 def level_change(users: ArmUsers) -> tuple[float, Floats]:
-    """Return treatment - control of the levels, and each user's part of its error [users].
+    """Return treatment - control of the levels, and each user's contribution to its error [users].
 
-    The sum of products of the parts of two metrics is the covariance of their changes.
+    The sum over users of products of two metrics' contributions is the covariance of their changes.
 
     Examples
     --------
@@ -186,7 +187,7 @@ def level_change(users: ArmUsers) -> tuple[float, Floats]:
 
 
 def _explain(users: ArmUsers) -> Floats:
-    """Return what the history explains of each user's deviation [users]."""
+    """Return the part of each user's deviation that the history explains [users]."""
     covariates = users.covariates
     theta = _coefficients(_linearise(users.numerator, users.denominator), covariates)
     return np.asarray((covariates - covariates.mean(axis=0)) @ theta)
@@ -203,7 +204,7 @@ def _level(users: ArmUsers, arm: Flags, moved: Floats) -> tuple[float, float, fl
 
 
 def _linearise(numerator: Floats, denominator: Floats) -> Floats:
-    """Return what each user adds to the deviation of a ratio, times the number of users."""
+    """Return each user's contribution to the deviation of a ratio, times the number of users."""
     level = numerator.sum() / denominator.sum()
     return np.asarray((numerator - level * denominator) / denominator.mean())
 
@@ -218,7 +219,7 @@ def _effective_users(weights: Floats) -> float:
 
 
 def log_influence(numerator: Floats, denominator: Floats) -> Floats:
-    """Return what each row adds to the deviation of the logarithm of a ratio of sums [n].
+    """Return each row's contribution to the deviation of the logarithm of a ratio of sums [n].
 
     Examples
     --------
@@ -231,7 +232,7 @@ def log_influence(numerator: Floats, denominator: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class AgedRows:
-    """A metric's sums by user and days since the user's first exposure; codes of the users and ages [n]."""
+    """Sums of a metric by user and days since the user's first exposure; codes of users and ages [n]."""
 
     users: Indices
     ages: Indices
@@ -242,7 +243,7 @@ class AgedRows:
 
 @dataclass(frozen=True)
 class Novelty:
-    """The slope of the log effect by day since first exposure, and its standard error by user."""
+    """Slope of the log effect by day since first exposure, and its user-clustered standard error."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
@@ -251,14 +252,15 @@ class Novelty:
 
     @property
     def present(self) -> bool:
-        """Whether the slope differs from 0 at 5 %."""
+        """Whether the slope differs significantly from 0 at 5 %."""
         return abs(self.slope) > _NOVEL * self.error
 
 
 def novelty_slope(rows: AgedRows) -> Novelty | None:
-    """Return the slope of the effect by age; None of fewer than two ages with events in both arms.
+    """Return the slope of the effect by age; None with fewer than two ages with events in both arms.
 
-    Ages are weighted by the inverse of their variance, and users move all of their ages together.
+    Ages are weighted by the inverse of their variance. The error is clustered by user, because a user's ages
+    are correlated.
 
     Examples
     --------

@@ -1,16 +1,16 @@
-"""The log of an experiment: sums of each metric by user and day, of a label snapshot, a day at a time.
+"""Reads the log of an experiment: sums of each metric by user and day, from a label snapshot.
 
 ::
 
-    days of the experiment   rows whose `experiment` is its name  ->  by user and day, and by segment value
+    days of the experiment   rows with its name as `experiment`   ->  by user and day, and by segment value
     days before its start    all rows of the same users           ->  by user
 
-Where the log has the column ``triggered``, the users whom the treatment could reach are a segment, from the
-day of their first request for which the arms differ.
+If the log has the column ``triggered``, the users that the treatment could affect are a segment, from the day
+of their first request for which the arms differ.
 
-Only outcomes that are mature enter: an impression counts for a rate where its label is observed, and for the
-utility where every term has matured. Terms that are known of some impressions only, as answers, stand for
-all of their arm's day.
+Only mature outcomes are used: an impression counts for a rate if its label is observed, and for the utility
+if every term has matured. Terms that are known for only some impressions, such as responses, are extrapolated
+to all impressions of their arm's day.
 """
 
 from collections import Counter
@@ -65,21 +65,21 @@ class UserDays:
 
 @dataclass(frozen=True)
 class ArmLog:
-    """What an experiment has logged.
+    """Logged data of an experiment.
 
     Attributes
     ----------
-    rows : the sums by user and day, of metrics and of the outcomes that weights are learned from.
+    rows : sums by user and day, of metrics and of the outcomes for learning weights.
     treated : [users] whether the user's first exposure was in the treatment.
-    first_day : [users] of the first exposure, since the start.
-    crossed : [users] seen in both arms.
+    first_day : [users] day of the first exposure, since the start.
+    crossed : [users] whether the user was in both arms.
     impressions : [days, arms] rows by day, control first.
     before : sums by user of the days before the start, by metric; empty without a pre-period.
-    segments : by segment and value, the sums by user.
+    segments : sums by user and day, by segment and value.
     latencies : user and milliseconds of each request of the treatment.
-    served : rows by arm and the release that the log names; empty where it names none.
-    triggered_day : [users] of the first request for which the arms differ; the number of days for a user
-        without one. None where the log does not say.
+    served : number of rows by arm and logged release; empty if no release is logged.
+    triggered_day : [users] day of the first request for which the arms differ; the number of days for a user
+        without one. None if not logged.
     """
 
     rows: UserDays
@@ -100,11 +100,11 @@ class ArmLog:
 
     @property
     def triggered_counts(self) -> Indices | None:
-        """Users by the day on which they were first triggered, and arm; None where that is not logged."""
+        """Users by arm and the day on which they were first triggered; None if that is not logged."""
         return None if self.triggered_day is None else self._count_users(self.triggered_day)
 
     def without(self, segment: tuple[str, str]) -> "ArmLog":
-        """Return it without a segment."""
+        """Return a copy without a segment."""
         return replace(self, segments={of: rows for of, rows in self.segments.items() if of != segment})
 
     def _count_users(self, first: Indices) -> Indices:
@@ -116,19 +116,19 @@ class ArmLog:
     def users(
         self, metric: str, *, until: int | None = None, aged: int = 0, rows: UserDays | None = None
     ) -> ArmUsers:
-        """Return a metric by user, of those with an impression that counts.
+        """Return a metric by user, for users with an impression that counts.
 
         Parameters
         ----------
         until : the last day that counts.
-        aged : days since the first exposure before which no impression counts.
-        rows : those of a segment's value; by default all.
+        aged : minimum number of days since the first exposure.
+        rows : rows of a segment's value; by default all.
         """
         users = self._sum_by_user(metric, until=until, aged=aged, rows=rows or self.rows)
         return users.select((users.denominator > 0) & ~self.crossed)
 
     def change(self, metric: str) -> tuple[float, Floats]:
-        """Return treatment - control of a metric's levels, and the part of its error of all users [users]."""
+        """Return treatment - control of a metric's levels, and each user's share of its error [users]."""
         users = self._sum_by_user(metric, until=None, aged=0, rows=self.rows)
         parts = np.zeros(len(self.treated))
         counted = (users.denominator > 0) & ~self.crossed
@@ -152,12 +152,12 @@ class ArmLog:
 
 
 def read_arms(snapshot: Snapshot, spec: ExperimentSpec, contracts: Contracts, *, until: date) -> ArmLog:
-    """Read an experiment up to a day, which is not included.
+    """Read an experiment up to a day, which is excluded.
 
     Raises
     ------
     DataError
-        The log has no column of experiments, or names an arm that the file does not.
+        The log has no column of experiments, or has an arm that is not in the file.
     """
     for column in (c.EXPERIMENT, c.ARM):
         if column not in snapshot.schema().names:
@@ -172,13 +172,13 @@ def read_arms(snapshot: Snapshot, spec: ExperimentSpec, contracts: Contracts, *,
 def read_past(
     snapshot: Snapshot, spec: ExperimentSpec, contracts: Contracts, *, days: tuple[date, date]
 ) -> UserDays:
-    """Return all users' sums by user and day of some days, both ends included."""
+    """Return all users' sums by user and day from one day to another, both included."""
     reader = _Reader(snapshot, spec, contracts)
     return reader.past(_logged(snapshot, days[0], days[1] + _DAY), days[0])
 
 
 def _find_outcomes(snapshot: Snapshot, contracts: Contracts) -> dict[str, str]:
-    """Return the outcomes that the log has labels and values of, each with its task."""
+    """Return the outcomes whose labels and values are in the log, each with its task."""
     held = snapshot.schema().names
     known = experiment_outcomes(contracts)
     if not {*contracts.utility.columns} <= {*held}:
@@ -187,13 +187,13 @@ def _find_outcomes(snapshot: Snapshot, contracts: Contracts) -> dict[str, str]:
 
 
 def _logged(snapshot: Snapshot, first: date, end: date) -> list[date]:
-    """Return the days with rows from the first up to the end, which is not included."""
+    """Return the days with rows from the first up to the end, which is excluded."""
     return [day for day in snapshot.dates() if first <= day < end]
 
 
 @dataclass
 class _Reader:
-    """Reads days and adds them up."""
+    """Reads days and adds up their sums."""
 
     snapshot: Snapshot
     spec: ExperimentSpec
@@ -209,7 +209,7 @@ class _Reader:
 
     @property
     def metrics(self) -> dict[str, Metric]:
-        """Those that are sums over impressions."""
+        """Metrics that are sums over impressions."""
         found = experiment_metrics(self.spec, self.contracts)
         return {name: one for name, one in found.items() if one.kind is not MetricKind.LATENCY}
 
@@ -264,7 +264,7 @@ class _Reader:
             yield _by_user(users, (day - first).days, outcomes | sums)
 
     def log(self, days: int) -> ArmLog:
-        """Return everything that was added."""
+        """Return the log of all added days."""
         count = len(self.ids.known)
         first, arm = np.full(count, days), np.zeros((2, count), dtype=bool)
         treated, impressions = np.zeros(count, dtype=bool), np.zeros((days, 2), dtype=np.intp)
@@ -298,7 +298,7 @@ class _Reader:
         return first
 
     def _history(self, count: int) -> dict[str, Sums]:
-        """Return the sums before the start of the users that the experiment has."""
+        """Return the sums of the experiment's users before the start."""
         if self.spec.cuped is None or not count:
             return {}
         first = self.spec.starts - self.spec.cuped.days * _DAY
@@ -314,7 +314,7 @@ class _Reader:
         }
 
     def _frame(self, day: date, further: Sequence[str]) -> pd.DataFrame:
-        """Read a day's rows with what the metrics and segments need."""
+        """Read a day's rows with the columns that the metrics and segments need."""
         held = self.snapshot.schema().names
         named = [task for one in self.metrics.values() for task in metric_tasks(one, self.contracts)]
         known = self.contracts.tasks
@@ -335,12 +335,12 @@ class _Reader:
 
 
 def read_triggers(frame: pd.DataFrame, day: date) -> Flags:
-    """Return which rows are of requests for which the arms differ.
+    """Return which rows belong to requests for which the arms differ.
 
     Raises
     ------
     DataError
-        A row of the experiment does not say whether it is, or says it otherwise than by true and false.
+        The column is null in a row of the experiment, or is not boolean.
     """
     triggered = frame[c.TRIGGERED]
     if triggered.isna().any():
@@ -357,7 +357,7 @@ def read_triggers(frame: pd.DataFrame, day: date) -> Flags:
 
 
 TRIGGERED: Final = (c.TRIGGERED, "true")
-"""The segment of the users whom the treatment could reach."""
+"""Segment of the users that the treatment could affect."""
 _LOGGED: Final = " Log the arm's declared name, or name the arm in the experiment's file."
 
 
@@ -370,7 +370,7 @@ def metric_tasks(metric: Metric, contracts: Contracts) -> tuple[str, ...]:
 
 
 def metric_maturity(metric: Metric, contracts: Contracts) -> timedelta:
-    """Return the time after an impression at which it counts for a metric."""
+    """Return the time after which an impression counts for a metric."""
     tasks = metric_tasks(metric, contracts)
     return max((matures(contracts.tasks, task) for task in tasks), default=timedelta())
 
@@ -383,7 +383,8 @@ def measure_rows(
     Parameters
     ----------
     frame : n impressions with labels and statuses of the metrics' tasks.
-    arms : [n] codes; terms of the utility that are known of some rows stand for all of their arm.
+    arms : [n] codes; utility terms that are known for only some rows are extrapolated to all rows of their
+        arm.
     """
     of = np.zeros(len(frame), np.intp) if arms is None else arms
     return {name: _measure(frame, metric, contracts, of) for name, metric in metrics.items()}
@@ -408,7 +409,7 @@ def _measure(frame: pd.DataFrame, metric: Metric, contracts: Contracts, arms: In
 
 
 def _outcome(frame: pd.DataFrame, task: str, contracts: Contracts) -> Floats:
-    """Return a task's joint outcome; NaN where it is not known, or not yet."""
+    """Return a task's joint outcome; NaN if unknown or immature."""
     links = contracts.tasks.chain(task)
     labels = {link: frame[link].to_numpy(dtype=float, na_value=np.nan) for link in links}
     immature = (frame[c.status(task)] == c.Status.IMMATURE).to_numpy(dtype=bool)
@@ -434,7 +435,7 @@ def _utility(frame: pd.DataFrame, contracts: Contracts, arms: Indices) -> Sums:
 def measure_outcomes(
     frame: pd.DataFrame, outcomes: Mapping[str, str], contracts: Contracts
 ) -> dict[str, Sums]:
-    """Return numerator and denominator of every row by outcome; one that has its task's name is a value."""
+    """Return numerator and denominator of every row by outcome; an outcome named like its task is a value."""
     values: Mapping[str, Floats] = {}
     if any(name == task for name, task in outcomes.items()):
         values = worth_of_outcomes(frame, {}, _with_unit_weights(contracts.utility))
@@ -447,7 +448,7 @@ def measure_outcomes(
 
 
 def _with_unit_weights(policy: UtilitySpec) -> UtilitySpec:
-    """Return the policy whose contributions are the outcomes of its weights, times their value columns."""
+    """Return the policy with weights of 1, so that contributions are outcomes times their value columns."""
 
     def unit(weights: Weights) -> Weights:
         return {term: one.model_copy(update={"weight": 1.0}) for term, one in weights.items()}
@@ -460,7 +461,7 @@ def _with_unit_weights(policy: UtilitySpec) -> UtilitySpec:
 
 
 def _share_columns(names: Sequence[str | None], contracts: Contracts) -> list[SegmentSpec]:
-    """Return the column behind each share: a declared segment, or a column's own values."""
+    """Return the column of each share: a declared segment, or a column's own values."""
     declared = {one.name: one for one in contracts.surface.segments}
     return [
         declared.get(str(name)) or SegmentSpec.model_validate({"name": name, "from": name}) for name in names

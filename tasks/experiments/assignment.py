@@ -1,4 +1,4 @@
-"""Which arm of a ramp a user is in: a hash of the user, the same in every process and language.
+"""Assigns users to the arms of a ramp by a hash, which is the same in every process and language.
 
 ::
 
@@ -7,10 +7,10 @@
     place in the pool  = the same of sha256("<surface>:<release>:<user>")
     treated                place in the pool < share
 
-A user who is treated at 1 % is treated at 5 %, since no place changes: nobody goes back. Ramps of two
-surfaces, or of two releases in a pool one after the other, are independent, since both are part of what is
-hashed. Two releases that ramp at once have disjoint pools: nobody is in both ramps, and each is compared
-with the champion in its own pool.
+A user who is treated at 1 % is also treated at 5 %, because places do not change, so no user returns to the
+champion. Ramps of two surfaces, or of two successive releases in a pool, are independent, because surface and
+release are part of the hash. Two releases that ramp at once have disjoint pools: no user is in both ramps,
+and each release is compared with the champion in its own pool.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from tasks.stores.workspace import Workspace
 
 
 class RampArm(StrEnum):
-    """What serves a user: the release that ramps, or the champion."""
+    """Source of a user's results: the ramping release, or the champion."""
 
     TREATMENT = "treatment"
     CONTROL = "control"
@@ -34,7 +34,7 @@ class RampArm(StrEnum):
 class UserAssignment:
     """The arm of a user and the release that serves it.
 
-    ``place`` is that in its pool, None where no release ramps in it.
+    ``place`` is the place in the user's pool, None if no release ramps in it.
     """
 
     user: str
@@ -45,7 +45,7 @@ class UserAssignment:
 
 @dataclass(frozen=True)
 class RampShare:
-    """A release that ramps, and the share of the users of its pool that it serves."""
+    """A release that ramps, and its share of the users of its pool."""
 
     release: int
     share: float
@@ -53,11 +53,11 @@ class RampShare:
 
     @classmethod
     def of(cls, ramp: LiveRamp) -> "RampShare":
-        """Return what a ramp's newest row sets."""
+        """Return the share set by a ramp's newest row."""
         return cls(ramp.newest.release, ramp.newest.share or 0.0, ramp.pool)
 
     def place_of(self, user: str, *, surface: str) -> float | None:
-        """Return the place of a user in the pool, in [0, 1); None of a user of another pool."""
+        """Return the place of a user in the pool, in [0, 1); None for a user of another pool."""
         return (
             place_of(user, surface=surface, release=self.release)
             if in_pool(self.pool, user, surface)
@@ -67,7 +67,7 @@ class RampShare:
 
 @dataclass(frozen=True)
 class AssignResult:
-    """The arms of a surface now: the champion's, and that of each release that ramps."""
+    """The current arms of a surface: the champion, and each release that ramps."""
 
     surface: str
     champion: int | None
@@ -87,7 +87,7 @@ def place_of(user: str, *, surface: str, release: int) -> float:
 
 
 def in_pool(pool: UserPool, user: str, surface: str) -> bool:
-    """Whether a user is in a pool: whose place among all users lies in it.
+    """Whether a user is in a pool, by the place among all users.
 
     Examples
     --------
@@ -104,12 +104,12 @@ def _fraction(key: str) -> float:
 
 
 def assign(workspace: Workspace, users: list[str]) -> AssignResult:
-    """Return which arm and release each user gets now.
+    """Return the current arm and release of each user.
 
     Raises
     ------
     AuditMismatch
-        Audit and registry differ, so nobody knows what is meant to serve.
+        Audit and registry differ, so the serving releases are unknown.
     """
     moves = workspace.aliases
     champion = moves.settle().get(CHAMPION)

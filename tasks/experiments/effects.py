@@ -1,18 +1,18 @@
-"""The effects of an experiment's treatment: what each metric shows, and the decision that follows.
+"""Effects of an experiment's treatment by metric, and the decision that follows.
 
 ::
 
-    while it runs, or labels mature    always-valid intervals; a critical guardrail beyond its bound stops
+    while it runs, or labels mature    always-valid intervals; a critical guardrail beyond its bound stops it
     every impression matured           the planned analysis: one-sided 95 % bounds, once
 
-    stop    a critical guardrail, or the primary, is broken
-    hold    a critical guardrail or the primary is inconclusive, another guardrail is broken, or a segment
-            is harmed
-    ship    everything else
+    stop    a critical guardrail, or the primary metric, exceeds its bound
+    hold    a critical guardrail or the primary metric is inconclusive, another guardrail exceeds its bound,
+            or a segment is harmed
+    ship    otherwise
 
-Segments are judged on the side of the harm: those of costs by Bonferroni, all others by Benjamini and
-Hochberg. Where the effect changes with the days since a user's first exposure (novelty), day 8 and later
-decide.
+Segments are tested for harm: those of costs with Bonferroni's correction, all others with Benjamini and
+Hochberg's. If the effect changes with the days since a user's first exposure (novelty), only day 8 and later
+are used.
 """
 
 import math
@@ -54,11 +54,11 @@ _TAIL: Final = 0.01
 
 @dataclass(frozen=True)
 class Analysis:
-    """What an experiment's metrics are measured on.
+    """Data for an experiment's metrics.
 
     Attributes
     ----------
-    horizon : the instant up to which labels have matured.
+    horizon : instant up to which labels are mature.
     """
 
     spec: ExperimentSpec
@@ -68,11 +68,11 @@ class Analysis:
 
     @property
     def metrics(self) -> dict[str, Metric]:
-        """The experiment's metrics, the primary first."""
+        """The experiment's metrics, primary first."""
         return experiment_metrics(self.spec, self.contracts)
 
     def rails(self, metric: str) -> list[tuple[Bounded, bool]]:
-        """Return the bounds of a metric, each with whether it is critical; the primary's is."""
+        """Return the bounds of a metric, each with whether it is critical; the primary's bound is."""
         primary = self.spec.primary
         rails: list[tuple[Bounded, bool]] = [
             (rail, rail.critical) for rail in self.spec.guardrails if rail.metric == metric
@@ -83,12 +83,12 @@ class Analysis:
 
     @property
     def alpha(self) -> float:
-        """The chance of a false alarm of one guardrail over all looks."""
+        """False alarm rate of one guardrail over all readings."""
         return _LEVEL / max(1, len(self.spec.guardrails))
 
 
 def read_metric(analysis: Analysis, name: str) -> MetricReadout:
-    """Measure a metric, and judge its bounds as of the analysis's horizon."""
+    """Measure a metric, and evaluate its bounds as of the analysis's horizon."""
     metric, spec = analysis.metrics[name], analysis.spec
     matured = spec.instants[1] + metric_maturity(metric, analysis.contracts)
     final = analysis.horizon >= matured
@@ -150,9 +150,9 @@ def _measure(analysis: Analysis, blank: MetricReadout, metric: Metric) -> Metric
 
 
 def bounded_interval(analysis: Analysis, effect: ArmEffect, *, final: bool) -> Estimate:
-    """Return the interval that bounds are held against: one-sided 95 % at the end, always-valid before.
+    """Return the interval for bounds: one-sided 95 % at the end, always-valid before.
 
-    Before the end no interval is known with fewer than `LEAST_EVENTS` users with an event in an arm.
+    Before the end there is no interval if an arm has fewer than `LEAST_EVENTS` users with an event.
     """
     if final:
         return effect.interval(_ONE_SIDED)
@@ -171,7 +171,7 @@ def _point(effect: ArmEffect) -> Estimate:
 
 
 def _level(numerator: Floats, denominator: Floats, effect: ArmEffect) -> Estimate | None:
-    """Return an arm's level with its interval by user."""
+    """Return an arm's level with its user-clustered interval."""
     if not denominator.sum():
         return None
     statistic = Ratio(numerator, denominator).statistic
@@ -180,7 +180,7 @@ def _level(numerator: Floats, denominator: Floats, effect: ArmEffect) -> Estimat
 
 
 def _latency(analysis: Analysis) -> Estimate | None:
-    """Return the 99th percentile of the treatment's requests, with Woodruff's interval by user."""
+    """Return the 99th percentile of the treatment's requests, with Woodruff's user-clustered interval."""
     users, slow = analysis.log.latencies
     if not len(slow):
         return None
@@ -192,7 +192,9 @@ def _latency(analysis: Analysis) -> Estimate | None:
 
 
 def _evaluate_bounds(analysis: Analysis, seen: Measured, readout: MetricReadout) -> tuple[Verdict, ...]:
-    """Judge every bound of a metric; one on a level waits for the end, having no always-valid interval."""
+    """Evaluate every bound of a metric; bounds on levels have no always-valid interval and wait for the
+    end.
+    """
     verdicts = []
     for rail, critical in analysis.rails(readout.metric):
         bounds = {bound: getattr(rail, bound) for bound in BOUNDS}
@@ -208,7 +210,7 @@ def _evaluate_bounds(analysis: Analysis, seen: Measured, readout: MetricReadout)
 
 
 def _cumulative(analysis: Analysis, name: str) -> Iterator[CumulativeEffect]:
-    """Yield the effect of everything up to each day, with its always-valid interval."""
+    """Yield the cumulative effect up to each day, with its always-valid interval."""
     log = analysis.log
     matured = np.unique(log.rows.days[log.rows.sums[name][1] > 0])
     for day in matured.tolist():
@@ -219,7 +221,7 @@ def _cumulative(analysis: Analysis, name: str) -> Iterator[CumulativeEffect]:
 
 
 def read_segments(analysis: Analysis, readouts: Sequence[MetricReadout]) -> list[MetricReadout]:
-    """Judge the declared segments of every metric with a bound on its change, all together."""
+    """Evaluate the declared segments of all metrics with a bound on the change, in one family of tests."""
     found: list[tuple[int, Segment, ArmEffect, Threshold]] = []
     for place, one in enumerate(readouts):
         margins = [v.threshold for v in one.verdicts if v.relative]
@@ -264,7 +266,7 @@ def _end(margin: Threshold) -> float:
 
 
 def _adjust(p_values: Sequence[float], costs: Sequence[bool]) -> list[float]:
-    """Adjust p-values: of costs by their number, of all others by Benjamini and Hochberg."""
+    """Adjust p-values: for costs by their number, for others with Benjamini and Hochberg's method."""
     p, cost = np.asarray(p_values, dtype=float), np.asarray(costs, dtype=bool)
     adjusted = np.minimum(1.0, p * max(1, int(cost.sum())))
     adjusted[~cost] = benjamini_hochberg(p[~cost])
@@ -272,7 +274,7 @@ def _adjust(p_values: Sequence[float], costs: Sequence[bool]) -> list[float]:
 
 
 def read_outcomes(analysis: Analysis) -> OutcomeChanges:
-    """Measure the outcomes that weights are learned from: those that are mature and have an effect."""
+    """Measure the outcomes for learning weights: those that are mature and have an effect."""
     tasks, log = analysis.contracts.tasks, analysis.log
     mature = analysis.horizon - analysis.spec.instants[1]
     names = [
@@ -290,7 +292,7 @@ def read_outcomes(analysis: Analysis) -> OutcomeChanges:
 
 
 def decide(readouts: Sequence[MetricReadout]) -> tuple[Decision, tuple[str, ...]]:
-    """Return the decision, and a sentence for each metric that keeps it from shipping."""
+    """Return the decision, and a sentence for each metric that prevents shipping."""
     broken = [
         f"{one.metric} is beyond its bound" + ("" if one.final else " at an always-valid level")
         for one in readouts
@@ -317,7 +319,7 @@ def _holds(one: MetricReadout) -> Iterator[str]:
 
 
 def metric_figures(readouts: Sequence[MetricReadout]) -> Mapping[str, float]:
-    """Return the changes by name, as MLflow logs them."""
+    """Return the changes by name, as logged to MLflow."""
     figures: dict[str, float] = {}
     for one in readouts:
         if one.change is not None:

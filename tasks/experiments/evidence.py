@@ -1,12 +1,12 @@
-"""What the plan and the read-outs of an experiment hold, as documents.
+"""Documents of an experiment's plan and read-outs, and of learned weights.
 
 ::
 
     ExperimentPlan       days needed by metric, and whether they fit; pins the file and the arms' releases
     ExperimentReadout    sample ratio, effects, segments and the decision as of an instant
-    WeightLearning       weights of the utility's terms, learned from the read-outs of a surface
+    WeightLearning       weights of the utility's terms, learned from a surface's read-outs
 
-A read-out with a `ReadState` that withholds effects has none: what is wrong with the arms comes first.
+A read-out whose `ReadState` withholds effects has none, because problems of the arms must be solved first.
 """
 
 from datetime import date, datetime
@@ -21,7 +21,7 @@ from tasks.experiments.arm_effects import ArmEffect, Novelty
 
 
 class ReadState(StrEnum):
-    """How an experiment stands as of an instant."""
+    """State of an experiment as of an instant."""
 
     NOT_STARTED = "not started"
     RUNNING = "running"
@@ -33,7 +33,7 @@ class ReadState(StrEnum):
 
     @property
     def withholds(self) -> bool:
-        """Whether no effect is shown."""
+        """Whether effects are withheld."""
         return self in {self.NOT_STARTED, self.SAMPLE_RATIO, self.BOTH_ARMS, self.SILENT_ARM}
 
 
@@ -41,7 +41,7 @@ Decision = Literal["continue", "ship", "hold", "stop"]
 
 
 class PlannedMetric(Section):
-    """The days that decide a bound with a power of .80; None where none do, for the reason given."""
+    """Days that decide a bound with a power of .80; None if no number suffices, with the reason."""
 
     metric: str
     critical: bool
@@ -51,13 +51,13 @@ class PlannedMetric(Section):
 
 
 class ExperimentPlan(Document):
-    """A plan from the log's past; ``accepted`` where every critical guardrail is decided by the end.
+    """A plan from past logs; ``accepted`` if every critical guardrail is decided by the end.
 
     Attributes
     ----------
-    arms : the release of each arm, an alias resolved.
-    past : first and last day of the log that it is planned from.
-    users_a_day : mean number of users on a day.
+    arms : release of each arm, with aliases resolved.
+    past : first and last day of the logs that the plan uses.
+    users_a_day : mean number of users per day.
     """
 
     document: Literal["experiment_plan"] = "experiment_plan"
@@ -90,23 +90,23 @@ class SampleRatio(Section):
 
 
 class CumulativeEffect(Section):
-    """The relative effect of everything up to a day, with the always-valid interval."""
+    """Cumulative relative effect up to a day, with the always-valid interval."""
 
     day: date
     change: Estimate
 
 
 class MetricReadout(Section):
-    """One metric: its effect, how its bounds are met, and what that rests on.
+    """One metric: its effect, the verdicts on its bounds, and its data.
 
     Attributes
     ----------
-    final : whether every impression has matured, so that the planned analysis decides; before that intervals
-        are always-valid.
-    mature_on : the day from which it is final.
-    change : the relative effect with that interval; None where nothing has matured.
-    from_day : first day since exposure that counts; 8 where the effect fades or grows (novelty).
-    detectable : smallest change that is detected with a power of .80.
+    final : whether every impression has matured, so that the planned analysis decides; before, intervals are
+        always-valid.
+    mature_on : the day from which the read-out is final.
+    change : the relative effect with its interval; None if nothing has matured.
+    from_day : first day since exposure that counts; 8 if the effect changes with time (novelty).
+    detectable : smallest change that is detectable with a power of .80.
     """
 
     metric: str
@@ -125,22 +125,23 @@ class MetricReadout(Section):
 
     @property
     def outcome(self) -> Outcome:
-        """The worst outcome of its bounds."""
+        """Worst outcome of its bounds."""
         order = (Outcome.BLOCK, Outcome.METRIC_MISSING, Outcome.INCONCLUSIVE, Outcome.PASS)
         found = {verdict.outcome for verdict in self.verdicts}
         return next((one for one in order if one in found), Outcome.NO_RULE)
 
     @property
     def harmed(self) -> tuple[Verdict, ...]:
-        """The segments that it harms."""
+        """Segments that are harmed."""
         return tuple(one for one in self.segments if one.outcome is Outcome.BLOCK)
 
 
 class OutcomeChanges(Section):
-    """Treatment - control of outcomes per impression, with the covariance of their errors by user.
+    """Treatment - control of outcomes per impression, with the user-clustered covariance of their errors.
 
-    ``outcomes``: the rate of each task by its metric; a term of the utility with a value column is also there
-    by its task, where each outcome counts by that column. Only those that are mature and have enough events.
+    ``outcomes``: the rate of each task by the metric's name; utility terms with a value column also by the
+    task's name, where each outcome is multiplied by that column. Only outcomes that are mature and have
+    enough events.
     """
 
     outcomes: tuple[str, ...]
@@ -154,8 +155,8 @@ NO_OUTCOMES: Final = OutcomeChanges(outcomes=(), changes=(), covariance=())
 class ExperimentReadout(Document):
     """An experiment as of an instant: its state, its effects, and the decision with its reasons.
 
-    ``left_out``: users who were seen in both arms and count in neither. ``plan_run``: the run that pinned the
-    file and the releases. ``triggered``: the users for whom the arms differ; None where the log does not say.
+    ``left_out``: number of users in both arms, who are excluded. ``plan_run``: the run that pinned the file
+    and the releases. ``triggered``: users for whom the arms differ; None if not logged.
     """
 
     document: Literal["experiment_readout"] = "experiment_readout"
@@ -181,11 +182,12 @@ class ExperimentReadout(Document):
 
 
 class LearnedTerm(Section):
-    """A term of the utility: its weight now, what was learned, and the proposed weight.
+    """A term of the utility: its current, learned and proposed weight.
 
-    ``learned`` from experiments is a weight in units of the long outcome, that from perturbation the gradient
-    of the long outcome of a request by the weight's logarithm. It and ``proposed`` are None where nothing was
-    learned. From experiments, proposed weights have the size of the weights now: it changes no order.
+    ``learned`` from experiments is a weight in units of the long outcome; from perturbation it is the
+    gradient of a request's long outcome by the weight's logarithm. It and ``proposed`` are None if nothing
+    was learned. Weights proposed from experiments have the size of the current weights, because the scale
+    does not change the order.
     """
 
     task: str
@@ -195,7 +197,7 @@ class LearnedTerm(Section):
 
 
 class LearningRow(Section):
-    """A finished experiment with the run of its read-out; with a reason where it is left out."""
+    """A finished experiment with the run of its read-out; with a reason if it is left out."""
 
     experiment: str
     version: int | None = None
@@ -204,16 +206,16 @@ class LearningRow(Section):
 
 
 class WeightLearning(Document):
-    """Weights that were learned from finished experiments or logged perturbation, or why they were not.
+    """Weights learned from finished experiments or logged perturbation, or the reasons for refusal.
 
     Attributes
     ----------
     long : the metric of the long outcome.
-    experiments : those of the surface, each version with its newest read-out; none where users' perturbed
-        weights are the ``source``.
-    signal : F_min of `learn_weights`; NaN of perturbation.
-    refused : reasons; empty where weights are proposed.
-    policy_version, file : of the proposed policy.
+    experiments : the surface's experiments, each version with its newest read-out; none if perturbed weights
+        are the ``source``.
+    signal : F_min of `learn_weights`; NaN for perturbation.
+    refused : reasons for refusal; empty if weights are proposed.
+    policy_version, file : version and file of the proposed policy.
     """
 
     document: Literal["weight_learning"] = "weight_learning"

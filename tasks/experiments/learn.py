@@ -1,13 +1,13 @@
-"""The learning step: the utility's weights from the outcomes of finished experiments.
+"""The learning step: learns the utility's weights from the outcomes of finished experiments.
 
 ::
 
     newest read-out of each finished experiment -> changes of every term's outcome, and of the long one
-                                                -> `learn_weights`, or why it refuses
-                                                -> utility.yaml with the next version, written aside
+                                                -> `learn_weights`, or the reasons for refusal
+                                                -> utility.yaml with the next version, in a separate file
 
-The scale of weights changes no order: proposed weights have the size of the present ones, by the covariance
-of the errors. The weight of the long outcome itself and those of contexts stay.
+The scale of weights does not change the order: proposed weights are scaled to the size of the current ones,
+by the covariance of the errors. The weight of the long outcome and the weights of contexts are unchanged.
 """
 
 import math
@@ -43,12 +43,12 @@ from tasks.tuning.tune import PROPOSED, proposed_text
 
 _DIGITS: Final = 4
 _FAR: Final = 100.0
-"""How many times as many users are no advice any more."""
+"""Factor of the number of users beyond which it is not a useful recommendation."""
 
 
 @dataclass(frozen=True)
 class LearningWork:
-    """The read-outs to learn from, and the long outcome."""
+    """Read-outs to learn from, and the long outcome."""
 
     workspace: Workspace
     as_of: datetime
@@ -58,12 +58,12 @@ class LearningWork:
 
     @property
     def current(self) -> Floats:
-        """The present weights of the terms [terms]."""
+        """Current weights of the terms [terms]."""
         weights = self.workspace.contracts.utility.weights
         return np.array([weights[term].weight for term in self.terms])
 
     def arrays(self) -> tuple[Floats, Floats, Floats]:
-        """Return the changes of the terms' outcomes, those of the long one, and the mean covariance."""
+        """Return the changes of the terms' outcomes, those of the long outcome, and the mean covariance."""
         names, changes, covariances = [*self.terms.values(), self.long], list[Floats](), list[Floats]()
         for row, seen in self.found:
             if row.reason:
@@ -79,14 +79,14 @@ class LearningWork:
 
 
 def run(workspace: Workspace, *, long: str, as_of: datetime) -> Done[WeightLearning]:
-    """Learn weights from the read-outs that are recorded up to an instant.
+    """Learn weights from the read-outs recorded up to an instant.
 
     Raises
     ------
     ContractError
         The long outcome is not the rate of a task, or the utility has no other term.
     DataError
-        An outcome of a term is a sum of others.
+        The outcome of a term is a sum of others.
     """
     refuse_future(as_of)
     contracts = workspace.contracts
@@ -113,7 +113,7 @@ def find_long_task(contracts: Contracts, long: str) -> str:
 def _find_rows(
     workspace: Workspace, name: str, as_of: datetime, wanted: set[str]
 ) -> Iterator[tuple[LearningRow, OutcomeChanges]]:
-    """Yield each version of an experiment with its newest read-out, or why it is left out."""
+    """Yield each version of an experiment with its newest read-out, or the reason why it is left out."""
     newest = newest_by_version(workspace, name, as_of=as_of)
     if not newest:
         yield LearningRow(experiment=name, reason="has no read-out"), NO_OUTCOMES
@@ -168,7 +168,7 @@ def _estimate(learned: ExperimentWeights, term: int) -> Estimate:
 def why_refused(
     work: LearningWork, learned: ExperimentWeights, short: Floats, covariance: Floats
 ) -> Iterator[str]:
-    """Say why nothing is proposed, with what would be needed."""
+    """Yield the reasons why nothing is proposed, with the data that are needed."""
     terms = list(work.terms)
     needed = max(LEAST_ARMS, len(terms) + 1)
     if learned.arms < needed:
@@ -190,7 +190,7 @@ def why_refused(
 
 
 def _what_is_needed(term: str, signal: float) -> str:
-    """Say how many users would reach the least signal: 1 of it is the errors, which fall with users."""
+    """Return advice on the users needed for the least signal: errors contribute 1 and fall with users."""
     times = (LEAST_SIGNAL - 1) / (signal - 1) if signal > 1 else math.inf
     more = f"have about {times:.2g} times as many users" if times < _FAR else "run longer"
     return f"Run experiments that change {term} by itself, or that {more}"
@@ -211,12 +211,12 @@ def _explain(work: LearningWork) -> Iterator[str]:
 def propose_weights(
     workspace: Workspace, run: StepRun, weights: Mapping[str, float], why: Sequence[str]
 ) -> tuple[int, str]:
-    """Write the policy aside and hold it against the contracts; return its version and file.
+    """Write the policy to a separate file and validate it; return its version and file.
 
     Parameters
     ----------
-    weights : by term; others stay.
-    why : what they rest on, lines of its comment.
+    weights : weights by term; others are unchanged.
+    why : explanation, as lines of a comment in the file.
     """
     version = workspace.contracts.utility.version + 1
     head = [f"Proposed by `equipoise experiment learn`, run {run.run_id}.", *why]

@@ -1,30 +1,30 @@
-"""Offline against online: effects of finished experiments on the changes that the gate had printed.
+"""Compares offline with online results: effects of finished experiments with the gate's replays.
 
 ::
 
     newest final read-out  ->  effect of a metric                  of the treatment's release
     gate of that release   ->  its replay, if against the control  ->  change of the same metric
-    y = intercept + slope x,  both with errors      Deming, by the ratio of their mean variances
-    slope < 1                                       offline evaluation promises more than experiments deliver
-    intervals                                       jackknife of experiments, t(n - 2)
+    y = intercept + slope x,  both with errors      Deming regression, by the ratio of their mean variances
+    slope < 1                                       offline evaluation overestimates effects of experiments
+    intervals                                       jackknife over experiments, t(n - 2)
 
-Least squares would take errors of x for promises that were not kept and print too low a slope.
+Least squares would ignore the errors of x and give too low a slope.
 
 Linnet (1993), "Evaluation of regression procedures for methods comparison studies".
 
-Surrogates: whether moving a fast outcome moves the slow one, across finished experiments::
+Surrogates: whether a change of a fast outcome changes the slow one, across finished experiments::
 
     newest final read-out  ->  changes of both outcomes of `proxies`, and the covariance of their errors
     x, y      changes of the fast and of the slow outcome, against a control
-    Om        mean covariance of the errors of (x, y): of the same users, so they correlate
-    slope     (mean x y - Om_xy) / (mean x^2 - Om_xx), through 0: a release that changes nothing
-    F         mean x^2 / Om_xx: 1 where the changes of the fast outcome are nothing but errors
+    Om        mean covariance of the errors of (x, y), which are correlated within users
+    slope     (mean x y - Om_xy) / (mean x^2 - Om_xx), through 0: a release without changes
+    F         mean x^2 / Om_xx: 1 if the changes of the fast outcome are only errors
     refused   below 8 experiments, or F below 3
-    interval  jackknife of experiments, t(n - 1)
+    interval  jackknife over experiments, t(n - 1)
 
-A fast prediction that orders slow outcomes (the dossier's proxies) is no evidence of this: users who click
-more may buy more, and a release that makes all of them click more may sell nothing. Least squares would take
-errors that both outcomes share for an effect.
+A fast prediction that ranks slow outcomes (the dossier's proxies) is no evidence of this: users who click
+more may buy more, while a release that makes all users click more may not raise sales. Least squares would
+mistake errors that both outcomes share for an effect.
 
 Fuller (1987), "Measurement Error Models"; Tripuraneni et al. (2024), "Choosing a Proxy Metric from Past
 Experiments".
@@ -54,7 +54,7 @@ from tasks.stores.workspace import Workspace
 
 @dataclass(frozen=True)
 class MetricAgreement:
-    """How a metric's effects in experiments follow its changes in replays; see `OfflineOnline`."""
+    """Agreement of a metric's effects in experiments with its changes in replays; see `OfflineOnline`."""
 
     metric: str
     experiments: int
@@ -95,7 +95,7 @@ def _pairs(workspace: Workspace, readout: ExperimentReadout) -> Iterator[tuple[s
 
 
 def _read_changes(workspace: Workspace, release: int, *, against: int) -> dict[str, Estimate]:
-    """Return the changes of a release's replay by metric; none where the gate replayed it against another."""
+    """Return the changes of a release's replay by metric; none if the gate used another baseline."""
     runs = workspace.store.runs
     gate = runs.newest(workspace.surface, step="gate", release=release)
     if gate is None:
@@ -116,13 +116,13 @@ def _read_changes(workspace: Workspace, release: int, *, against: int) -> dict[s
 
 @dataclass(frozen=True)
 class OfflineOnline:
-    """How online effects follow offline changes.
+    """Agreement of online effects with offline changes.
 
     Attributes
     ----------
-    slope, intercept : with 95 % intervals; NaN of fewer than three experiments, their intervals of fewer
-        than four, or where the changes do not vary.
-    agreeing : the share of experiments whose effect has the sign that was printed; NaN of none.
+    slope, intercept : estimates with 95 % intervals; NaN with fewer than three experiments, intervals with
+        fewer than four, or if the changes do not vary.
+    agreeing : share of experiments whose effect has the sign of the offline change; NaN without any.
     """
 
     slope: Estimate
@@ -140,7 +140,7 @@ def compare_offline_online(
 
     Parameters
     ----------
-    offline, online : [experiments] relative changes or effects, as 0.02, of the same metric.
+    offline, online : [experiments] relative changes or effects, such as 0.02, of the same metric.
     offline_errors, online_errors : [experiments] their standard errors, not negative.
 
     Raises
@@ -181,7 +181,7 @@ def compare_offline_online(
 
 
 def _fit(x: Floats, y: Floats, variance_x: float, variance_y: float) -> Floats:
-    """Return slope and intercept; without any error least squares of equal errors."""
+    """Return slope and intercept; if all errors are 0, equal errors are assumed."""
     if not variance_x + variance_y:
         variance_x = variance_y = 1.0
     dx, dy = x - x.mean(), y - y.mean()
@@ -197,14 +197,14 @@ def _fit(x: Floats, y: Floats, variance_x: float, variance_y: float) -> Floats:
 
 @dataclass(frozen=True)
 class Surrogate:
-    """How the slow outcome moved with the fast one.
+    """Relation of changes of the slow outcome to those of the fast one.
 
     Attributes
     ----------
-    fast, slow : metrics of the pair.
-    experiments : finished ones with figures of both.
-    signal : F, how many times the variance of its errors the fast outcome's changes have.
-    slope : change of the slow outcome per unit of change of the fast one; NaN where refused.
+    fast, slow : metrics of the pair's outcomes.
+    experiments : number of finished experiments with figures of both.
+    signal : F, mean square of the fast outcome's changes divided by the variance of their errors.
+    slope : change of the slow outcome per unit of change of the fast one; NaN if refused.
     conclusion : ``moves``, ``moves the other way`` or ``inconclusive`` by the slope's 95 % interval, or why
         there is no slope.
     """
@@ -237,11 +237,11 @@ def _regress(changes: list[OutcomeChanges], fast: str, slow: str) -> Surrogate:
 
 
 def surrogate_slope(changes: npt.ArrayLike, errors: npt.ArrayLike) -> tuple[float, Estimate]:
-    """Return F and the slope with its 95 % interval; the slope is NaN where it is refused.
+    """Return F and the slope with its 95 % interval; the slope is NaN if refused.
 
     Parameters
     ----------
-    changes : [experiments, 2] of the fast and of the slow outcome, against a control.
+    changes : [experiments, 2] changes of the fast and of the slow outcome, against a control.
     errors : [experiments, 2, 2] covariance of their errors.
 
     Examples

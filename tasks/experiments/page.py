@@ -19,12 +19,12 @@ _WIDTH, _HEIGHT = 640.0, 200.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56.0, 24.0, 12.0, 34.0
 _APART: Final = 46.0
 _MOST: Final = 2.0
-"""Relative change beyond which an interval is cut off in the picture: early bands are wide."""
+"""Relative change at which intervals are cut off in charts, because early intervals are wide."""
 
 
 @dataclass(frozen=True)
 class LineChart:
-    """A line over days with a band around it, in pixels; ``zero`` is where no change lies."""
+    """A line over days with a band around it, in pixels; ``zero`` is the place of no change."""
 
     title: str
     line: str
@@ -141,7 +141,7 @@ def _days(points: Sequence[CumulativeEffect], across: Sequence[float]) -> tuple[
 
 
 def _draw_sizes(seen: ExperimentReadout) -> LineChart | None:
-    """Draw the share of the users in the treatment so far, and the declared share."""
+    """Draw the cumulative share of users in the treatment, and the declared share."""
     ratio = seen.sample_ratio
     if ratio is None or len(ratio.days) < 2:
         return None

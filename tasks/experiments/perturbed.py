@@ -1,13 +1,13 @@
-"""The learning step from logged perturbation: the utility's weights from users whose weights were perturbed.
+"""Learns the utility's weights from users with perturbed weights.
 
 ::
 
     impressions with `factor_<task>` and a known label of the long outcome  ->  `estimate_gradient`, by user
-    weight * (1 + size * gradient / steepest gradient)                          of each conclusive gradient
-                                                       -> utility.yaml with the next version, written aside
+    weight * (1 + size * gradient / steepest gradient)                          for each conclusive gradient
+                                                       -> utility.yaml with the next version, separate file
 
-The largest step is the size of the perturbation, so no weight leaves the range that was served. A weight
-whose interval holds 0 stays. Without a conclusive weight nothing is proposed.
+The largest step is the size of the perturbation, so no weight leaves the range that was served. Weights whose
+intervals contain 0 are unchanged. Without a conclusive weight nothing is proposed.
 """
 
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ _DIGITS: Final = 4
 
 @dataclass(frozen=True)
 class PerturbedWork:
-    """The labels to learn from, since a day, and the long outcome with its task."""
+    """Labels to learn from, since a day, and the long outcome with its task."""
 
     workspace: Workspace
     as_of: datetime
@@ -56,15 +56,16 @@ def run(
 
     Parameters
     ----------
-    long : the rate that the weights shall raise; its label has to be known.
-    since : the first day that counts, as that on which the perturbation's salt began; by default the log's.
+    long : the rate that the weights should raise; its label must be known.
+    since : first day that counts, such as the day on which the perturbation's salt began; by default the
+        log's first.
 
     Raises
     ------
     ContractError
         The long outcome is not the rate of a task.
     DataError
-        No impression has factors and a known label, or the factors are not those of one perturbation.
+        No impression has factors and a known label, or the factors do not come from one perturbation.
     """
     refuse_future(as_of)
     task = find_long_task(workspace.contracts, long)
@@ -107,7 +108,7 @@ def _learn(work: PerturbedWork, run: StepRun) -> WeightLearning:
 
 
 def step_weights(current: dict[str, float], gradients: dict[str, WeightGradient]) -> dict[str, float]:
-    """Return the weights that move, each by its share of the steepest conclusive gradient times the size.
+    """Return the changed weights, with steps in proportion to their gradient over the steepest one.
 
     Examples
     --------

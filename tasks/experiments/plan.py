@@ -1,12 +1,12 @@
-"""The planning step: the days that decide each bound, from the log's past, and what is pinned by it.
+"""The planning step: computes the days that decide each bound from past logs, and pins the experiment.
 
 ::
 
     newest matured days -> sums by user and day -> variance by days (D) = a / D + b -> days for a power of .80
 
-The variance of the log effect is the whole log's, divided by the arms' shares. A plan whose critical
-guardrails are not decided by the end is refused. An accepted one pins the file by its digest and the arms'
-releases by their versions; from the start on another file of that name is refused.
+The variance of the log effect is that of all traffic divided by the arms' shares. A plan is refused if a
+critical guardrail is not decided by the end. An accepted plan pins the file by its digest and the arms'
+releases by their versions; from the start on, another file of that name is refused.
 """
 
 import math
@@ -36,13 +36,13 @@ from tasks.stores.steps import Done, Step
 from tasks.stores.workspace import Workspace, format_instant, refuse_future
 
 _PAST: Final = 28
-"""Days of the past that a metric's variance is taken from."""
+"""Number of past days for a metric's variance."""
 _DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class _Planning:
-    """An experiment to be planned, with the releases of its arms and the labels of the past."""
+    """An experiment to plan, with the releases of its arms and the labels of the past."""
 
     workspace: Workspace
     spec: ExperimentSpec
@@ -54,7 +54,7 @@ class _Planning:
         return self.workspace.contracts
 
     def past(self) -> tuple[date, date]:
-        """Return the first and last day that the variances are taken from."""
+        """Return the first and last day for the variances."""
         metrics = experiment_metrics(self.spec, self.contracts).values()
         longest = max(metric_maturity(metric, self.contracts) for metric in metrics)
         last = min(self.spec.starts, self.snapshot.mature_by().date()) - _DAY
@@ -76,7 +76,7 @@ def run(workspace: Workspace, name: str, *, as_of: datetime) -> Done[ExperimentP
     ContractError
         The file has problems, names a release that does not exist, or changed while it runs.
     DataError
-        There is no past to plan from.
+        There are no past days to plan from.
     """
     refuse_future(as_of)
     spec = load_experiment(workspace.surfaces, name, workspace.contracts)
@@ -84,7 +84,7 @@ def run(workspace: Workspace, name: str, *, as_of: datetime) -> Done[ExperimentP
     if (pinned := find_plan(workspace, name)) is not None:
         refuse_change(spec, pinned.plan, as_of=as_of)
         if spec.digest == pinned.plan.digest and as_of.date() >= spec.starts:
-            arms = pinned.plan.arms  # an alias that has moved since serves no arm
+            arms = pinned.plan.arms  # the plan's releases, even if an alias has moved since
     snapshot = LabelStore(workspace.store, workspace.surface).snapshot(
         build.run(workspace, as_of=as_of).snapshot
     )
@@ -141,7 +141,7 @@ def _planned(work: _Planning, sums: UserDays, first: date) -> Iterator[PlannedMe
 
 
 def _changes(rail: Bounded) -> Iterator[float]:
-    """Yield the changes that a guardrail allows; of one of 0 no day is enough to decide it."""
+    """Yield the changes that a guardrail allows; a bound of 0 cannot be decided in any number of days."""
     for bound, sign in (
         (rail.relative_increase_max, 1),
         (rail.relative_increase_min, 1),

@@ -1,13 +1,13 @@
-"""What becomes of a release in its ramp: stop it, ask a person, wait, or go on to the next stage.
+"""Decides the next action for a release in its ramp: roll back, ask, wait or advance.
 
 ::
 
-    roll back   a guardrail's rise is above its bound of utility.yaml, by a bound for all looks at once
+    roll back   a guardrail's increase exceeds its bound of utility.yaml, by an always-valid bound
     ask         the arms cannot be compared, or the stage has lasted for wait.most
     wait        the stage is younger than wait.least, or a guardrail may still be harmed
     advance     every guardrail's upper bound is below the stage's harm; finish: at the last stage
 
-A guardrail of an outcome that is worth having is harmed where it falls, so its ratio is reversed.
+A guardrail of a beneficial outcome is harmed by a decrease, so its ratio is inverted.
 """
 
 import math
@@ -30,17 +30,17 @@ from tasks.stores.audit import LiveRamp
 from tasks.stores.workspace import Workspace
 
 _INTERFERENCE: Final = 0.05
-"""Chance that any guardrail's effect seems to depend on the share although none does."""
+"""Probability that any guardrail's effect seems to depend on the share if none does."""
 
 
 class RampState(StrEnum):
-    """The state of a ramp: none, ended, or the next action."""
+    """State of a ramp: none, ended, or the next action."""
 
     NONE = "none"
     ROLLED_BACK = "rolled_back"
     PROMOTED = "promoted"
     RAMPED = "ramped"
-    """The last stage ended well: people may promote the release as champion."""
+    """The last stage ended without harm: the release may be promoted to champion."""
     WAIT = "wait"
     ASK = "ask"
     ADVANCE = "advance"
@@ -50,15 +50,15 @@ class RampState(StrEnum):
 
 @dataclass(frozen=True)
 class GuardrailReading:
-    """A guardrail of a ramp as its log shows it, harm up.
+    """A guardrail of a ramp, measured so that an increase is harm.
 
     Parameters
     ----------
-    change, upper : the relative rise of the harm, and its upper bound at every look; None where not known.
-    bound : the rise above which it stops the release.
-    harm : the rise that must be excluded before the next stage.
-    treated_events, control_events : of both arms so far.
-    alarm, clear : whether the rise is above the bound, and whether harm is excluded.
+    change, upper : relative increase of harm, and its always-valid upper bound; None if unknown.
+    bound : increase above which the release is rolled back.
+    harm : increase that must be excluded before the next stage.
+    treated_events, control_events : number of events of each arm so far.
+    alarm, clear : whether the increase exceeds the bound, and whether harm is excluded.
     """
 
     metric: str
@@ -72,7 +72,7 @@ class GuardrailReading:
     clear: bool
 
     def __str__(self) -> str:
-        """Write it as the audit keeps it."""
+        """Format the reading for the audit."""
         if self.change is None:
             return f"{self.metric}: {self.treated_events} and {self.control_events} events, no ratio yet"
         most = "not known" if self.upper is None else f"{format_percent(self.upper, signed=True)} %"
@@ -86,7 +86,7 @@ class GuardrailReading:
 
 @dataclass(frozen=True)
 class RampDecision:
-    """The next action, its reasons, the guardrails that they rest on, and notes that decide nothing."""
+    """The next action, its reasons and guardrails, and notes that do not affect it."""
 
     state: RampState
     reasons: tuple[str, ...]
@@ -95,7 +95,7 @@ class RampDecision:
 
 
 def read_ramp(workspace: Workspace, ramp: Ramp, live: LiveRamp, *, as_of: datetime) -> RampDecision:
-    """Decide on a release that ramps by what its log shows up to an instant."""
+    """Decide on a release that ramps from its log up to an instant."""
     newest = live.newest
     stage, waited = ramp.stage_at(newest.share or 0.0), max(timedelta(), as_of - (newest.at or as_of))
     known = [part.version for part in workspace.store.registry.versions(workspace.aliases.model)]
@@ -112,7 +112,7 @@ def guardrail_tasks(ramp: Ramp) -> dict[str, str]:
 
 
 def read_guardrails(contracts: Contracts, ramp: Ramp, log: RampLog, *, stage: int) -> list[GuardrailReading]:
-    """Return what the log shows of each guardrail."""
+    """Return the reading of each guardrail."""
     return [
         read_guardrail(
             name,
@@ -126,7 +126,7 @@ def read_guardrails(contracts: Contracts, ramp: Ramp, log: RampLog, *, stage: in
 
 
 def find_interference(ramp: Ramp, log: RampLog) -> tuple[str, ...]:
-    """Say which guardrail's effect differs between the two newest stages, by z-tests of 5 % together."""
+    """Describe guardrails whose effect differs between the two newest stages, by z-tests of 5 % in all."""
     limit = float(ndtri(1 - _INTERFERENCE / 2 / len(ramp.guardrails)))
     found = {name: log.interference(task) for name, task in guardrail_tasks(ramp).items()}
     before, now = (f"{share:g}" for share in log.shares[-2:]) if len(log.shares) > 1 else ("", "")
@@ -139,7 +139,7 @@ def find_interference(ramp: Ramp, log: RampLog) -> tuple[str, ...]:
 
 
 def read_guardrail(name: str, ratio: LogRatio, *, bound: float, ramp: Ramp, stage: int) -> GuardrailReading:
-    """Hold the ratio of a guardrail, harm up, against its bound and the stage's harm."""
+    """Compare the ratio of a guardrail, with harm as an increase, with its bound and the stage's harm."""
     harm, planned = ramp.stages[stage].harm, planned_information(ramp.stages[-1].harm)
     upper = ratio.upper(planned=planned_information(harm), alpha=ramp.alpha)
     return GuardrailReading(
@@ -156,9 +156,9 @@ def read_guardrail(name: str, ratio: LogRatio, *, bound: float, ramp: Ramp, stag
 
 
 def find_bound(contracts: Contracts, metric: str) -> float:
-    """Return the rise of harm that utility.yaml allows a rate; 0 where it bounds no change of it.
+    """Return the increase of harm that utility.yaml allows for a rate; 0 if it has no bound on its change.
 
-    Of an outcome that is worth having, a fall of 20 % is a rise of harm of 25 %.
+    For a beneficial outcome, a decrease of 20 % is an increase of harm of 25 %.
     """
     costs = contracts.tasks.tasks[read_metric(metric).subject or ""].family.costs
     for rail in contracts.utility.guardrails:
@@ -182,10 +182,10 @@ def decide_ramp(
 
     Parameters
     ----------
-    readings : a reading of each guardrail.
-    stage : the place of the present stage, from 0.
-    waited : how long it has lasted.
-    problems : why the arms cannot be compared.
+    readings : reading of each guardrail.
+    stage : index of the current stage, from 0.
+    waited : duration of the current stage.
+    problems : reasons why the arms cannot be compared.
 
     Examples
     --------

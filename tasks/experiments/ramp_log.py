@@ -1,14 +1,14 @@
-"""What the log shows of a ramp: examined impressions and events so far, by user, day and release.
+"""Reads the log of a ramp: examined impressions and events so far, by user, day and release.
 
 ::
 
-    impressions since the ramp began   labelled as if every window had passed: 1 where the event has arrived
+    impressions since the ramp began   labelled as if every window had passed: 1 if the event has arrived
     -> by user, day, stage, release    impressions, events, the first and the last instant
-    -> treated: the release that ramps    control: the champion    other registered releases are left out
-    -> of the users of the ramp's pool; users of other pools who met the release are counted
+    -> treated: the ramping release       control: the champion    other registered releases are left out
+    -> only users of the ramp's pool; users of other pools that the release served are counted
 
-Events that have not arrived are missing in both arms of a day alike, so a ratio by day need not wait for
-labels to mature. A day on which the ramp advanced counts as two.
+Events that have not arrived are missing equally in both arms of a day, so a ratio stratified by day does not
+have to wait for labels to mature. A day on which the ramp advanced counts as two.
 """
 
 import math
@@ -35,9 +35,9 @@ from tasks.stores.audit import LiveRamp
 from tasks.stores.workspace import Workspace, format_instant
 
 RETURNED_MAX: Final = 0.01
-"""Share of the treated users who may meet the champion again, as on a second device."""
+"""Maximum share of treated users who meet the champion again, for example on a second device."""
 SILENCE: Final = timedelta(days=1)
-"""How much earlier than the other arm an arm may have been logged last."""
+"""Maximum time between the last impressions of both arms."""
 
 _USER_DAYS = """
     SELECT $user AS "user", $day AS "day", $stage AS "stage", $release AS "release", $counts,
@@ -48,15 +48,15 @@ _USER_DAYS = """
 
 @dataclass(frozen=True)
 class RampLog:
-    """The rows of both arms.
+    """Rows of both arms.
 
     Parameters
     ----------
-    rows : by user, day, stage and release, with the impressions and events of each task.
-    treated : [n] whether the row is of the release that ramps.
-    shares : by stage, of the users, that it served.
-    strangers : users of other pools whom it served.
-    as_of : nothing later was read.
+    rows : sums by user, day, stage and release: impressions and events of each task.
+    treated : [n] whether the ramping release served the row.
+    shares : declared share of users of the release, by stage.
+    strangers : number of users of other pools that it served.
+    as_of : instant up to which data were read.
     """
 
     rows: pd.DataFrame
@@ -66,7 +66,7 @@ class RampLog:
     strangers: int = 0
 
     def ratio(self, task: str, *, stage: int | None = None) -> LogRatio:
-        """Return the log ratio of the arms' rates of a task, of one stage or of all of them."""
+        """Return the log ratio of the arms' rates of a task, for one stage or all of them."""
         inside = np.ones(len(self.rows), dtype=np.bool_) if stage is None else self.rows["stage"] == stage
         rows, treated = self.rows[inside], self.treated[np.asarray(inside)]
         days = rows["day"].astype(str) + "/" + rows["stage"].astype(str)
@@ -76,8 +76,8 @@ class RampLog:
     def interference(self, task: str) -> float:
         """Return z of the newest stage's log ratio against the stage before; NaN without events of both.
 
-        Where users of one arm affect the other's, as by shared items or budgets, the effect depends on the
-        share. Users of both stages correlate the ratios, so that |z| is rather too small.
+        If users of one arm affect the other arm, for example through shared items or budgets, the effect
+        depends on the share. Users of both stages correlate the ratios, so |z| is biased towards 0.
         """
         stages = (len(self.shares) - 2, len(self.shares) - 1)
         if len(self.shares) < len(stages):
@@ -88,11 +88,11 @@ class RampLog:
         return (now.estimate - before.estimate) / math.hypot(now.error, before.error)
 
     def problems(self, *, waited: timedelta) -> list[str]:
-        """Return why the arms cannot be compared, a sentence each.
+        """Return sentences on why the arms cannot be compared.
 
         Parameters
         ----------
-        waited : how long the present stage has lasted.
+        waited : duration of the current stage.
         """
         found = [self._silent(waited), self._returned(), self._in_other_pools(), self._other_shares()]
         return [problem for problem in found if problem]
@@ -102,7 +102,7 @@ class RampLog:
         return _codes(self.rows["user"])
 
     def _silent(self, waited: timedelta) -> str:
-        """Name an arm that stopped logging, or that never did."""
+        """Describe an arm that stopped logging, or never started."""
         ends = {
             name: self.rows["last"][of].max() if of.any() else None
             for name, of in (("the treatment", self.treated), ("the control", ~self.treated))
@@ -119,7 +119,7 @@ class RampLog:
         return ""
 
     def _returned(self) -> str:
-        """Name users who met the champion after the release: in a nested assignment nobody goes back."""
+        """Describe users who met the champion after the release, which a nested assignment rules out."""
         if not self.treated.any():
             return ""
         users = self._users
@@ -135,7 +135,7 @@ class RampLog:
         )
 
     def _in_other_pools(self) -> str:
-        """Name users whom the release served although they are not in its pool."""
+        """Describe users outside the release's pool whom it served."""
         treated = self.rows["user"][self.treated].nunique()
         if self.strangers <= RETURNED_MAX * treated:
             return ""
@@ -145,7 +145,7 @@ class RampLog:
         )
 
     def _other_shares(self) -> str:
-        """Name a sample ratio that is not the declared one, by users at their first exposure in a stage."""
+        """Describe a sample ratio that differs from the declared one, by users' first exposure in a stage."""
         newest = self.rows.assign(treated=self.treated).sort_values("first", kind="stable")
         firsts = newest.drop_duplicates(["user", "stage"])
         counts = firsts.groupby(["stage", "treated"]).size()
@@ -175,14 +175,14 @@ def read_ramp_log(
 
     Parameters
     ----------
-    ramp : with the rows of the audit that began its stages.
+    ramp : the ramp, with the audit rows of its stages.
     tasks : binary tasks.
-    known : the registered releases.
+    known : registered releases.
 
     Raises
     ------
     DataError
-        The log does not hold which release served, or names one that is not registered.
+        The log has no column of releases, or has a release that is not registered.
     """
     with open_log(workspace) as log:
         if c.RELEASE not in log.log.impressions:
@@ -212,7 +212,7 @@ def read_ramp_log(
 def _read_user_days(
     log: LogTables, began: Sequence[datetime], *, tasks: Sequence[str], as_of: datetime
 ) -> pd.DataFrame:
-    """Label the impressions since an instant as far as their events have arrived, and sum them."""
+    """Label the impressions since an instant with the events so far, and sum them."""
     spec = keep_chain(log.contracts.tasks, *tasks)
     days = pd.date_range(began[0].date(), max(began[0], as_of).date(), freq="D").date
     query = query_provisional(log, spec, days, as_of=as_of)

@@ -1,9 +1,9 @@
-"""The reading step: sample ratio first, then effects, then the decision, as of an instant.
+"""The reading step: checks the sample ratio, measures effects, and decides, as of an instant.
 
 ::
 
-    file = the pinned one?  ->  labels as of the instant  ->  arms as they are declared?
-        no: refused              later data changes nothing      no: a state that withholds effects
+    file = the pinned one?  ->  labels as of the instant   ->  arms as declared?
+        no: refused             unaffected by later data         no: a state that withholds effects
                                                                  yes: effects, segments, decision, page
 """
 
@@ -49,14 +49,14 @@ from tasks.stores.workspace import Workspace, format_instant, refuse_future, wri
 
 REPORT: Final = "experiment.html"
 _MOST_CROSSED: Final = 0.001
-"""Share of users in both arms above which the assignment is not what the file declares."""
+"""Maximum share of users in both arms for a valid assignment."""
 _LEAST_EXPECTED: Final = 20
-"""Impressions that an arm must be expected to have on a day on which it has none, to be called silent."""
+"""Minimum number of expected impressions of an arm on a day for it to be called silent if it has none."""
 
 
 @dataclass(frozen=True)
 class _Reading:
-    """An experiment to be read; without a snapshot it has not started."""
+    """An experiment to read; it has no snapshot before its start."""
 
     workspace: Workspace
     spec: ExperimentSpec
@@ -66,14 +66,14 @@ class _Reading:
 
 
 def run(workspace: Workspace, name: str, *, as_of: datetime) -> Done[ExperimentReadout]:
-    """Read an experiment as of an instant; read again it gives the same.
+    """Read an experiment as of an instant; repeated reads give the same result.
 
     Raises
     ------
     ContractError
-        It has no accepted plan, or its file changed while it runs.
+        The experiment has no accepted plan, or its file changed while it runs.
     DataError
-        The log has no columns of experiments and arms, or an arm that the file does not name.
+        The log has no columns of experiments and arms, or has an arm that is not in the file.
     """
     refuse_future(as_of)
     spec = load_experiment(workspace.surfaces, name, workspace.contracts)
@@ -180,7 +180,7 @@ def read_sample_ratio(counts: Indices, spec: ExperimentSpec) -> SampleRatio:
 
 
 def find_state(log: ArmLog, ratio: SampleRatio, spec: ExperimentSpec) -> tuple[ReadState, tuple[str, ...]]:
-    """Return why effects are withheld, or that it runs, with a sentence for people."""
+    """Return the state: why effects are withheld, with an explanation, or that the experiment runs."""
     arms, users = (CONTROL, spec.treatment), len(log.treated)
     crossed = int(log.crossed.sum())
     if users and crossed > _MOST_CROSSED * users:
@@ -207,7 +207,7 @@ def find_state(log: ArmLog, ratio: SampleRatio, spec: ExperimentSpec) -> tuple[R
 
 
 def uneven_triggers(ratio: SampleRatio | None) -> Iterator[str]:
-    """Say that the arms trigger differently, where they do: such users are not comparable."""
+    """Yield a note if the arms have different shares of triggered users, who are then not comparable."""
     if ratio is not None and ratio.alarmed_on is not None:
         counts = ", ".join(f"{arm} {users:,}" for arm, users in ratio.users.items())
         yield (
@@ -236,7 +236,7 @@ def _notes(log: ArmLog, work: _Reading, metrics: list[MetricReadout]) -> list[st
 
 
 def other_releases(log: ArmLog, arms: Mapping[str, int], spec: ExperimentSpec) -> Iterator[str]:
-    """Say which arm was served by another release than the plan pins, unless it follows an alias."""
+    """Yield a note on arms that another release than the pinned one served, unless they follow an alias."""
     for arm, release in arms.items():
         if spec.arms[arm].follows:
             continue

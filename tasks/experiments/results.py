@@ -1,4 +1,4 @@
-"""Plans and read-outs of experiments as they were recorded, and the experiments of a surface."""
+"""Recorded plans and read-outs of experiments, and the experiments of a surface."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ STEPS: Final = (PLAN_STEP, READ_STEP)
 
 @dataclass(frozen=True)
 class RecordedPlan:
-    """A plan with the run that holds it."""
+    """A plan with its run."""
 
     run_id: str
     plan: ExperimentPlan
@@ -31,7 +31,7 @@ class RecordedPlan:
 
 @dataclass(frozen=True)
 class RecordedReadout:
-    """A read-out with the run that holds it."""
+    """A read-out with its run."""
 
     run_id: str
     readout: ExperimentReadout
@@ -39,9 +39,9 @@ class RecordedReadout:
 
 @dataclass(frozen=True)
 class ListedExperiment:
-    """An experiment of a surface, with its newest read-out; None where there is none.
+    """An experiment of a surface, with its newest read-out; None if there is none.
 
-    ``problem`` is why its file is refused; empty where it is not.
+    ``problem`` is the reason why its file is refused; empty if it is valid.
     """
 
     experiment: str
@@ -55,14 +55,14 @@ class ListedExperiment:
 
 
 def surface_experiments(workspace: Workspace) -> tuple[str, ...]:
-    """Name the experiments whose files name the surface."""
+    """Return the names of the experiments whose files name the surface."""
     folder = experiments_folder(workspace.surfaces)
     found = experiment_names(workspace.surfaces)
     return tuple(name for name in found if names_surface(folder / f"{name}.yaml", workspace.surface))
 
 
 def running_experiments(workspace: Workspace, *, as_of: datetime) -> tuple[str, ...]:
-    """Name the planned experiments that have started and whose read-out is not final."""
+    """Return the names of planned experiments that have started and have no final read-out."""
     return tuple(name for name in surface_experiments(workspace) if _runs(workspace, name, as_of))
 
 
@@ -107,13 +107,13 @@ def find_plan(workspace: Workspace, name: str) -> RecordedPlan | None:
 
 
 def newest_readout(workspace: Workspace, name: str) -> ExperimentReadout | None:
-    """Return the read-out of the latest instant; None without one."""
+    """Return the read-out with the latest instant; None without one."""
     found = (one.readout for one in _readouts(workspace, name))
     return max(found, key=lambda one: one.as_of, default=None)
 
 
 def newest_by_version(workspace: Workspace, name: str, *, as_of: datetime) -> list[RecordedReadout]:
-    """Return the read-out of the latest instant up to ``as_of`` of each version of an experiment."""
+    """Return the newest read-out up to ``as_of`` of each version of an experiment."""
     newest: dict[int, RecordedReadout] = {}
     for one in _readouts(workspace, name):
         known = newest.get(one.readout.experiment_version)
@@ -138,9 +138,9 @@ def released_arms(workspace: Workspace) -> Iterator[int]:
 
 
 def refuse_change(spec: ExperimentSpec, pinned: ExperimentPlan, *, as_of: datetime) -> None:
-    """Refuse a file that is not the pinned one of an experiment that has started.
+    """Refuse a file that differs from the pinned one of an experiment that has started.
 
-    A higher version that starts when the pinned one has ended is another experiment of the same name.
+    A higher version that starts after the pinned one has ended is another experiment of the same name.
 
     Raises
     ------
@@ -158,12 +158,12 @@ def refuse_change(spec: ExperimentSpec, pinned: ExperimentPlan, *, as_of: dateti
 
 
 def require_ship(workspace: Workspace, name: str, *, release: int) -> None:
-    """Refuse an experiment that did not decide to ship a release; a name without a file is not looked at.
+    """Refuse an experiment that did not decide to ship a release; names without a file are ignored.
 
     Raises
     ------
     GateRefused
-        It has no read-out, decided otherwise, or compared another release.
+        The experiment has no read-out, another decision, or another release.
     """
     if name not in experiment_names(workspace.surfaces):
         return

@@ -1,18 +1,18 @@
-"""Weights of short outcomes from finished experiments: which changes moved the long outcome.
+"""Learns weights of short outcomes from finished experiments by their effect on the long outcome.
 
 ::
 
     X, y      changes of the short outcomes [arms, outcomes] and of the long outcome [arms], against a control
     Om        covariance of the errors of X by user [outcomes, outcomes], the mean over arms
-    F_min     smallest eigenvalue of Om^-1 X'X / arms: 1 where X holds nothing but errors
-    weights   least squares of y on X through 0: arms that change nothing change nothing
-    refused   below 8 arms or F_min 3: errors of X would pull the weights from the truth
+    F_min     smallest eigenvalue of Om^-1 X'X / arms: 1 if X contains only errors
+    weights   least squares of y on X through 0, because arms without changes have no effect
+    refused   below 8 arms or F_min 3: errors of X would bias the weights
     interval  t(arms - outcomes) times the standard deviation of fits with random weights of the arms (the
               Bayesian bootstrap), times sqrt(arms / (arms - outcomes))
 
-Percentiles of those fits are too narrow where arms are few. A regression of users is no substitute, because
-active users have more of every outcome. ``python -m benchmarks.experiment_weights``
-prints how near the weights come to the truth.
+Percentiles of those fits are too narrow for few arms. A regression over users is no substitute, because
+active users have more of every outcome. ``python -m benchmarks.experiment_weights`` prints the errors of the
+weights.
 
 Rubin (1981), "The Bayesian bootstrap".
 """
@@ -34,13 +34,13 @@ _REPLICATES: Final = 1000
 
 @dataclass(frozen=True)
 class ExperimentWeights:
-    """Weights [outcomes] in units of the long outcome per unit of each short one, NaN where refused.
+    """Weights [outcomes] in units of the long outcome per unit of each short outcome, NaN if refused.
 
     Attributes
     ----------
-    weights, low, high : [outcomes], with 95 % intervals. Their common scale is of no meaning to an order.
-    signal : F_min, how many times the errors' variance the changes of the weakest direction have.
-    arms : treatments with their control.
+    weights, low, high : [outcomes], with 95 % intervals. Their common scale does not affect the order.
+    signal : F_min, mean square of the changes in the weakest direction divided by the errors' variance.
+    arms : number of treatments with a control.
     """
 
     weights: Floats
@@ -51,19 +51,20 @@ class ExperimentWeights:
 
     @property
     def refused(self) -> bool:
-        """Whether arms are too few, or their changes too small, to learn weights from."""
+        """Whether arms are too few, or their changes too small, for learning weights."""
         few = self.arms < max(LEAST_ARMS, self.weights.size + 1)
         return few or not self.signal >= LEAST_SIGNAL
 
 
 def learn_weights(short: npt.ArrayLike, long: npt.ArrayLike, covariance: npt.ArrayLike) -> ExperimentWeights:
-    """Fit the long outcome's changes by those of short outcomes, or refuse.
+    """Regress the long outcome's changes on those of the short outcomes, or refuse.
 
     Parameters
     ----------
-    short : [arms, outcomes] changes against each arm's control, of one unit per outcome.
+    short : [arms, outcomes] changes against each arm's control, in one unit per outcome.
     long : [arms] changes of the long outcome, of the same arms.
-    covariance : [outcomes, outcomes] of the errors of ``short`` by user, the mean over arms; invertible.
+    covariance : [outcomes, outcomes] user-clustered covariance of the errors of ``short``, the mean over
+        arms; invertible.
 
     Examples
     --------
