@@ -7,7 +7,7 @@
     fewer than 200 positives, or no two blocks  ->  logistic map with priors on slope and level
 
     logit of a probability = level + slope x (logit of the score - centre)
-    slope ~ Normal(1, SLOPE_SPREAD)       level ~ Normal(centre, LEVEL_SPREAD), so around the scores' own
+    slope ~ Normal(1, SLOPE_SPREAD)       level ~ Normal(centre, LEVEL_SPREAD), the scores' level
 
 A logistic map is centred at the information-weighted mean, at which the slope does not change the total. Both
 parameters are the posterior mode. If the rows refute the scores' level, they determine the level alone. Only

@@ -10,10 +10,10 @@
 1. Count the rows as tallies by cell of the segments and group of scores.
 2. Fit F on the logits with the effects applied.
 3. Fit the effects of segments and pairs by a Gauss-Newton step, then those of each triple on the rest. A cell
-has at most one level of a triple, so a level's step is a division.
+   has at most one level of a triple, so a level's step is a division.
 4. Estimate each term's variances by the marginal likelihood: the sum of squares of its effects divided by
-their effective number, where each effect counts between 0 (all prior) and 1 (all data). A term that explains
-nothing shrinks to 0.
+   their effective number, where each effect counts between 0 (all prior) and 1 (all data). A term that
+   explains nothing shrinks to 0.
 5. Repeat from 2; then fit the map to the shifted scores.
 
 References

@@ -192,9 +192,7 @@ def _latency(analysis: Analysis) -> Estimate | None:
 
 
 def _evaluate_bounds(analysis: Analysis, seen: Measured, readout: MetricReadout) -> tuple[Verdict, ...]:
-    """Evaluate every bound of a metric; bounds on levels have no always-valid interval and wait for the
-    end.
-    """
+    """Evaluate every bound of a metric; bounds on levels have only a final interval and wait for the end."""
     verdicts = []
     for rail, critical in analysis.rails(readout.metric):
         bounds = {bound: getattr(rail, bound) for bound in BOUNDS}

@@ -6,7 +6,7 @@
     estimate   sum of events so far / sum over strata of F_s(a) x sum of p
     F_s(a)     share of the events of stratum s that arrive by age a: on the 28 newest days matured by d + a
     target     observed / predicted of the same impressions once they are mature
-    se_c^2     (1 - F) / events so far, of the log: which events came early is random
+    se_c^2     (1 - F) / events so far, of the log: sampling error of early arrivals
     tau_a^2    max(0, mean of e^2 - se_c^2), e = ln(estimate / target) of 28 reconciled days at the same age
     interval   exp(ln estimate +- t(n - 1) sqrt(se_c^2 + tau_a^2)), from n = 14 reconciled days on
 

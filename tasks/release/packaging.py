@@ -3,9 +3,7 @@
 MLflow writes the time, a random id and local paths into ``MLmodel``. They are replaced by the as-of and the
 manifest's digest, so the same inputs always give the same release, byte for byte.
 
-The code is staged as a package that is named by its content:
-
-::
+The code is staged as a package that is named by its content::
 
     tasks/columns.py, errors.py          equipoise_release_<sha12>/columns.py, errors.py
     tasks/contracts/{base,slate,utility}.py   .../contracts/...: the policy models

@@ -10,9 +10,7 @@ seen the test days. The refitted models are served if, on those days, they diffe
 more than the surface allows. Reused parts come in both versions: the champion's served parts and the ones
 that were tested in their place.
 
-The shift between predictions of refitted and tested models is compared with a bound:
-
-::
+The shift between predictions of refitted and tested models is compared with a bound::
 
     rows in deciles of the mean of both predictions
     shift = sum over deciles of |sum of b - sum of a|  /  sum of |a|

@@ -12,9 +12,7 @@ learned from, the parents may have learned from the calibrate days.
 Heads are compared with a constant and with the best single feature on the same test rows. The mean outcome
 and the best features are learned from the task's calibrate days.
 
-Proxies and conflicts describe relations between tasks on the test days:
-
-::
+Proxies and conflicts describe relations between tasks on the test days::
 
     test days of a slow task    -> its outcome by decile of its proxy   (rows where both are observed)
     shared test days            -> rank correlations of all pairs of tasks, overlap of top deciles

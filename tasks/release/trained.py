@@ -6,8 +6,8 @@
     DataError, ImmatureLabels  -> ReusedChampion  {task, why}     if the champion has the task
                                   the error       otherwise; it ends the run
 
-So a task without labels does not block the others. The freshness gate limits the age of reused parts. Between
-the steps of a workflow both results are plain JSON.
+A task without labels therefore does not block the others. The freshness gate limits the age of reused parts.
+Between the steps of a workflow both results are plain JSON.
 
 A policy change needs no training::
 
@@ -133,7 +133,7 @@ def champion_parts(workspace: Workspace) -> tuple[Manifest, list[Trained]]:
 
 
 def refuse_no_policy_change(before: Mapping[str, str], contracts: Contracts, *, champion: int) -> None:
-    """Refuse if no policy changed, or if anything besides a policy changed."""
+    """Refuse unless a policy, and nothing else, differs from the champion's."""
     now = contracts.digests
     if before["tasks"] != now["tasks"]:
         raise ContractError(

@@ -11,9 +11,9 @@ Days are distributed over the workers by their rows. After each tree the worker 
 in a queue of the cluster whether to continue, so that all workers stop at the same tree. LightGBM alone would
 let every worker decide on its own rows, and wait for those that stopped.
 
-LightGBM also waits forever for a worker that is lost. Therefore the training runs in a thread, while this
-thread watches the workers and restarts them after a failure. The cluster runs one training at a time: two
-that each hold threads of the other's workers would deadlock.
+LightGBM also waits forever for a worker that is lost. Therefore the training runs in a thread, while the
+calling thread watches the workers and restarts them after a failure. The cluster runs one training at a time:
+two that each hold threads of the other's workers would deadlock.
 
 Data that are sent over the network are pickled by Dask; stored data are not.
 """

@@ -2,10 +2,10 @@
 
 ::
 
-    position: weight       examination of the row's position           \
-    delayed                share of positives that had arrived by the   >  seen -> position_weights
-                           end of the train days                       /
-    weights.response       probability of a response                    -> response_weights
+    position: weight       examination of the row's position            |
+    delayed                share of positives that had arrived by the   |-> seen -> position_weights
+                           end of the train days                        |
+    weights.response       probability of a response                    --> response_weights
 
 **Delay.** A label that is 0 while its window is open is not treated as a negative. On closed rows, F(t) is
 the share of positives that arrive within t of the window's opening; F(elapsed) is used like the examination

@@ -10,7 +10,7 @@
     offsets   [rows] | None      log odds that are added in training, but not in scoring
     groups    [rows] | None      the request of each row, for rankings
 
-Rows of weight 0 are dropped before.
+Rows of weight 0 are dropped before examples are built.
 """
 
 from collections.abc import Iterable, Iterator

@@ -3,9 +3,9 @@
 ::
 
     contracts         what a task learns, and how          model_inputs
-    label snapshot    as-of and digest of its content    \
-    slices            first and last day of each          >  TaskRows.inputs
-    a repeated recipe, a continued model, a model's bytes     versions with their sha256
+    label snapshot    as-of and digest of its content     |
+    slices            first and last day of each          |->  TaskRows.inputs
+    a repeated recipe, a continued model, a model's bytes      versions with their sha256
 
 All other declarations are inputs of the release: after a change of a gate, a guardrail or a policy the same
 models make another release. ``UNUSED`` lists those fields; a test fails for a contract field that is in

@@ -104,7 +104,7 @@ def run(
     ImmatureLabels
         There are too few mature days or positives.
     DataError
-        Every label is the same, or a feature is not what the contract says.
+        All labels are equal, or a feature does not match the contract.
     """
     rows = TaskRows.open(workspace, task=task, as_of=as_of, snapshot=snapshot)
     if repeats is not None:

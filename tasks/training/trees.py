@@ -2,9 +2,9 @@
 
 ::
 
-    warm_start    the champion's model of the task, the newest from before the as-of  \
-    start_from    a denser task, trained on this task's own train days                 >  new trees follow
-    neither       nothing                                                             /
+    warm_start    the champion's model of the task, the newest from before the as-of  |
+    start_from    a denser task, trained on this task's own train days                |->  new trees follow
+    neither       nothing                                                             |
 
 A dense start is trained on the train days of the sparse task, so it has not seen the days on which the sparse
 task is calibrated or tested. Its trees are refitted to the sparse labels::

@@ -115,7 +115,7 @@ def balance_classes(labels: AnyFloats, weights: Floats | None) -> tuple[Floats, 
 
     Returns
     -------
-    weights : of mean 1, shape [rows].
+    weights : weights of mean 1, shape [rows].
     offset : log of a positive's factor over a negative's.
 
     Examples
