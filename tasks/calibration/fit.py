@@ -31,9 +31,8 @@ from tasks.evaluation.support import calibration_interval
 from tasks.ranking.maps import IsotonicMap, LogisticMap, MeanMap, compress_logits, expit, lift_to_floor, logit
 
 LOGISTIC_BELOW: Final = 200
-"""Number of positives (or negatives, if fewer) below which the map has two parameters, because isotonic
-regression overfits small sets (Niculescu-Mizil and Caruana 2005). Tuned with ``benchmarks/calibration.py``,
-like the constants below."""
+"""Positives (or negatives, if fewer) below which the map is logistic, because isotonic regression overfits
+small sets (Niculescu-Mizil and Caruana 2005). Tuned by ``benchmarks/calibration.py`` with those below."""
 
 BLOCK_POSITIVES: Final = 10
 """Minimum number of positives and of negatives in an isotonic block."""
@@ -51,8 +50,7 @@ EDGE_SLOPE: Final = 0.5
 """Slope in the logit from the centre of an outermost block towards the outermost score."""
 
 EDGE_REACH: Final = 3.0
-"""Length of that slope, in the logit. Beyond it, and if the block's outer part disagrees, the map has its
-tail."""
+"""Length of that slope, in the logit. Beyond it, or if the block's outer part disagrees, the tail begins."""
 
 ROUNDING: Final = 1e-6
 """Tolerance for summation order, in rows: a sum over rows that is 0 must not change sign with their order."""
@@ -387,8 +385,7 @@ def fit_isotonic_blocks(
     Parameters
     ----------
     x, y, weights : [n], at least one row, weights above 0.
-    required : counts by row [n] of each kind; every block has at least ``least`` of each kind, unless all
-        rows together have fewer.
+    required : counts by row [n] of each kind; every block has at least ``least`` of each, if possible.
 
     Examples
     --------

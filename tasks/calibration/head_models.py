@@ -19,8 +19,7 @@ The choice::
         trees    else
 
 Blend is the default if neither is significantly better, because a rare task has too few positives to show a
-gain: the half-width of its interval is about .25 / sqrt(positives). A value task compares squared errors of
-scaled means.
+gain: the half-width of its interval is about .25 / sqrt(positives). Value tasks compare squared errors.
 
 The measured users are used neither for the choice of the model nor for the kind of map, so the map's gain on
 them is unbiased by either choice. The map itself is fitted to all users after both choices.

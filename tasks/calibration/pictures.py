@@ -47,8 +47,7 @@ _BINS: Final = 60
 """Number of bars of a histogram."""
 
 RARE: Final = 0.05
-"""Base rate below which axes are logarithmic, because the diagonal of rarer outcomes would lie in a
-corner."""
+"""Base rate below which axes are logarithmic: the diagonal of rarer outcomes would lie in a corner."""
 
 MOST_SEGMENTS: Final = 12
 """Maximum number of segment values; the least calibrated ones are drawn."""

@@ -11,8 +11,7 @@ A million rows have about ten thousand groups. Half of the bins have equal numbe
 equal numbers of positives, so that rare outcomes are resolved too.
 
 A level needs enough information. Without a level there is no effect: a triple falls back to its pairs, a pair
-to its two segments, a segment to none. Null is not a value. Segments and pairs have offsets and slopes,
-triples only offsets.
+to its two segments, a segment to none. Null is not a value. Triples have offsets, but no slopes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,8 +31,7 @@ BINS: Final = 64
 """Number of bins of the score; tuned with ``benchmarks/calibration.py``, like the limits below."""
 
 LEAST_INFORMATION: Final = 1.0
-"""Minimum information (sum of p (1 - p)) of a level with an effect: with less, its standard error would
-exceed 1."""
+"""Minimum information (sum of p (1 - p)) of a level with an effect: its standard error is at most 1."""
 
 MOST_LEVELS: Final = 500
 """Maximum number of levels of segments and pairs with effects, by information; the others fall back."""

@@ -46,8 +46,7 @@ HELD_OUT_ROUNDS: Final = 3
 
 VARIANCES_KNOWN_FROM: Final = 1_000
 """Number of positives, and of negatives, from which a fit to some rows may reuse the variances of all rows.
-Variances from fewer rows follow the noise, including that of the held-out rows, so that segments would seem
-to help."""
+Variances from fewer rows follow the noise, also of held-out rows, so segments would seem to help."""
 
 ROUNDS: Final = 8
 """Rounds of map, effects and variances: with 6 and with 10 rounds the fits of ``benchmarks/calibration.py``
@@ -60,12 +59,10 @@ _VARIANCES: Final = (1e-5, 4.0)
 """Minimum and maximum variance of a term: effects of .003 and of 2 in the logit."""
 
 _MOST_STEP: Final = 1.0
-"""Maximum change of an effect in one round, in the logit, which prevents overshooting of Gauss-Newton
-steps."""
+"""Maximum change of an effect in one round, in the logit, against overshooting Gauss-Newton steps."""
 
 _HALF_STEP: Final = 1.0
-"""Half of the distance, in the logit, over which the slope of the map is computed, so that knots of one block
-are smoothed."""
+"""Half of the distance, in the logit, for the slope of the map, which smooths knots of one block."""
 
 _SLOPES: Final = (0.1, 3.0)
 """Minimum and maximum slope of the map in a step."""

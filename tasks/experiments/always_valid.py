@@ -12,8 +12,7 @@
 
 Days are strata, so neither a base rate that rises together with the treated share nor a weekly pattern biases
 the estimate. The bound is a normal mixture (Howard, Ramdas, McAuliffe and Sekhon 2021): the probability that
-any reading exceeds it is at most ``alpha``. ``python -m benchmarks.ramp_guardrails`` prints its rate of false
-stops.
+any reading exceeds it is at most ``alpha``. ``python -m benchmarks.ramp_guardrails`` prints false stops.
 
 Every reading also tests whether the arms' users match the declared shares::
 

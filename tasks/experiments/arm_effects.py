@@ -129,8 +129,7 @@ class ArmEffect:
 def arm_effect(users: ArmUsers) -> ArmEffect:
     """Return the relative effect of the treatment.
 
-    It has no interval if an arm has fewer than `LEAST_CLUSTERS` effective users or `LEAST_POSITIVES` users
-    with an event.
+    There is no interval below `LEAST_CLUSTERS` effective users or `LEAST_POSITIVES` users with an event.
 
     Examples
     --------
@@ -259,8 +258,7 @@ class Novelty:
 def novelty_slope(rows: AgedRows) -> Novelty | None:
     """Return the slope of the effect by age; None with fewer than two ages with events in both arms.
 
-    Ages are weighted by the inverse of their variance. The error is clustered by user, because a user's ages
-    are correlated.
+    Ages are weighted by the inverse of their variance. The error is clustered by user.
 
     Examples
     --------

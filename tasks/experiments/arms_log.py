@@ -10,7 +10,7 @@ of their first request for which the arms differ.
 
 Only mature outcomes are used: an impression counts for a rate if its label is observed, and for the utility
 if every term has matured. Terms that are known for only some impressions, such as responses, are extrapolated
-to all impressions of their arm's day.
+to their arm's day.
 """
 
 from collections import Counter
@@ -383,8 +383,7 @@ def measure_rows(
     Parameters
     ----------
     frame : n impressions with labels and statuses of the metrics' tasks.
-    arms : [n] codes; utility terms that are known for only some rows are extrapolated to all rows of their
-        arm.
+    arms : [n] codes; utility terms known for only some rows are extrapolated to all of their arm.
     """
     of = np.zeros(len(frame), np.intp) if arms is None else arms
     return {name: _measure(frame, metric, contracts, of) for name, metric in metrics.items()}

@@ -11,8 +11,7 @@
     ship    otherwise
 
 Segments are tested for harm: those of costs with Bonferroni's correction, all others with Benjamini and
-Hochberg's. If the effect changes with the days since a user's first exposure (novelty), only day 8 and later
-are used.
+Hochberg's. If the effect changes with days since first exposure (novelty), only day 8 and later are used.
 """
 
 import math

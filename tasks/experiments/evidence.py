@@ -101,7 +101,7 @@ class MetricReadout(Section):
 
     Attributes
     ----------
-    final : whether every impression has matured, so that the planned analysis decides; before, intervals are
+    final : whether every impression is mature and the planned analysis decides; before, intervals are
         always-valid.
     mature_on : the day from which the read-out is final.
     change : the relative effect with its interval; None if nothing has matured.
@@ -140,8 +140,7 @@ class OutcomeChanges(Section):
     """Treatment - control of outcomes per impression, with the user-clustered covariance of their errors.
 
     ``outcomes``: the rate of each task by the metric's name; utility terms with a value column also by the
-    task's name, where each outcome is multiplied by that column. Only outcomes that are mature and have
-    enough events.
+    task's name, where each outcome is multiplied by that column. Only mature outcomes with enough events.
     """
 
     outcomes: tuple[str, ...]
@@ -186,8 +185,7 @@ class LearnedTerm(Section):
 
     ``learned`` from experiments is a weight in units of the long outcome; from perturbation it is the
     gradient of a request's long outcome by the weight's logarithm. It and ``proposed`` are None if nothing
-    was learned. Weights proposed from experiments have the size of the current weights, because the scale
-    does not change the order.
+    was learned. Weights proposed from experiments are scaled to the size of the current weights.
     """
 
     task: str
@@ -211,8 +209,7 @@ class WeightLearning(Document):
     Attributes
     ----------
     long : the metric of the long outcome.
-    experiments : the surface's experiments, each version with its newest read-out; none if perturbed weights
-        are the ``source``.
+    experiments : the surface's experiments, each version with its newest read-out; none for perturbation.
     signal : F_min of `learn_weights`; NaN for perturbation.
     refused : reasons for refusal; empty if weights are proposed.
     policy_version, file : version and file of the proposed policy.

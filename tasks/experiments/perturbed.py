@@ -57,8 +57,7 @@ def run(
     Parameters
     ----------
     long : the rate that the weights should raise; its label must be known.
-    since : first day that counts, such as the day on which the perturbation's salt began; by default the
-        log's first.
+    since : first day that counts, such as the first of the perturbation's salt; by default the log's first.
 
     Raises
     ------

@@ -11,8 +11,7 @@
               Bayesian bootstrap), times sqrt(arms / (arms - outcomes))
 
 Percentiles of those fits are too narrow for few arms. A regression over users is no substitute, because
-active users have more of every outcome. ``python -m benchmarks.experiment_weights`` prints the errors of the
-weights.
+active users have more of every outcome. ``python -m benchmarks.experiment_weights`` prints their errors.
 
 Rubin (1981), "The Bayesian bootstrap".
 """
@@ -63,8 +62,7 @@ def learn_weights(short: npt.ArrayLike, long: npt.ArrayLike, covariance: npt.Arr
     ----------
     short : [arms, outcomes] changes against each arm's control, in one unit per outcome.
     long : [arms] changes of the long outcome, of the same arms.
-    covariance : [outcomes, outcomes] user-clustered covariance of the errors of ``short``, the mean over
-        arms; invertible.
+    covariance : [outcomes, outcomes] mean user-clustered covariance of the errors of ``short``; invertible.
 
     Examples
     --------

@@ -7,8 +7,7 @@
     unmet_share           share of slates that violate a rule of the slate policy
     exposure_ratio        share of exposure over share of merit, for each group with a target
 
-A hundred requests a day are sampled by a hash of their ids. Only the newest 112 days are scored, the length
-that alarms need plus two weeks.
+A hundred requests a day are sampled by a hash of ids, on the newest 112 days: 98 for alarms, 14 to spare.
 
 A feedback loop keeps the exposure of groups at its target, with one step of the boosts per run::
 

@@ -13,8 +13,7 @@ day's z would raise false alarms every week, and evidence without h would do so 
 to day. There is at most about one false alarm in 700 days over all series: ``python -m
 benchmarks.drift_alarms`` prints the number, and the delay of detections.
 
-Alarms are a function of the series alone: the same days give the same alarms, and additional days do not
-change alarms of earlier days.
+Alarms depend on the series alone, and additional days do not change alarms of earlier days.
 
 Shin, Ramdas and Rinaldo (2024), "E-detectors: a nonparametric framework for sequential change detection".
 """
@@ -73,8 +72,7 @@ class DriftReading:
     ----------
     z : [series, days], NaN if a day has no figure or no reference.
     alarms : sorted by day, then by series.
-    levels_only : [series], whether no day of a series can be compared, because it has fewer than `HISTORY`
-        days, or too few figures.
+    levels_only : [series], whether a series is too short, or has too few figures, to be compared.
     """
 
     z: Floats
@@ -91,8 +89,7 @@ def detect_drift(series: Floats, *, kinds: Sequence[str] | None = None) -> Drift
     ----------
     series : [series, days] figures on a scale with constant variance, such as log(observed / predicted);
         consecutive days, NaN for a day without a figure. More series raise the limit of each.
-    kinds : [series] kinds by name; series of one kind share the correlation of neighbouring days. By default
-        there is one kind.
+    kinds : [series] kinds by name, by default one; series of one kind share the lag-1 correlation.
 
     Examples
     --------

@@ -23,8 +23,8 @@ Estimates are computed for binary tasks that mature within fifteen days::
     estimate_early                observed / predicted of every day at every age, with intervals
 
 The estimate at an age is stored once when its day has ended, and compared with the matured target: ``held``
-is the coverage of the intervals. If F(1) or F(2) raise an alarm, delays have changed, and estimates must not
-be used.
+is the coverage of the intervals. If F(1) or F(2) raise an alarm, delays have changed and estimates are
+invalid.
 """
 
 import math
@@ -243,8 +243,7 @@ class EarlySums:
     Attributes
     ----------
     late : days until labels are mature, by task.
-    days : days from a Monday to the last known day, back to those needed for delays and errors; empty if no
-        task has late events.
+    days : days from a Monday to the last known day, back to those needed; empty if no task has late events.
     sofar : labels of days that are not mature, from the events known so far.
     """
 

@@ -13,8 +13,8 @@ Manual actions and ramps are stored as events in the series::
     audit    promote, rollback, canary, withdraw, ramped
              weights, constraints                           changes from the previous champion's policy
 
-A row has the metric ``event``, the kind as ``column``, a description as ``value_of`` and the number of the
-audit row as value.
+A row has the metric ``event``, the kind as ``column``, a description as ``value_of`` and the audit row's
+number as value.
 """
 
 import json

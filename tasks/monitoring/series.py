@@ -34,8 +34,7 @@ EVENT: Final = "event"
 _SUBJECT: Final = ("metric", "task", "feature", "constraint", "column", "value_of")
 _TEXTS: Final = ("surface", *_SUBJECT, "segment", "segment_value", "contract")
 _MOST_FILES: Final = 50
-"""Number of files, one per commit, at which the next commit compacts the table, because every run reads all
-files."""
+"""Number of files, one per commit, at which the next commit compacts the table for faster reads."""
 _SCHEMA: Final = pa.schema(
     [
         ("surface", pa.string()),

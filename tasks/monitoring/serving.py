@@ -20,8 +20,7 @@ Distance of features from the champion's train days, as Jensen-Shannon divergenc
     feature_distance, task       mean over the features of a head, weighted by gain
     high                         the greatest between two train days, or the value by chance, plus .05 bits
 
-Features with less than a hundredth of a head's gain have no series. Only days after the train days are
-compared.
+Features with less than .01 of a head's gain have no series. Only days after the train days are compared.
 
 Returning users by the release that served them; a row is a user and a day::
 

@@ -61,10 +61,10 @@ class Tested:
 class Wanted:
     """Specification of a release: everything that determines its bytes.
 
-    ``pins``: the served parts. ``kept``: the reason why a task could not be trained and reuses the champion's
-    model. ``unrepeated``: the reason why a tested recipe could not be refitted. ``factor_models``: the factor
-    models that measure a slow task's joint. ``tested``: the components used for replays if they differ from
-    the served ones, else None.
+    ``pins``: the served parts. ``kept``: why a task could not be trained and reuses the champion's model.
+    ``unrepeated``: why a tested recipe could not be refitted. ``factor_models``: the factor models that
+    measure a slow task's joint. ``tested``: the components used for replays if they differ from the served
+    ones, else None.
     """
 
     workspace: Workspace
@@ -236,8 +236,7 @@ class _Making:
     def _measured_by(self, task: str, calibrator: PinnedPart) -> TaskFigures | None:
         """Return a calibration's figures if it measured them on the release's test rows, else None.
 
-        Chain products, predictions that depend on the position, and rankings are measured by the release
-        alone.
+        Chain products, position-dependent predictions, and rankings are measured by the release alone.
         """
         contracts = self.wanted.workspace.contracts
         product = len(contracts.tasks.chain(task)) > 1

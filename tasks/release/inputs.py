@@ -41,8 +41,7 @@ Spans = tuple[Days, Days]
 NEWEST: Final = timedelta(days=7)
 """Length of the newest days: a week, because some features depend on the weekday."""
 SAMPLE: Final = 100_000
-"""Rows that are read for a release. The share of a slice that holds a tenth of them has a standard error of
-.005."""
+"""Rows that are read for a release: the share of a tenth of a slice has a standard error of .005."""
 _WEEK: Final = 7
 _BLOCKS: Final = 4
 _LEAST_BLOCKS: Final = 3
@@ -249,8 +248,7 @@ def served_inputs(
 
     Parameters
     ----------
-    candidates : candidates of a day. If the log marks shown items, only these are compared, because heads
-        learn from shown items.
+    candidates : candidates of a day, only the shown ones if logged, because heads learn from shown items.
     """
     trained = {head.task: manifest.part(Role.TASK, head.task).slices["train"] for head in heads}
     shown = candidates[SHOWN].fillna(value=False).astype(bool) if SHOWN in candidates else slice(None)

@@ -77,8 +77,7 @@ class LoadedRelease:
 
         Parameters
         ----------
-        certificate : whether to report which rules every slate meets. Releases from before certificates lack
-            the column.
+        certificate : whether to report which rules every slate meets; releases without certificates lack it.
         components : whether to return each utility term's weight and contribution.
         """
         asked = {"certificate": certificate, "components": components}

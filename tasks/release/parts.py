@@ -1,8 +1,7 @@
 """The parts of a release: newly trained parts, parts reused from another release, and the two policies.
 
 Parts are reused from the champion, unless its as-of is later than the release's, because a past release must
-not use future parts. Then they are reused from the release with the same as-of, so that a backfill ends in
-the parts of that day.
+not use future parts. Then they are reused from the release with the same as-of, as a backfill requires.
 
 A policy's version and content belong together. The same version with different content is refused (law 4).
 

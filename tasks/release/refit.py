@@ -7,8 +7,7 @@
 
 The tested models form a release of their own (role ``tested``), which is replayed because its models have not
 seen the test days. The refitted models are served if, on those days, they differ from the tested ones by no
-more than the surface allows. Reused parts come in both versions: the champion's served parts and the ones
-that were tested in their place.
+more than the surface allows. Reused parts come in both versions: the champion's served and tested parts.
 
 The shift between predictions of refitted and tested models is compared with a bound::
 
@@ -135,8 +134,8 @@ def refit_shifts(
     RefitShift
         For each task whose predictions differ, the shift overall and in each segment of the calibration gate,
         with its bound: the larger of the model gate's bound and the shift by chance. The shift is NaN if
-        either side was calibrated on fewer than `LEAST_POSITIVES` positives. Rankings are skipped, because
-        their scores have no scale.
+        either side was calibrated on fewer than `LEAST_POSITIVES` positives. Rankings have no scale and are
+        skipped.
     """
     contracts = release_days.workspace.contracts
     heads = tested.scores.heads

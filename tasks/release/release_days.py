@@ -101,8 +101,7 @@ class ReleaseDays:
     """The days of one snapshot, read as the release sees them.
 
     ``factor_files``: files of the chain that measures a task's joint, if it is not the release's own.
-    ``unmeasured``: tasks whose joints are not measured. ``held``: days that were already read, with their
-    rows.
+    ``unmeasured``: tasks whose joints are not measured. ``held``: days already read, with their rows.
     """
 
     workspace: Workspace

@@ -8,8 +8,7 @@
     error of a gap     root of the sum over terms of (difference of contributions x largest |ratio - 1|)^2
 
 The ratio of a slot is that of the items in the slots if measurable, else that of all shown items. A term is
-named if its error may move candidates by a tenth of the spread of utilities, because its weight amplifies a
-small error.
+named if its error may move candidates by a tenth of the utilities' spread.
 
 The ratio of a candidate is that of all shown items on the release's test days. A head's error affects
 neighbours equally, so equal contributions cancel in the error of their gap, and only differences count. Heads

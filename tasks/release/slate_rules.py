@@ -29,8 +29,7 @@ def count_slate_rules(scored: pd.DataFrame) -> tuple[SlateRule, ...]:
 
     Parameters
     ----------
-    scored : scored candidates with the column ``certificate``. Without it, as in releases from before
-        certificates, there are no counts.
+    scored : scored candidates with the column ``certificate``. Without it there are no counts.
 
     Examples
     --------

@@ -73,8 +73,7 @@ def run(
     ----------
     as_of : the instant up to which data are used.
     snapshot : id of the published label snapshot that the parts were trained on.
-    parts : the retrain's result for each task. The champion's parts are reused for tasks that could not be
-        trained or are missing.
+    parts : the retrain's result for each task. Untrained or missing tasks reuse the champion's parts.
     backfill : whether this is a backfill, whose release is marked and gets no alias.
     """
     registry = workspace.store.registry

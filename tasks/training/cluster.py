@@ -76,8 +76,7 @@ Grown = tuple[lgb.Booster, int, float | None]
 class ClusterPlan:
     """Features, LightGBM settings and start booster of a training on a cluster.
 
-    ``rounds``: maximum number of trees. ``patience``: number of trees without a lower held-out metric that
-    ends the training.
+    ``rounds``: maximum number of trees. ``patience``: trees without a lower held-out metric that end it.
     """
 
     features: ClusterFeatures
@@ -175,8 +174,7 @@ def _code_digest() -> str:
 def _share_days(examples: Examples, features: ClusterFeatures, workers: Sequence[str]) -> list[_Share]:
     """Assign days to workers, largest first, each to the worker with the fewest rows.
 
-    A worker's days spread over all train days, because LightGBM computes a feature's bins on one worker's
-    rows.
+    A worker's days spread over all train days, because LightGBM bins a feature on one worker's rows.
     """
     order, counts = np.argsort(features.numbers, kind="stable"), features.source.count_by_day()
     ends = np.cumsum(list(counts.values()))

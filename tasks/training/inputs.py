@@ -8,8 +8,7 @@
     a repeated recipe, a continued model, a model's bytes      versions with their sha256
 
 All other declarations are inputs of the release: after a change of a gate, a guardrail or a policy the same
-models make another release. ``UNUSED`` lists those fields; a test fails for a contract field that is in
-neither place.
+models make another release. ``UNUSED`` lists those fields; a test fails for fields in neither place.
 """
 
 from collections.abc import Collection, Mapping
@@ -119,8 +118,7 @@ def calibrator_inputs(contracts: Contracts, task: str) -> Plain:
 def curve_inputs(contracts: Contracts) -> Plain:
     """Return the contracts' settings for the examination curve, as plain JSON.
 
-    A curve is estimated from the train days of the trained task with the most positives, which may be any
-    task.
+    A curve is estimated from the train days of the trained task with the most positives.
     """
     surface, tasks = contracts.surface, contracts.tasks.tasks
     declared = surface.examination_curve

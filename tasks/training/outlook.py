@@ -5,8 +5,8 @@
     days of the log, as-of  ->  plan_slices by task  ->  slices, or the days that are missing
     labels of those days    ->  positives by slice   ->  sufficient for training, or not
 
-Labels are counted, not stored, and nothing is trained. No imported module imports MLflow, so that `equipoise
-plan` starts quickly.
+Labels are counted, not stored, and nothing is trained. No import loads MLflow, so `equipoise plan` starts
+quickly.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,8 +41,7 @@ class TaskOutlook:
 
     Attributes
     ----------
-    maturity, window, embargo : time until a label is mature, time in which events count, and time between
-        train and calibrate days.
+    maturity, window, embargo : maturity of labels, time for events, and gap of train and calibrate days.
     slices : first and last day of ``train``, ``calibrate`` and ``test``; None if days are missing.
     positives : observed positives (nonzero values) of each slice; None if labels were not counted.
     days_needed : minimum number of full days of log before the as-of.
@@ -68,8 +67,7 @@ class Outlook:
     Attributes
     ----------
     arrived : instant up to which the log had arrived by the as-of; labels known later are immature.
-    first_day, last_day, days, rows : range and counts of impressions before the as-of; None and 0 if there
-        are none.
+    first_day, last_day, days, rows : range and counts of impressions before the as-of; None and 0 if none.
     test : first and last of the shared test days; None if there are none.
     test_decided_by : the last task to mature among those that share the test days.
     days_needed : number of full days of log before the as-of that suffices for every task.

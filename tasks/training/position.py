@@ -74,8 +74,7 @@ def mean_at_reference(labels: Floats, examination: Floats) -> float:
     """Return the mean outcome if every item were shown at the reference position.
 
     The plain mean of y / e has a high variance from positives at rarely examined positions. The ratio of
-    outcomes to examinations has the same limit if positions are independent of the items, and always lies in
-    [0, max y / e].
+    outcomes to examinations has the same limit if positions do not depend on items, and is in [0, max y / e].
 
     Examples
     --------

@@ -9,8 +9,7 @@
     anything else                                 the evidence has the reason why there is no comparison
 
 The champion's recipe is restored into the contracts from the evidence of its model: features, trees,
-examples, train and calibrate days. The test days, and everything outside the recipe, stay as in the current
-contracts.
+examples, train and calibrate days. The test days and all other settings stay as in the current contracts.
 
 Both scores become probabilities by the same simple map: a line in the logit, fitted by minimum log loss on
 each model's own calibrate days. The means of a value head are multiplied by one factor to match those days.

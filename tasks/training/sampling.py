@@ -1,8 +1,7 @@
 """Selects training rows and held-out rows by stable hashes.
 
 The selection of a row depends only on its key (or its user) and a salt: it is the same on every machine and
-Python version, in every row order, and with any other rows. Each distinct value is hashed once, and rows look
-it up.
+Python version, in every row order, and with any other rows. Each distinct value is hashed once.
 """
 
 import hashlib

@@ -143,8 +143,7 @@ def search(
 
     Parameters
     ----------
-    train : function that trains with complete parameters and calls back after each tree with the held-out
-        loss.
+    train : trains with complete parameters and calls back after each tree with the held-out loss.
     own : the contract's parameters: the first trial, which is never pruned.
     before : trials of an interrupted search with the same inputs.
     tell : called with each new trial when it ends.

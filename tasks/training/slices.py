@@ -1,7 +1,6 @@
 """Days on which each task is trained, calibrated and tested.
 
-All tasks of a release share one test slice, which comes after all rows that any part was trained or
-calibrated on::
+All tasks of a release share one test slice, after all rows that any part was trained or calibrated on::
 
     train ............| window |  calibrate ...| maturity |  test ...| slowest fast maturity | as-of
                     (embargo)                   (embargo)

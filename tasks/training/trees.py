@@ -12,8 +12,7 @@ task is calibrated or tested. Its trees are refitted to the sparse labels::
     predictions   log odds = intercept + slope x the dense task's log odds
     leaves        each leaf's value, tree by tree
 
-The result is a booster of the same features, and training continues from it: one LightGBM text, served like
-any other. Held-out rows are not used.
+The result is a booster of the same features, and training continues from it. Held-out rows are not used.
 """
 
 import json

@@ -12,8 +12,8 @@ No label of any task depends on events in the calibrate days of another task, be
 them. Outside a task's own train days a row has weight 0 for it, so that chains are not joined on days with
 known parents and unknown children.
 
-If the trunk reads ids, rows are held out by day for early stopping, because held-out users or items would be
-unknown; else by user, as for trees.
+If the trunk reads ids, rows are held out by day for early stopping, because held-out ids would be unknown;
+else by user, as for trees.
 
 Memory holds one span of about `SPAN` rows. A task is drawn at once, without features, if its weights are
 estimated from all of its rows (for position, delay or responses), or if only a request's first row counts.

@@ -129,8 +129,7 @@ def train_trunk(
     folder : folder of this training only. It keeps records and checkpoints, so that a killed training can
         resume; remove it when the files are stored.
     reference_position : the position at which outputs are predicted.
-    threads : number of CPU threads, by default all that this process may use; fixed by the process's first
-        training.
+    threads : number of CPU threads, by default all available; fixed by the process's first training.
 
     Raises
     ------
