@@ -39,7 +39,7 @@ _POLICY = ExceptionRetryPolicy(
         RetryRule(
             exception=[GateRefused],
             action=RetryAction.FAIL,
-            reason="a reviewer rejects, answered too late, or what it was about has changed",
+            reason="a reviewer rejects or was too late, or the evidence has changed",
         )
     ]
 )
@@ -124,7 +124,7 @@ class Approval(ApprovalOperator):
     def execute(self, context: Context) -> Any:
         """Show the request and wait."""
         if self.request and self.of_override and not self.request["override"]:
-            raise AirflowSkipException(f"Nothing is overridden, so {self.role} is not asked")
+            raise AirflowSkipException(f"Nothing is overridden, so {self.role} need not approve")
         with _recorded_answers():
             if not self.request:
                 raise GateRefused("No promotion request was made, so there is nothing to approve")
@@ -162,7 +162,7 @@ class Approval(ApprovalOperator):
         question = ReviewRequest(self.role, int(self.request["release"]), str(self.request["evidence"]), run)
         answers.time_out(open_workspace(self.surface), question, waited=waited)
         raise GateRefused(
-            f"Nobody answered for {self.role} within {describe_duration(waited)} (promotion.answer_within)"
+            f"Nobody reviewed for {self.role} within {describe_duration(waited)} (promotion.answer_within)"
         )
 
 
@@ -219,8 +219,8 @@ def support(params: Mapping[str, Any]) -> "PromotionSupport":
 def _form(version: int | None = None, evidence: str | None = None) -> dict[str, Param]:
     """Return the form of an answer; release and evidence are filled in and fixed."""
     return {
-        "version": _only(version, "Release", "The release that is answered for."),
-        "evidence": _only(evidence, "Evidence", "The digest of what is shown above."),
+        "version": _only(version, "Release", "The release under review."),
+        "evidence": _only(evidence, "Evidence", "The digest of the evidence above."),
         "reason": optional("Reason", "Kept in the audit. A Reject needs one."),
     }
 

@@ -42,12 +42,12 @@ def in_words(result: "MoveResult") -> str:
     '**Champion: 3**, nothing to do'
     >>> first = Entry(Kind.CANARY, "ana", release=4, champion=3, why="better", share=0.05)
     >>> in_words(MoveResult(3, first, canary=4))
-    '**Canary: 4** beside champion 3, 5% of the users'
+    '**Canary: 4** compared with champion 3, 5% of the users'
     >>> ended = Entry(Kind.WITHDRAW, "ana", release=4, champion=3, why="hides rose")
     >>> in_words(MoveResult(3, ended, ended=(4,)))
     '**Canary: 4 -> none**, champion 3'
     """
-    beside = f"**Canary: {result.canary}** beside champion {result.champion}"
+    beside = f"**Canary: {result.canary}** compared with champion {result.champion}"
     if result.moved is None:
         there = f"**Champion: {result.champion}**" if result.canary is None else beside
         return f"{there}, nothing to do"

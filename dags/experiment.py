@@ -24,7 +24,7 @@ A red run changed nothing that serves. Open the red step; its log ends with the 
 
 - **`GateRefused` in `read`**: the experiment says stop, or its arms are not as declared (sample ratio, users
   in both arms, an arm that stopped logging). The button "MLflow run" opens the page. Stop the treatment's
-  share, or mend the assignment.
+  share, or fix the assignment.
 - **`ContractError` in `read`**: the file has problems, has no accepted plan, or changed after its start.
   `equipoise experiment read SURFACE NAME --as-of T` prints the message.
 - **`DataError` in `read`**: the log has no columns `experiment` and `arm`, or names another arm.

@@ -217,14 +217,16 @@ def _result(read: Future[T]) -> T:
     """
     if not read.done():
         read.cancel()
-        raise StoreError(f"The stores did not answer within {PATIENCE:.0f} s. Look at MLflow, then load anew")
+        raise StoreError(
+            f"The stores did not answer within {PATIENCE:.0f} s. Check MLflow, then reload the page"
+        )
     try:
         return read.result()
     except EquipoiseError:
         raise
     except Exception as error:
         _LOG.exception("A page of Equipoise cannot be shown")
-        raise StoreError(f"{type(error).__name__}: the log of the api-server says more") from error
+        raise StoreError(f"{type(error).__name__}: see the log of the api-server") from error
 
 
 def _open(surface: str, readable: Iterable[str]) -> "Workspace":

@@ -74,7 +74,7 @@ def request(surface: str, params: Any = None) -> dict[str, Any]:
     asked = {"release": params["release"], "why": params["why"], "support": support(params)}
     result = promotion_request.make(open_workspace(surface), **asked, evaluate_gate=recheck)
     kept = report(result, "release", "champion", "evidence", "run_id", "as_of", "share", "override")
-    beside = f"beside champion {result.champion}" if result.champion else "as the first champion"
+    beside = f"compared with champion {result.champion}" if result.champion else "as the first champion"
     tell(f"release {result.release} {beside}", link())
     return kept
 
@@ -85,7 +85,7 @@ def move(
 ) -> dict[str, Any]:
     """Update the alias champion if the audit holds an Approve of the current evidence by every role."""
     if made is None:
-        raise GateRefused("No promotion request was made, so nobody was asked")
+        raise GateRefused("No promotion request was made, so nobody has to review")
     from tasks.pipeline import recheck
     from tasks.promotion.moves import promote
     from tasks.promotion.moves import request as promotion_request
@@ -151,7 +151,7 @@ def _declared(contracts: Contracts) -> dict[str, Param]:
         fields["stage"] = optional("Stage", described, enum=[None, "canary", "champion"])
     if surface.override is not None:
         rule = surface.override
-        described = f"Why {rule.role} lifts what holds it ({', '.join(rule.gates)}). Empty: nothing is."
+        described = f"Why {rule.role} overrides gates ({', '.join(rule.gates)}). Empty: no override."
         fields["override"] = optional("Override", described)
     return fields
 

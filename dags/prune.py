@@ -31,7 +31,7 @@ the audit. Where surface.yaml declares no `keep`, it does nothing.
 
 ### By hand
 
-`equipoise prune SURFACE --dry-run` prints what would go, and what stays and why.
+`equipoise prune SURFACE --dry-run` prints what would be removed, and what is kept and why.
 """
 
 

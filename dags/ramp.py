@@ -98,7 +98,7 @@ def ramping(contracts: Contracts) -> DAG:
     """Name the one step."""
     params = {
         "as_of": as_of_param(contracts),
-        "release": optional("Release", "Which release, where several ramp. Empty: each of them."),
+        "release": optional("Release", "The release, if several ramp. Empty: each of them."),
         "advance": optional("Advance", "Why a ramp that asks a person may go on. Empty: the rule decides."),
     }
     identity = describe(contracts, "ramp", cron=contracts.surface.schedule.ramp, runbook=RUNBOOK)

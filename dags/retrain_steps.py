@@ -206,7 +206,7 @@ def run_for_task(name: str, surface: str, as_of: str, task: str, results: Result
     report(result)
     kept = pipeline.STEPS[name].keep(result)
     if read_reused(kept) and read_reused(results.get("train") or {"task": task}) is None:
-        tell(f"{task} keeps the champion's model")
+        tell(f"{task} reuses the champion's model")
     return dict(kept)
 
 

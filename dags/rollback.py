@@ -60,7 +60,7 @@ def rolling_back(contracts: Contracts) -> DAG:
         "to": optional(
             "To", "A release that was champion before. Empty: end the canaries, else the previous one."
         ),
-        "canary": optional("Canary", "Of several canaries, the only one to end. Empty: all of them."),
+        "canary": optional("Canary", "End only this canary. Empty: all of them."),
     }
     identity = describe(contracts, "rollback", cron=None, runbook=RUNBOOK)
     with DAG(**identity, params=params) as dag:

@@ -162,7 +162,7 @@ def _broken(workflow: str, name: str, error: Exception, *, by_hand: bool) -> DAG
         default_args={"owner": "equipoise", **HOUSE_RULES},
         tags=["equipoise", "broken-contracts", re.sub(r"[^A-Za-z0-9_.-]", "_", name), workflow],
         doc_md=f"## This surface's contracts cannot be used\n\n```\n{problem}\n```\n\n"
-        f"Mend the files in `{name}/` and run `equipoise check {name}`; the DAG comes back by itself.\n",
+        f"Fix the files in `{name}/` and run `equipoise check {name}`; the DAG comes back by itself.\n",
         auto_register=False,
     ) as dag:
 

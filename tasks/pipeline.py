@@ -468,8 +468,8 @@ def _recheck_day(workspace: "Workspace", release: int, made: datetime, as_of: da
     waits = workspace.contracts.surface.promotion.answer_within + timedelta(days=1)
     if as_of is not None and not newest - waits <= as_of <= newest:
         raise GateRefused(
-            f"The case of release {release} was made as of {as_of:%F %T}, and the log has arrived up to "
-            f"{newest:%F %T}: start the promotion anew, so that it is evaluated as of today"
+            f"The request for release {release} was made as of {as_of:%F %T}, and the log has arrived up to "
+            f"{newest:%F %T}: start the promotion again to evaluate it as of today"
         )
     return as_of or newest
 

@@ -124,7 +124,7 @@ def _threads(name: str, text: str) -> int | None:
 
 def _memory(name: str, text: str) -> str | None:
     if text and not _MEMORY.fullmatch(text):
-        raise ContractError(f"{name} = '{text}' is not an amount of memory. Write it as {name}=4GB")
+        raise ContractError(f"{name} = '{text}' is not a memory size. Write it as {name}=4GB")
     return text or None
 
 
@@ -226,7 +226,7 @@ class Settings:
     )
     max_rows = Variable(
         "EQUIPOISE_MAX_ROWS",
-        "the most candidates of one call to a served release; more are answered with status 413",
+        "maximum candidates of a call to a served release; larger calls get status 413",
         "`100000`",
         _text,
     )
@@ -256,7 +256,7 @@ class Settings:
         _path,
     )
     remake_golden = Variable(
-        "EQUIPOISE_REMAKE_GOLDEN", "`1`: the tests of the label SQL write its stored text anew", "none", _text
+        "EQUIPOISE_REMAKE_GOLDEN", "`1`: the tests of the label SQL rewrite its stored text", "none", _text
     )
 
     @classmethod

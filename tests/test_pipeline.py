@@ -194,7 +194,7 @@ def test_missing_logs_are_one_message_and_exit_code_2(
     assert said.startswith(
         "DataError: No impressions: 'home_feed/impressions/*.parquet' matches no Parquet file"
     )
-    assert "bring the logs to" in said
+    assert "copy the logs to" in said
     assert "Traceback" not in printed.err
     assert printed.out == ""
 

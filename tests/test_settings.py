@@ -48,7 +48,7 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("EQUIPOISE_THREADS", "two", "EQUIPOISE_THREADS = 'two' is not a number of threads"),
         ("EQUIPOISE_REQUIRE_VERIFIED", "yes", "EQUIPOISE_REQUIRE_VERIFIED = 'yes' is neither 0 nor 1"),
-        ("EQUIPOISE_MEMORY", "4 gigs", "EQUIPOISE_MEMORY = '4 gigs' is not an amount of memory"),
+        ("EQUIPOISE_MEMORY", "4 gigs", "EQUIPOISE_MEMORY = '4 gigs' is not a memory size"),
         ("EQUIPOISE_AIRFLOW_PORT", "80", "EQUIPOISE_AIRFLOW_PORT = '80' is not a port. .* 1024 to 65535"),
     ],
 )

@@ -70,7 +70,7 @@ def parse_age(text: str) -> timedelta:
 def parse_folder(text: str) -> Path:
     """Parse a folder; an empty text, such as an unset variable of a script, is an error."""
     if not text:
-        raise BadParameter("no folder is named. Is a variable of a script not set?")
+        raise BadParameter("the path is empty. Is a variable of the script unset?")
     return Path(text)
 
 
@@ -83,9 +83,9 @@ def parse_file_to_write(text: str) -> Path:
     try:
         path = path.resolve() if path.is_symlink() else path
         if path.is_symlink():  # since Python 3.13 resolving a loop raises no error
-            raise BadParameter(f"'{text}' is a link in a loop. Name another place")
+            raise BadParameter(f"'{text}' is a symbolic link in a loop. Choose another path")
         if not path.name or (path.exists() and not path.is_file()):
-            raise BadParameter(f"'{text}' is not a file. Name one that may be replaced, or a new one")
+            raise BadParameter(f"'{text}' is not a file. Choose another path")
         _require_room(path)
     except (OSError, RuntimeError) as error:
         raise _impossible(text, error) from None
@@ -97,7 +97,7 @@ def parse_folder_to_write(text: str) -> Path:
     path = Path(text)
     try:
         if not text or (os.path.lexists(path) and not path.is_dir()):  # a broken link exists too
-            raise BadParameter(f"'{text}' is not a folder. Name one, or a new one")
+            raise BadParameter(f"'{text}' is not a folder. Choose another path")
         _require_room(path)
     except (OSError, RuntimeError) as error:
         raise _impossible(text, error) from None
@@ -115,17 +115,19 @@ def parse_place_to_write(text: str) -> "Location":
 def _require_room(path: Path) -> None:
     """Raise BadParameter if the name leaves no room for a temporary name, or a parent is a file."""
     if len(os.fsencode(path.name)) > _LONGEST_NAME:
-        raise BadParameter(f"'{path.name[:40]}...' has more than {_LONGEST_NAME} bytes. Name it shorter")
+        raise BadParameter(
+            f"'{path.name[:40]}...' has more than {_LONGEST_NAME} bytes. Choose a shorter name"
+        )
     above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
     if not above.is_dir():
         raise BadParameter(
-            f"'{above}' is not a folder, so nothing can be written below it. Name another place"
+            f"'{above}' is not a folder, so nothing can be written below it. Choose another path"
         )
 
 
 def _impossible(text: str, error: OSError | RuntimeError) -> BadParameter:
     reason = getattr(error, "strerror", None) or error
-    return BadParameter(f"'{text[:100]}' cannot be written: {reason}. Name another place")
+    return BadParameter(f"'{text[:100]}' cannot be written: {reason}. Choose another path")
 
 
 Surface = Annotated[str, Argument(metavar="SURFACE", help="A folder of contracts below --surfaces.")]
@@ -143,18 +145,20 @@ Home = Annotated[Path | None, Option(metavar="DIR", parser=parse_folder, help=_H
 Json = Annotated[bool, Option("--json", help=_JSON, rich_help_panel=_COMMON)]
 
 AsOf = Annotated[datetime, Option(metavar="T", parser=parse_instant, help="An instant, ISO 8601 in UTC.")]
-ParentRun = Annotated[str | None, Option(metavar="RUN_ID", help="The MLflow run that this one is nested in.")]
+ParentRun = Annotated[str | None, Option(metavar="RUN_ID", help="The parent MLflow run.")]
 ReleaseOption = Annotated[str, Option("--release", metavar="REF", help="A version number or an alias.")]
 EngineOption = Annotated[
-    Literal["duckdb", "spark"] | None, Option("--engine", help="In place of the surface's.")
+    Literal["duckdb", "spark"] | None, Option("--engine", help="Engine of this run (default: the surface's).")
 ]
 FileToWrite = Annotated[
     Path,
-    Option("--out", metavar="FILE", parser=parse_file_to_write, help="The file to write, or to replace."),
+    Option("--out", metavar="FILE", parser=parse_file_to_write, help="The file to write or replace."),
 ]
 Candidates = Annotated[Path, Option("--input", metavar="FILE", help="A Parquet file of candidates.")]
 Why = Annotated[str, Option(metavar="TEXT", help="The reason, kept in the audit.")]
-By = Annotated[str | None, Option(metavar="NAME", help="Who moves it (default: the user of this session).")]
+By = Annotated[
+    str | None, Option(metavar="NAME", help="Name recorded in the audit (default: the user of this session).")
+]
 
 
 PROGRAM: Final = "equipoise"

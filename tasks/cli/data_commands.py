@@ -39,10 +39,10 @@ class InitResult:
 
 
 def parse_columns(texts: Sequence[str]) -> dict[str, str]:
-    """Parse the ``OURS=THEIRS`` of each option."""
+    """Parse the ``NAME=COLUMN`` of each option."""
     pairs = dict(text.split("=", maxsplit=1) for text in texts if "=" in text)
     if len(pairs) != len(texts):
-        raise UsageError("Write --column OURS=THEIRS, as in --column shown_at=ts")
+        raise UsageError("Write --column NAME=COLUMN, as in --column shown_at=ts")
     return pairs
 
 
@@ -59,9 +59,9 @@ def draft_surface(
     name, folder = workspace.surface, workspace.surfaces / workspace.surface
     require_name(name)
     if os.path.lexists(folder):  # a broken link exists too
-        raise ContractError(f"{folder} is there already: choose another name, or move it away")
+        raise ContractError(f"{folder} already exists: choose another name, or move it away")
     if not isinstance(workspace.logs, Path):
-        raise ContractError("init looks at files of this machine: unset EQUIPOISE_LOGS for it")
+        raise ContractError("init reads local files: unset EQUIPOISE_LOGS")
     begun = None if start is None else load_surface(workspace.surfaces, start)
     files = locate_sources(tables, logs=workspace.logs)
     sketch = sketch_log(files, columns, home=workspace.home)
@@ -112,7 +112,7 @@ def _next(workspace: "Workspace", logs: Path, last: date) -> list[str]:
 
 
 _data = CommandGroup("Data")
-_world = CommandGroup("Data", word="world", help="A simulated feed whose true probabilities are known.")
+_world = CommandGroup("Data", word="world", help="A simulated feed with known true probabilities.")
 GROUPS = (_data, _world)
 
 
@@ -125,7 +125,7 @@ def _write_check(plain: text.Plain) -> Iterator[RenderableType]:
         place, keys = f"{change['surface']}/{change['file']}", ", ".join(change["keys"])
         yield Text(f"{change['change']} {place}, {versions}: {keys}")
         if not change["raised"]:
-            yield Text("    The content changed and the version was not raised. Raise `version`", style="red")
+            yield Text("    The content changed without a new version. Raise `version`", style="red")
     for diff in plain["policy_diffs"]:
         yield write_diff(diff)
 
@@ -200,12 +200,14 @@ def check(
     surface: Annotated[str | None, Argument(metavar="SURFACE", help="One surface (default: all).")] = None,
     against: Annotated[
         str | None,
-        Option(metavar="REV", help="What changed since a git revision; exit code 1 without a new version."),
+        Option(
+            metavar="REV", help="List changes since a git revision; exit code 1 if a version was not raised."
+        ),
     ] = None,
     surfaces: Surfaces = None,
     home: Home = None,
 ) -> CheckResult:
-    """Check a surface's contracts, experiments and, where it is there, its log: every problem at once."""
+    """Check a surface's contracts, experiments and log, and list every problem."""
     from tasks.contracts import check_surface, surface_names
     from tasks.contracts.experiment import check_experiments
     from tasks.contracts.revisions import Revision
@@ -246,19 +248,23 @@ def init(
     impressions: Annotated[
         Path, Option(metavar="FILE", help="A Parquet file, a folder, a glob or a Delta table.")
     ],
-    events: Annotated[Path, Option(metavar="FILE", help="The same of the events.")],
-    candidates: Annotated[Path | None, Option(metavar="FILE", help="The same of all candidates.")] = None,
+    events: Annotated[Path, Option(metavar="FILE", help="The events, in the same formats.")],
+    candidates: Annotated[
+        Path | None, Option(metavar="FILE", help="All candidates, in the same formats.")
+    ] = None,
     column: Annotated[
-        list[str] | None, Option(metavar="OURS=THEIRS", help="A column of ours by its name.")
+        list[str] | None, Option(metavar="NAME=COLUMN", help="A standard column and the log's name for it.")
     ] = None,
     start: Annotated[
         str | None,
         Option(
-            "--from", metavar="NAME", help="Take outcomes, weights and limits of another surface, as minimal."
+            "--from",
+            metavar="NAME",
+            help="Copy outcomes, weights and limits from another surface, such as minimal.",
         ),
     ] = None,
 ) -> InitResult:
-    """Draft a surface's four files from its log: commented, valid, to be changed."""
+    """Draft a surface's four contracts from its log, valid and commented."""
     tables = {"impressions": impressions, "events": events, "candidates": candidates}
     given = {table: path for table, path in tables.items() if path is not None}
     return draft_surface(workspace, given, parse_columns(column or []), start)
@@ -298,13 +304,13 @@ def import_data(
     ],
     source: Annotated[Path | None, Option(metavar="DIR", help="Folder of the data set's own files.")] = None,
 ) -> Any:
-    """Bring a public data set as log tables."""
+    """Import a public data set as log tables."""
     if dataset == "complete-journey":
         from tasks.datasets.complete_journey import import_complete_journey
 
         return import_complete_journey(out=out, source=source)
     if source is None:
-        raise UsageError(f"{dataset} comes in no package. Name the folder of its download (--source DIR)")
+        raise UsageError(f"{dataset} has no package. Download it and name its folder (--source DIR)")
     if dataset == "open-bandit":
         from tasks.datasets.open_bandit import import_open_bandit
 
@@ -327,10 +333,14 @@ def generate(  # noqa: PLR0913, PLR0917 - options of the command line
         Option(metavar="WORLD", help="home_feed: a shop's feed. case_desk: actions suggested for cases."),
     ] = "home_feed",
     candidate_truth: Annotated[
-        bool, Option("--candidate-truth", help="Write the truth of every candidate, shown or not.")
+        bool,
+        Option("--candidate-truth", help="Write the true probabilities of every candidate, shown or not."),
     ] = False,
     user_controls: Annotated[
-        bool, Option("--user-controls", help="People mute creators, and ask for less or more of something.")
+        bool,
+        Option(
+            "--user-controls", help="Simulate users who mute creators and ask for more or less of something."
+        ),
     ] = False,
 ) -> Any:
     """Simulate a feed: log tables and their true probabilities."""
@@ -339,7 +349,7 @@ def generate(  # noqa: PLR0913, PLR0917 - options of the command line
     from tasks.stores.location import filled
 
     if world == "case_desk" and (candidate_truth or user_controls):
-        raise UsageError("--candidate-truth and --user-controls are of home_feed. Leave them out")
+        raise UsageError("--candidate-truth and --user-controls need --world home_feed. Leave them out")
     make = (
         generate_case_desk
         if world == "case_desk"

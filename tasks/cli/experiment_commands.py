@@ -146,7 +146,7 @@ def write_learning(plain: Plain) -> Iterator[RenderableType]:
     passed=lambda result: result["accepted"],
 )
 def plan(workspace: "Workspace", name: Name, as_of: AsOf) -> dict[str, Any]:
-    """Plan an experiment from the log's past, and pin its file and releases."""
+    """Plan an experiment from past traffic, and pin its file and releases."""
     from tasks.experiments import plan
 
     done = plan.run(workspace, name, as_of=as_of)
@@ -197,7 +197,7 @@ def learn(
 
 @_experiments.command("home_feed", name="list", written=write_list)
 def list_(workspace: "Workspace") -> dict[str, Any]:
-    """List a surface's experiments, and how their effects follow the gate's changes and those of proxies."""
+    """List a surface's experiments, and compare their effects with the gate's and the proxies' changes."""
     from tasks.experiments.offline import compare_experiments, find_surrogates
     from tasks.experiments.results import list_experiments
 

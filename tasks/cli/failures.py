@@ -84,8 +84,8 @@ def require_working_folder() -> None:
         Path.cwd()
     except OSError as error:
         raise ContractError(
-            f"The current folder is gone ({error.strerror}), so no relative path can be read. Change to one "
-            "that is there"
+            f"The current folder was deleted ({error.strerror}), so no relative path can be read. Change to "
+            "an existing one"
         ) from error
 
 
@@ -137,8 +137,8 @@ def _describe(error: BaseException, cause: BaseException) -> str:
 
 def _who() -> str:
     return (
-        f"This user (uid {os.getuid()}) may not do that: run the command as who may, or name other folders "
-        "(--home, --surfaces, --out)"
+        f"This user (uid {os.getuid()}) lacks permission: run the command as a user who has it, or choose "
+        "other folders (--home, --surfaces, --out)"
     )
 
 

@@ -97,7 +97,7 @@ def write_changes(plain: Plain) -> Group:
         write_pairs(((f"{name}:", _side(plain[name])) for name in ("from", "to")), indent=0),
         f"contract: {'another' if plain['contract_changed'] else 'the same'}",
         f"days: {plain['days_compared']} compared, {plain['days_shared']} shared file by file",
-        f"impressions: {_by_day('appeared', plain['appeared'])}; {_by_day('went', plain['gone'])}",
+        f"impressions: {_by_day('added', plain['appeared'])}; {_by_day('removed', plain['gone'])}",
         *(
             f"tasks only in {name}: {', '.join(plain[f'tasks_only_in_{name}'])}"
             for name in ("from", "to")
@@ -167,9 +167,11 @@ GROUPS = (_labels,)
 _Dialect = Literal["duckdb", "spark", "postgres", "bigquery", "snowflake"]
 _Age = Annotated[
     timedelta | None,
-    Option(metavar="AGE", parser=parse_age, help="Builds younger than this stay (default: P30D)."),
+    Option(metavar="AGE", parser=parse_age, help="Keep builds younger than this (default: P30D)."),
 ]
-_Impression = Annotated[str, Option(metavar="REQUEST_ID/ITEM_ID", help="An item id's own slash is %2F.")]
+_Impression = Annotated[
+    str, Option(metavar="REQUEST_ID/ITEM_ID", help="Write a slash within an item id as %2F.")
+]
 _FROM = "First day to build, UTC (default: the log's first day)."
 _TO = "Last day to build, included (default: the last day before --as-of)."
 _Snapshot = Annotated[str | None, Option(metavar="V", help="A snapshot (default: the newest build's).")]
@@ -211,7 +213,7 @@ def explain(
     impression: _Impression,
     snapshot: _Snapshot = None,
 ) -> Any:
-    """Explain why one impression's labels are what they are."""
+    """Explain one impression's labels."""
     from tasks.labels.explain import explain
 
     return explain(workspace, impression=impression, snapshot=snapshot)
@@ -220,8 +222,8 @@ def explain(
 @_labels.command("home_feed --from 3fe1fbbb46ac1f91 --to 12c7569d19267e6b", written=write_changes)
 def diff(
     workspace: "Workspace",
-    before: Annotated[str, Option("--from", metavar="V1", help="The snapshot before.")],
-    after: Annotated[str, Option("--to", metavar="V2", help="The snapshot after.")],
+    before: Annotated[str, Option("--from", metavar="V1", help="The earlier snapshot.")],
+    after: Annotated[str, Option("--to", metavar="V2", help="The later snapshot.")],
 ) -> Any:
     """Count what changed between two snapshots, by task, day and status."""
     from tasks.labels.compare import diff

@@ -86,7 +86,7 @@ _Snapshot = Annotated[str | None, Option(metavar="V", help="Validated labels (de
     passed=lambda result: not result.missing,
 )
 def plan(workspace: "Workspace", as_of: AsOf) -> Any:
-    """Say which days each task would be trained and tested on, and what is missing; nothing is trained."""
+    """Show each task's training and test days and what is missing, without training."""
     from tasks.training import outlook
 
     return outlook.foresee(workspace, as_of=as_of)
@@ -145,7 +145,7 @@ def calibrate(
     model_version: Annotated[int | None, Option(metavar="N", help="(default: train a model)")] = None,
     parent_run: ParentRun = None,
 ) -> Any:
-    """Choose one task's model, if it shares a trunk, and fit its calibrator."""
+    """Fit one task's calibrator; for a task of a trunk, choose its model first."""
     from tasks.calibration import step
     from tasks.training.rows import TaskRows
 
@@ -167,11 +167,13 @@ def calibrate(
 def retrain(
     workspace: "Workspace",
     as_of: AsOf,
-    tasks: Annotated[str | None, Option(metavar="A,B", help="Train these; keep the others.")] = None,
-    cadence: Annotated[Literal["fast", "slow"], Option(help="Which tasks are due.")] = "fast",
+    tasks: Annotated[
+        str | None, Option(metavar="A,B", help="Tasks to train; the others reuse the champion's models.")
+    ] = None,
+    cadence: Annotated[Literal["fast", "slow"], Option(help="Train the tasks of this cadence.")] = "fast",
     parent_run: ParentRun = None,
 ) -> Any:
-    """Make a release from the labels on, as Airflow does, and judge it."""
+    """Build labels, train and make a release, as Airflow does, and evaluate its gates."""
     from tasks import pipeline
 
     named = [task for task in (tasks or "").split(",") if task]

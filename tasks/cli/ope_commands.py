@@ -131,7 +131,8 @@ def estimate(
         float | None, Option(metavar="X", help="The mean reward that the target must reach.")
     ] = None,
     estimator: Annotated[
-        str | None, Option(metavar="NAME", help="Which decides (default: dr; cascade_dr for slates).")
+        str | None,
+        Option(metavar="NAME", help="Estimator of the verdict (default: dr; cascade_dr for slates)."),
     ] = None,
     balance: Annotated[
         list[str] | None,
@@ -141,7 +142,7 @@ def estimate(
         ),
     ] = None,
 ) -> Any:
-    """Estimate what a target policy would have earned, with intervals and a verdict."""
+    """Estimate a target policy's mean reward, with intervals and a verdict."""
     from tasks.ope import off_policy
 
     return off_policy.run(
@@ -156,7 +157,7 @@ def gradient(
     ],
     reward: Annotated[str, Option(metavar="COLUMN", help="The log's column of rewards.")],
 ) -> Any:
-    """Estimate from perturbed weights which way each should move."""
+    """Estimate the effect of increasing each weight, from perturbed weights."""
     from tasks.ope import off_policy
 
     return off_policy.read_gradient(log=log, reward=reward)

@@ -97,7 +97,7 @@ class SettingsResult:
 
 @_operate.command("home_feed", written=text.write_readiness, passed=lambda result: result.ready)
 def readiness(workspace: "Workspace") -> Any:
-    """List what is ready and what is missing, each with its evidence; exit code 1 where a line is not met."""
+    """List readiness requirements with their evidence; exit code 1 if one is not met."""
     from tasks.promotion.readiness import checklist
 
     return checklist.run(workspace)
@@ -106,19 +106,19 @@ def readiness(workspace: "Workspace") -> Any:
 @group()
 def write_pruned(plain: Plain) -> Iterator[RenderableType]:
     """Write removed items by kind, with size and age, and kept items by reason."""
-    going = "would go" if plain["dry_run"] else "removed"
+    going = "to remove" if plain["dry_run"] else "removed"
     table = text.table(going, figures=("count", "bytes", "oldest", "newest"))
     for one in plain["removed"]:
         ages = (str(one[name] or "-")[:10] for name in ("oldest", "newest"))
         table.add_row(one["kind"], f"{one['count']:,}", f"{one['bytes']:,}", *ages)
     yield table
-    for name, many in (("goes", plain["removed"]), ("stays", plain["kept"])):
+    for name, many in ((going, plain["removed"]), ("kept", plain["kept"])):
         for one in (one for one in many if one["versions"]):
             why = f" ({one['why']})" if "why" in one else ""
             yield Text(f"{name}: release {', '.join(map(str, one['versions']))}{why}")
     for one in plain["kept"]:
         if not one["versions"]:
-            yield Text(f"stays: {one['count']:,} {one['kind']} ({one['why']})")
+            yield Text(f"kept: {one['count']:,} {one['kind']} ({one['why']})")
     yield from (Text(note, style="yellow") for note in plain["notes"])
 
 
@@ -127,7 +127,7 @@ def prune(
     workspace: "Workspace",
     dry_run: Annotated[bool, Option("--dry-run", help="Only print what would be removed.")] = False,
 ) -> Any:
-    """Remove the releases, runs, models and label files that `keep` of surface.yaml no longer keeps."""
+    """Remove releases, runs, models and label files that `keep` in surface.yaml does not retain."""
     from tasks.promotion import prune
 
     return prune.run(workspace, dry_run=dry_run)
@@ -135,18 +135,16 @@ def prune(
 
 @_operate.command("", written=text.write_settings)
 def settings() -> SettingsResult:
-    """Print every environment variable with its value here and its default."""
+    """Print every environment variable with its value and its default."""
     return SettingsResult(describe_settings(Settings()), find_misspelt_names())
 
 
 @_operate.command("--out backup-2026-05-13")
 def backup(
-    out: Annotated[
-        Path, Option(metavar="DIR", parser=parse_folder_to_write, help="A folder that is not there yet.")
-    ],
+    out: Annotated[Path, Option(metavar="DIR", parser=parse_folder_to_write, help="A new folder.")],
     home: Home = None,
 ) -> Any:
-    """Copy the state, also while it is worked in."""
+    """Copy the state, even while other commands use it."""
     from tasks.stores.backup import back_up
     from tasks.stores.store import home_folder
 
@@ -157,7 +155,7 @@ def backup(
 def restore(
     source: Annotated[Path, Argument(metavar="DIR", help="A folder that `backup` made.")], home: Home = None
 ) -> Any:
-    """Bring a backup back as a home that is not there yet."""
+    """Restore a backup as a new home."""
     from tasks.stores.backup import restore
     from tasks.stores.store import home_folder
 

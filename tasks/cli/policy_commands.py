@@ -114,7 +114,7 @@ def write_diff(plain: Plain) -> Iterator[RenderableType]:
     yield _changes(
         [{**row, "segment": written_segment(row)} for row in plain["negatives"]], ("task", "segment"), level
     )
-    yield Text("who moves (to better and worse places; share of exposure):")
+    yield Text("moved items (to better and worse places; share of exposure):")
     yield _changes(plain["value_changes"], ("column", "value", "up", "down"), _share_alone)
     yield Text(f"requests side by side: {plain['rule']}")
     for request in plain["examples"]:
@@ -139,7 +139,7 @@ def _side_by_side(request: Plain) -> Table:
     table = Table(box=None, pad_edge=False, title_justify="left")
     table.title = f"{request['request']}: {request['replaced']} of {len(request['slots'])} slots"
     table.add_column("slot", justify="right")
-    for name in ("before", "after", "stood at"):
+    for name in ("before", "after", "moved from"):
         table.add_column(name, overflow="fold")
     for slot in request["slots"]:
         stood = "" if slot["after"] is None else str(slot["place_before"] or "off")
@@ -161,7 +161,7 @@ GROUPS = (_policy, _tuning)
 def show(
     workspace: "Workspace",
     unit: Annotated[
-        str | None, Option(metavar="TASK", help="Count worth in this outcome (default: the first gain).")
+        str | None, Option(metavar="TASK", help="Express weights in this outcome (default: the first gain).")
     ] = None,
 ) -> dict[str, Any]:
     """Show the effective weights of every context, in units of one outcome."""
@@ -191,7 +191,7 @@ def show(
     passed=lambda result: result.verdict == "promote",
 )
 def apply(workspace: "Workspace", parent_run: ParentRun = None) -> Any:
-    """Release the champion's models under the policies in force and judge them; nothing is trained."""
+    """Release the champion's models under the current policies and evaluate the gates, without training."""
     from tasks import pipeline
 
     return pipeline.apply_policy(workspace, parent_run=parent_run)
@@ -207,19 +207,19 @@ def diff(
     after: Annotated[str, Argument(metavar="B", help=_POLICY)],
     release: Annotated[
         str | None,
-        Option(metavar="REF", help="Whose predictions both get (default: champion, else the newest)."),
+        Option(metavar="REF", help="Release with the predictions (default: champion, else the newest)."),
     ] = None,
 ) -> Any:
-    """Say who moves between two policies on the same logged candidates, and what it does to negatives."""
+    """Compare two policies on the same logged candidates: moved items and predicted negatives."""
     from tasks.replay import policy_diff
 
     return policy_diff.run(workspace, before=before, after=after, release=release)
 
 
 _SAID = {
-    "nothing better": "no weights were found that keep every bound and are shown to be better than now",
+    "nothing better": "no weights within every bound improve significantly on the current ones",
     "within bounds": "every bound holds under the current weights",
-    "out of reach": "no weights of the ranges were found that keep every bound",
+    "out of reach": "no weights in the ranges are within every bound",
 }
 
 
@@ -291,14 +291,14 @@ def tune(
     workspace: "Workspace",
     release: ReleaseOption,
     trials: Annotated[int, Option(metavar="N", help="Policies to try.")] = 200,
-    seed: Annotated[int, Option(metavar="S", help="Another seed draws other weights.")] = 0,
+    seed: Annotated[int, Option(metavar="S", help="Seed of the search.")] = 0,
     baseline: Annotated[
         str | None,
         Option(metavar="REF|logged|COLUMN", help="A release, or an order of items (default: champion)."),
     ] = None,
     restore: Annotated[
         bool,
-        Option("--restore", help="Only bring exceeded bounds back, by the smallest change."),
+        Option("--restore", help="Only restore exceeded bounds, by the smallest change."),
     ] = False,
 ) -> dict[str, Any]:
     """Tune a policy's weights and propose its next version."""

@@ -16,21 +16,25 @@ if TYPE_CHECKING:
     from tasks.stores.workspace import Workspace
 
 _releases = CommandGroup("Release")
-_audit = CommandGroup("Release", word="audit", help="The record of moves and approvals.")
+_audit = CommandGroup("Release", word="audit", help="The record of alias updates and approvals.")
 GROUPS = (_releases, _audit)
 
-Override = Annotated[str | None, Option(metavar="WHY", help="Why gates that hold it are overridden.")]
+Override = Annotated[
+    str | None, Option(metavar="WHY", help="Reason to override the gates that hold the release.")
+]
 Experiment = Annotated[
     str | None, Option(metavar="REF", help="The online experiment that supports the change.")
 ]
-Waiver = Annotated[str | None, Option(metavar="WHY", help="Why no online test is needed.")]
+Waiver = Annotated[str | None, Option(metavar="WHY", help="Reason why no online test is needed.")]
 Stage = Annotated[
     str | None,
-    Option(metavar="canary|champion", help="How far it moves (default: the first stage of the surface)."),
+    Option(metavar="canary|champion", help="Stage to promote to (default: the surface's first)."),
 ]
 PromotionAsOf = Annotated[
     datetime | None,
-    Option(metavar="T", parser=parse_instant, help="The day of the case (default: the log's last midnight)."),
+    Option(
+        metavar="T", parser=parse_instant, help="As-of of the request (default: the log's last midnight)."
+    ),
 ]
 
 
@@ -41,18 +45,20 @@ def approve(  # noqa: PLR0913 - options of the command line
     *,
     role: Annotated[str, Option(metavar="ROLE", help="The role that you review for.")],
     why: Why,
-    reject: Annotated[bool, Option("--reject", help="Say no instead of yes.")] = False,
+    reject: Annotated[bool, Option("--reject", help="Reject instead of approving.")] = False,
     promotion_why: Annotated[
-        str, Option(metavar="TEXT", help="The reason of the promotion, as in its --why.")
+        str, Option(metavar="TEXT", help="The reason of the promotion, as in --why of `promote`.")
     ] = "",
-    evidence: Annotated[str, Option(metavar="DIGEST", help="Refuse where it is another one now.")] = "",
+    evidence: Annotated[
+        str, Option(metavar="DIGEST", help="Digest of the evidence you reviewed; refuse if it has changed.")
+    ] = "",
     experiment: Experiment = None,
     waiver: Waiver = None,
     override: Override = None,
     stage: Stage = None,
     as_of: PromotionAsOf = None,
 ) -> Any:
-    """Answer for a role under your own account, on the terms that the promotion is asked for with."""
+    """Approve or reject a promotion for a role, under your own account and with the request's options."""
     from tasks.promotion.moves import approve
     from tasks.promotion.moves.answers import Review
     from tasks.promotion.moves.rules import PromotionSupport
@@ -75,7 +81,7 @@ def promote(  # noqa: PLR0913 - options of the command line
     stage: Stage = None,
     as_of: PromotionAsOf = None,
 ) -> dict[str, Any]:
-    """Make a release the champion, or the canary, where its gates allow it and its reviewers approved."""
+    """Promote a release to champion or canary if its gates allow it and its reviewers approved."""
     person = _person(by)
     from tasks.promotion.moves import promote
     from tasks.promotion.moves.rules import Actor, PromotionSupport
@@ -93,9 +99,11 @@ def rollback(
     workspace: "Workspace",
     why: Why,
     by: By = None,
-    to: Annotated[str | None, Option(metavar="REF", help="Another release that was champion before.")] = None,
+    to: Annotated[
+        str | None, Option(metavar="REF", help="An earlier champion (default: the previous one).")
+    ] = None,
     canary: Annotated[
-        int | None, Option(metavar="VERSION", help="Of several canaries, the only one to end.")
+        int | None, Option(metavar="VERSION", help="End only this canary (default: all).")
     ] = None,
 ) -> dict[str, Any]:
     """Make the previous champion the champion again."""
@@ -114,16 +122,14 @@ def ramp(
     workspace: "Workspace",
     as_of: AsOf,
     *,
-    release: Annotated[
-        int | None, Option(metavar="VERSION", help="Which release, where several ramp.")
-    ] = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="Show what would be done, and move nothing.")] = False,
+    release: Annotated[int | None, Option(metavar="VERSION", help="The release, if several ramp.")] = None,
+    dry_run: Annotated[bool, Option("--dry-run", help="Print the decision without acting on it.")] = False,
     advance: Annotated[
-        bool, Option("--advance", help="Let a ramp go on that asks a person, under your own account.")
+        bool, Option("--advance", help="Advance a ramp that asks a person, under your own account.")
     ] = False,
-    why: Annotated[str, Option(metavar="TEXT", help="Why it may go on, kept in the audit.")] = "",
+    why: Annotated[str, Option(metavar="TEXT", help="Reason to advance, kept in the audit.")] = "",
 ) -> Any:
-    """Decide on a release that ramps: advance, wait, ask a person, or roll it back."""
+    """Decide on a release in its ramp: advance, wait, ask a person or roll back."""
     from tasks.promotion.moves import approve, ramp
     from tasks.promotion.moves.ramp import Advance
 
@@ -137,7 +143,7 @@ def assign(
     *,
     user: Annotated[list[str] | None, Option("--user", metavar="ID", help="A user; may be repeated.")] = None,
 ) -> Any:
-    """Show the share of users that each release in its ramp serves, and the arm and release of some users."""
+    """Show the share of users of each release in its ramp, and the arm and release of given users."""
     from tasks.experiments import assignment
 
     return assignment.assign(workspace, user or [])
@@ -145,7 +151,7 @@ def assign(
 
 @_audit.command('home_feed --why "the disk with the audit was lost"', written=text.write_history)
 def restart(workspace: "Workspace", why: Why, by: By = None) -> list[dict[str, Any]]:
-    """Begin a new audit where the old one was lost, or sign one that was begun without a key."""
+    """Start a new audit after the old one was lost, or sign one that was started without a key."""
     return [workspace.aliases.restart(why=why, by=_person(by)).to_json()]
 
 
@@ -159,7 +165,7 @@ def _person(by: str | None) -> str:
     try:
         return getuser() if by is None else by
     except (OSError, KeyError):
-        raise ContractError("This user has no name here: say who moves it (--by NAME)") from None
+        raise ContractError("This user has no name on this machine: give one with --by NAME") from None
 
 
 def _moved(result: "MoveResult") -> dict[str, Any]:

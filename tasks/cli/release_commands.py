@@ -161,7 +161,9 @@ def write_simulation(plain: Plain) -> Iterator[RenderableType]:
 @group()
 def write_shadow(plain: Plain) -> Iterator[RenderableType]:
     """Write the verdicts on a challenger in shadow, and the reasons of those that do not pass."""
-    beside = "without a champion" if plain["champion"] is None else f"beside champion {plain['champion']}"
+    beside = (
+        "without a champion" if plain["champion"] is None else f"compared with champion {plain['champion']}"
+    )
     size = format_counted(plain["candidates"], "candidate")
     yield Text(f"release {plain['challenger']} {beside}: {size} of {plain['day']}")
     yield _verdicts(plain["verdicts"])
@@ -222,8 +224,8 @@ def _figures(figures: list[Plain]) -> Table:
 
 def _off_policy(checks: list[Plain]) -> Iterator[RenderableType]:
     """Tabulate figures estimated from propensities alone, then the reasons of inconclusive ones."""
-    yield Text("off-policy beside the replay (decides nothing):")
-    table = Table("says", box=None, pad_edge=False)
+    yield Text("off-policy check (no effect on the verdict):")
+    table = Table("check", box=None, pad_edge=False)
     table.add_column("metric", overflow="fold")
     for name in ("replayed", "off-policy", "effective rows"):
         table.add_column(name, justify="right")
@@ -242,7 +244,9 @@ def _off_policy(checks: list[Plain]) -> Iterator[RenderableType]:
 
 
 _releases = CommandGroup("Release")
-_release = CommandGroup("Release", word="release", help="List, show and verify releases, and who moved them.")
+_release = CommandGroup(
+    "Release", word="release", help="List, show, compare and verify releases and their alias updates."
+)
 GROUPS = (_releases, _release)
 
 
@@ -258,7 +262,7 @@ def simulate(
     engine: EngineOption = None,
     parent_run: ParentRun = None,
 ) -> Any:
-    """Compare policies with the baseline on logged candidates; exit code 1 where a guardrail blocks."""
+    """Compare policies with the baseline on logged candidates; exit code 1 if a guardrail blocks."""
     from tasks.replay import simulate
 
     return simulate.run(
@@ -279,10 +283,12 @@ def shadow(
     workspace: "Workspace",
     challenger: Annotated[str, Option(metavar="REF", help="A version number or an alias.")],
     as_of: AsOf,
-    champion: Annotated[str | None, Option(metavar="REF", help="(default: the current one)")] = None,
+    champion: Annotated[
+        str | None, Option(metavar="REF", help="A version number or an alias (default: champion).")
+    ] = None,
     parent_run: ParentRun = None,
 ) -> Any:
-    """Compare champion and challenger on the newest traffic; exit code 1 where a bound blocks."""
+    """Compare champion and challenger on the newest traffic; exit code 1 if a limit blocks."""
     from tasks.replay import shadow
 
     return shadow.run(
@@ -304,13 +310,18 @@ def list_all(workspace: "Workspace") -> Any:
 def show(
     workspace: "Workspace",
     ref: Release,
-    html: Annotated[bool, Option("--html", help="Write its dossier, and open it on a terminal.")] = False,
+    html: Annotated[
+        bool, Option("--html", help="Write its dossier as a page, and open it if run from a terminal.")
+    ] = False,
     segment: Annotated[
         tuple[str, str] | None,
-        Option(metavar="COLUMN VALUE", help="Write a page of one segment's verdicts alone, as of a tenant."),
+        Option(
+            metavar="COLUMN VALUE",
+            help="Write a page with the verdicts of one segment only, such as a tenant.",
+        ),
     ] = None,
 ) -> dict[str, Any]:
-    """Show what a release is made of and its figures, or its dossier as a page."""
+    """Show a release's components and figures, or write its dossier as a page."""
     if html or segment:
         from tasks.evaluation.subjects import Segment
         from tasks.promotion import show_dossier
@@ -328,7 +339,7 @@ def diff(
     before: Annotated[str, Argument(metavar="A", help="A version number or an alias.")],
     after: Annotated[str, Argument(metavar="B", help="A version number or an alias.")],
 ) -> dict[str, Any]:
-    """Say what differs between two releases: contracts, parts, figures, simulations and verdicts."""
+    """Compare two releases: contracts, components, figures, simulations and verdicts."""
     from tasks.release import view
 
     return view.compare(workspace, before, after)
@@ -336,7 +347,7 @@ def diff(
 
 @_release.command("home_feed challenger", passed=lambda result: not result.problems)
 def verify(workspace: "Workspace", ref: Release) -> Any:
-    """Check every byte and every pin of a release."""
+    """Verify a release's files and every version it pins."""
     from tasks.release import view
 
     return view.verify(workspace, ref)
@@ -346,7 +357,7 @@ def verify(workspace: "Workspace", ref: Release) -> Any:
     "home_feed", written=text.write_history, passed=lambda rows: not any(row["problem"] for row in rows)
 )
 def history(workspace: "Workspace") -> list[dict[str, Any]]:
-    """List every move of the champion and every answer of a reviewer, oldest first."""
+    """List every alias update and every approval or rejection, oldest first."""
     from tasks.release import view
 
     return view.history(workspace)
@@ -370,16 +381,18 @@ def serve(
     workspace: "Workspace",
     *,
     release: Annotated[str, Option(metavar="REF", help="A version number or an alias.")] = "champion",
-    host: Annotated[str, Option(metavar="HOST", help="Where to listen; it has no login.")] = "127.0.0.1",
+    host: Annotated[
+        str, Option(metavar="HOST", help="Address to listen on; the server has no login.")
+    ] = "127.0.0.1",
     port: Annotated[int, Option(metavar="N", min=1, max=65535)] = 5001,
     max_bytes: Annotated[
-        int, Option(metavar="N", min=1, help="The most bytes of one call; more are answered with 413.")
+        int, Option(metavar="N", min=1, help="Maximum bytes of a call; larger calls get status 413.")
     ] = 64_000_000,
     max_calls: Annotated[
-        int, Option(metavar="N", min=1, help="The most calls at a time; more are answered with 503.")
+        int, Option(metavar="N", min=1, help="Maximum concurrent calls; further calls get status 503.")
     ] = 32,
 ) -> dict[str, int]:
-    """Serve a release over HTTP by MLflow's server, behind limits on each call; an alias is followed."""
+    """Serve a release over HTTP with MLflow's server and limits on each call, and follow alias updates."""
     from tasks.release import serve
 
     limits = {"max_bytes": max_bytes, "max_calls": max_calls}

@@ -203,9 +203,9 @@ def write_validation(plain: Plain) -> Iterator[RenderableType]:
             (one["severity"], "red"), f" {one['suite']}: {one['expectation']} ({one['subject']})"
         )
         yield _hint(f"{one['observed']}. {one['why']}")
-    held = len(plain["expectations"]) - len(failed)
+    passed = len(plain["expectations"]) - len(failed)
     yield Text("the labels may be trained on" if plain["success"] else "the labels may not be trained on")
-    yield Text(f"expectations: {held} held, {len(failed)} failed")
+    yield Text(f"expectations: {passed} passed, {len(failed)} failed")
     yield unbroken(Text(f"report: {plain['report']}"))
 
 
@@ -305,7 +305,7 @@ def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
         )
         yield from _reasons(side)
     yield Text(f"contracts that changed: {', '.join(plain['contracts']) or 'none'}")
-    yield Text("parts that changed:" if plain["parts"] else "parts that changed: none")
+    yield Text("components that changed:" if plain["parts"] else "components that changed: none")
     yield write_pairs((name, f"{a or 'none'} -> {b or 'none'}") for name, (a, b) in plain["parts"].items())
     verdict_changes = [
         {**row, "subject": written_subject(row), "segment": written_segment(row)} for row in plain["verdicts"]
@@ -344,12 +344,12 @@ def write_move(plain: Plain) -> str:
     """Write the resulting champion and canary."""
     if not plain["moved"]:
         canary = plain.get("canary")
-        beside = f", and release {canary} the canary: equipoise ramp takes it on" if canary else ""
+        beside = f", and release {canary} the canary: continue with equipoise ramp" if canary else ""
         return f"nothing to do: release {plain['to']} is the champion{beside}"
     by = f"({plain['kind']} by {plain['by']}: {plain['why']})"
     before = plain["from"] or "none"
     moved = {
-        "canary": f"canary: release {plain['to']}, beside champion {before} {by}",
+        "canary": f"canary: release {plain['to']}, champion {before} {by}",
         "withdraw": f"canary: {', '.join(map(str, plain['ended']))} -> none, champion {before} {by}",
     }.get(plain["kind"], f"champion: {before} -> {plain['to']} {by}")
     if plain.get("share"):
@@ -366,7 +366,7 @@ def write_ramp(plain: Plain) -> Iterator[RenderableType]:
         if ramping
         else ""
     )
-    beside = f"release {plain['release']} beside champion {plain['champion']}"
+    beside = f"release {plain['release']}, champion {plain['champion']}"
     if ramping:
         yield Text(f"{beside}, {served} since {plain['since']}")
     yield Text(f"{spoken(plain['state'])}: {'; '.join(plain['reasons'])}", overflow="fold")
@@ -375,14 +375,14 @@ def write_ramp(plain: Plain) -> Iterator[RenderableType]:
         for one in plain["guardrails"]:
             known = (one["change"], one["upper"], one["bound"], one["harm"])
             events = f"{one['treated_events']:,} / {one['control_events']:,}"
-            word = "harmed" if one["alarm"] else "no harm" if one["clear"] else "not known yet"
+            word = "harmed" if one["alarm"] else "no harm" if one["clear"] else "undecided"
             rails.add_row(
                 one["metric"], *("" if x is None else format_change(x) for x in known), events, word
             )
         yield rails
     yield from (Text(f"note: {note}", overflow="fold") for note in plain["notes"])
     if plain["moved"]:
-        yield Text(f"moved: {plain['moved']['kind']} by {plain['moved']['by']}")
+        yield Text(f"updated: {plain['moved']['kind']} by {plain['moved']['by']}")
 
 
 @group()
@@ -431,7 +431,7 @@ _DIGESTS: Final = frozenset({"evidence", "sha256"})
 def write_history(plain: Sequence[Plain]) -> Iterator[RenderableType]:
     """Write one line per audit row, with its support below."""
     if not plain:
-        yield "no move was recorded"
+        yield "no alias update was recorded"
     for row in plain:
         move = (
             f"{row['role']}, release {row['to']}"

@@ -212,7 +212,7 @@ def _between(logs: Location, folder: Location) -> Iterator[Location]:
 def _nearby(logs: Location, source: str) -> str:
     """Describe what the folder contains, in one sentence."""
     if not logs.is_dir():
-        return f" The logs folder does not exist; set EQUIPOISE_LOGS or bring the logs to {logs}"
+        return f" The logs folder does not exist; set EQUIPOISE_LOGS or copy the logs to {logs}"
     folder = logs / Path(source).parts[0]
     here = folder if folder.is_dir() else logs
     names = sorted(p.name for p in here.iterdir())[:10]

@@ -218,7 +218,5 @@ def _memory(text: str) -> str:
     """
     matched = re.fullmatch(r"(\d+)\s*([MG])i?B", text, re.IGNORECASE)
     if matched is None:
-        raise ContractError(
-            f"EQUIPOISE_MEMORY = '{text}' is not an amount of memory that Spark knows. Write it as 4GB"
-        )
+        raise ContractError(f"EQUIPOISE_MEMORY = '{text}' is not a memory size of Spark. Write it as 4GB")
     return f"{matched[1]}{matched[2].lower()}"

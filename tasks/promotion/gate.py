@@ -209,7 +209,7 @@ def _decide(work: _Gated) -> GateEvidence:
     words = vocabulary(contracts, champion=champion)
     decision = decide_release(verdicts, inconclusive=gates.inconclusive, words=words)
     loosened = _loosened(contracts, manifest, documents.release)
-    asked = [f"an override of what holds it is asked for: {work.override}"] if work.override else []
+    asked = [f"an override is requested: {work.override}"] if work.override else []
     slots, composition = slot_ratios(simulation.measured), simulation.composition
     terms = composition and sensitivities(composition, slots, whole_ratios(documents.release.tasks))
     as_of, evaluated_as_of = format_instant(manifest.as_of), format_instant(work.as_of)

@@ -149,7 +149,7 @@ def describe_entry(entry: Entry) -> str:
         what = f"champion {entry.champion or 'none'} → {entry.release}"
     elif entry.sets_alias or entry.kind is Kind.RAMPED:
         share = f", {entry.served}" if entry.served else ""
-        what = f"release {entry.release} beside champion {entry.champion}{share}"
+        what = f"release {entry.release} compared with champion {entry.champion}{share}"
     elif entry.kind is Kind.EXPOSURE:
         what = f"boosts of groups, for release {entry.release}"
     elif entry.kind is Kind.PRUNE:
@@ -189,7 +189,7 @@ def _calendar(workspace: Workspace) -> StoredCalendar | None:
     published, contracts = store.last_published(), workspace.contracts
     notes = []
     if newest.contract_digest != contracts.digests["tasks"]:
-        notes.append("They were built under another tasks.yaml: the next build makes every day anew.")
+        notes.append("They were built under another tasks.yaml: the next build rebuilds every day.")
     failures = _failures(workspace, newest, published)
     notes += [f"Validation failed. {failure}" for failure in failures]
     states = day_states(

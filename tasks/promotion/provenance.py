@@ -162,7 +162,7 @@ def _same_day(
     asked = {"task": candidate.task, "model": model.version, "recipe": champion.recipe}
     run = workspace.store.runs.newest(workspace.surface, step=same_day.SAME_DAY.name, **asked)
     if run is None:
-        return SameDay(None, "this champion's recipe was not asked for when the model was trained", "")
+        return SameDay(None, "this champion's recipe was not requested when the model was trained", "")
     found = workspace.store.runs.read_evidence(run, SameDayEvidence)
     return SameDay(found.comparison, found.reason, run)
 

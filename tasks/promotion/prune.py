@@ -198,7 +198,7 @@ class _Plan:
 
         def decide(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
             if going & {*aliases.values(), *_named(entries)}:
-                raise StoreError("A release that was to be removed was moved meanwhile. Run the step again")
+                raise StoreError("An alias now points to a release due for removal. Run the step again")
             newest = next((entry for entry in reversed(entries) if entry.kind is Kind.PRUNE), None)
             if newest is not None and newest.evidence == evidence:
                 return None

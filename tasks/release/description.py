@@ -60,8 +60,10 @@ def describe(
 
 
 def describe_verdict(text: str, *, verdict: str, champion: int | None, reasons: Sequence[str]) -> str:
-    """Prepend the gates' verdict, and up to five reasons to hold, to a release's description."""
-    beside = "without a champion to compare with" if champion is None else f"beside champion {champion}"
+    """Put the verdict of the gates, and up to five reasons to hold, before a release's description."""
+    beside = (
+        "without a champion to compare with" if champion is None else f"compared with champion {champion}"
+    )
     lines = [
         f"Verdict of the gates: **{verdict}**, {beside}.",
         *(f"- {plain_markdown(reason)}" for reason in reasons[:5]),

@@ -107,7 +107,7 @@ class FactorModelBuilder:
         )
         for part, reused in zip(made, (model.reused, fitted.reused), strict=True):
             if not reused:
-                self._registry.describe(part, f"Judges the joint of {task}; it serves nowhere.")
+                self._registry.describe(part, f"Factor model of the joint of {task}; never served.")
         return made
 
     def _factor_slices(self, parent: str, task: str) -> TaskSlices:

@@ -145,7 +145,7 @@ def _require_vouched(root: Path, surface: str) -> None:
         unverified = importlib.import_module(VOUCHING).find_caveat(root, surface)
     except Exception as error:  # noqa: BLE001 - any error means that the release is not verified
         unverified = (
-            f"The audit cannot be asked ({type(error).__name__}: {error}). Load it in the environment of the "
+            f"The audit cannot be read ({type(error).__name__}: {error}). Load it in the environment of the "
             f"installed program, or unset the variable and run `equipoise release verify {surface} champion`"
         )
     if unverified:
@@ -221,7 +221,7 @@ def _differences(found: Mapping[str, bytes], pinned: Mapping[str, str]) -> Itera
 def _message(problems: Sequence[str]) -> str:
     return (
         f"This release was not loaded, {len(problems)} of its files are wrong: {'; '.join(problems)}. "
-        "Fetch it again and run `equipoise release verify`; if that finds the same, make the release anew."
+        "Fetch it again and run `equipoise release verify`; if that reports the same, make the release again."
     )
 
 

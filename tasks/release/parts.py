@@ -195,7 +195,7 @@ def read_head_plan(files: Files, model: Part) -> bytes:
     """Read the description of a head from its model's files."""
     if HEAD not in files:
         raise StoreError(
-            f"{model.name} version {model.version} does not say what its head is ({HEAD}): an earlier "
-            "program trained it. Train the task anew."
+            f"{model.name} version {model.version} has no file {HEAD}: an earlier program "
+            "trained it. Train the task again."
         )
     return files[HEAD]

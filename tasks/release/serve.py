@@ -65,13 +65,13 @@ class LimitedServer:
         self.max_bytes, self.max_calls = max_bytes, max_calls
         self._registry = registry = CollectorRegistry()
         self._answered = Counter(
-            "equipoise_calls", "Calls by the status of the answer.", ["status"], registry=registry
+            "equipoise_calls", "Calls by response status.", ["status"], registry=registry
         )
         self._seconds = Histogram(
             "equipoise_call_seconds", "Seconds of a call.", buckets=_SECONDS, registry=registry
         )
-        self._open = Gauge("equipoise_open_calls", "Calls that are being answered.", registry=registry)
-        self._release = Gauge("equipoise_served_release", "The release that answers.", registry=registry)
+        self._open = Gauge("equipoise_open_calls", "Calls in progress.", registry=registry)
+        self._release = Gauge("equipoise_served_release", "The served release.", registry=registry)
         self._calls = 0
         self.exchange(application, version)
 
@@ -100,7 +100,7 @@ class LimitedServer:
             await send(message)
 
         if self._calls >= self.max_calls:
-            what = f"{self.max_calls} calls are being answered, the most at a time"
+            what = f"{self.max_calls} calls are in progress, the maximum"
             await _refuse(send_counted, 503, what, (b"retry-after", b"1"))
             return
         self._calls += 1

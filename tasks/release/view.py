@@ -121,7 +121,7 @@ def _read_dossier(page: Path) -> GateEvidence | None:
 
 
 def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[str, Any]:
-    """Compare two releases: contracts, parts, figures, simulations and verdicts.
+    """Compare two releases: contracts, components, figures, simulations and verdicts.
 
     Returns
     -------
@@ -272,7 +272,7 @@ def _compare_figures(first: Mapping[str, Any], second: Mapping[str, Any]) -> dic
 
 
 def history(workspace: Workspace) -> list[dict[str, Any]]:
-    """List every alias update of the champion and every approval, oldest first.
+    """List every alias update and every approval or rejection, oldest first.
 
     Altered rows have a ``problem``. If there are none, the last row has the audit's own problem, if any.
     """

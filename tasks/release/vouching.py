@@ -29,4 +29,4 @@ def find_caveat(folder: Path, surface: str) -> str:
         moves = Store.open(settings.home).aliases(surface)
         return moves.unverified(folder_sha256(folder))
     except (EquipoiseError, OSError) as error:
-        return f"The audit of {surface} cannot be asked: {error}"
+        return f"The audit of {surface} cannot be read: {error}"

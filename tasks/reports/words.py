@@ -92,7 +92,7 @@ def say_outcomes(verdicts: Sequence[Verdict]) -> str:
     >>> hide = Subject("rate", task="hide")
     >>> judged = [Verdict("decision", hide, ALL, outcome, NO_THRESHOLD, None) for outcome in outcomes]
     >>> say_outcomes(judged), say_outcomes([])
-    ('2 verdicts: 1 inconclusive, 1 pass', 'Nothing was judged')
+    ('2 verdicts: 1 inconclusive, 1 pass', 'Nothing was evaluated')
     """
     counts = {
         str(outcome): sum(verdict.outcome is outcome for verdict in verdicts) for outcome in WORST_FIRST

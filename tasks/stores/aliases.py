@@ -533,7 +533,7 @@ def _set_by_hand(model: str, state: AliasState) -> Iterator[str]:
         by_hand = found != meant
     if by_hand:
         differ = f"In the registry, {_in_words(found)}; by the last audited move, {_in_words(meant)}"
-        yield f"Somebody moved an alias of {model} by hand. {differ}"
+        yield f"Somebody updated an alias of {model} by hand. {differ}"
 
 
 def _is_midway(entries: Sequence[Entry], found: Mapping[str, int], *, carried_out: int | None) -> bool:
@@ -552,7 +552,7 @@ def _is_midway(entries: Sequence[Entry], found: Mapping[str, int], *, carried_ou
 def _audit_mismatch(audit: Audit, problem: str) -> Mismatch:
     rollback = (
         f"`equipoise rollback {audit.surface} --to VERSION --why TEXT`, once: it sets what is left of it "
-        "aside, and begins a new audit with the release that it goes to"
+        "aside, and starts a new audit with that release"
     )
     way_out = f"Restore it from a backup; where there is none, {rollback}"
     return Mismatch(MismatchSource.AUDIT, problem, way_out)

@@ -389,7 +389,7 @@ def one_line(name: str, text: str) -> str:
             f"'{name}' holds the character {hidden!r}, which a history does not show. Leave it out"
         )
     if not line and name in _NAMES:
-        raise ContractError(f"'{name}' names nobody: say who it is (--by NAME)")
+        raise ContractError(f"'{name}' names nobody: give a name with --by NAME")
     return line
 
 
@@ -454,7 +454,7 @@ def broken_entries(entries: Sequence[Entry]) -> dict[int, str]:
     problems: dict[int, str] = {}
     for place, (entry, seal) in enumerate(zip(entries, seals_of(entries), strict=True)):
         if entry.number != place:
-            problems[place] = f"row {entry.number} stands in the place of row {place}"
+            problems[place] = f"row {entry.number} is in the place of row {place}"
         elif entry.seal != seal:
             problems[place] = f"row {place}, or a row before it, is not what was written"
     return problems

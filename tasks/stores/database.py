@@ -85,7 +85,8 @@ def make_database(home: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
     if marker.exists():
         _LOG.warning(
-            "The MLflow database %s is gone; an empty one is made. If that is not meant, restore a copy",
+            "The MLflow database %s is missing; an empty one is created. If that is not intended, restore a "
+            "copy",
             database,
         )
     marker.write_text(f"{FORMAT}\n", encoding="utf-8")
@@ -115,8 +116,8 @@ def follow_home(home: Path) -> None:
                 _rewrite(connection, base, root)
     except sqlite3.Error as error:
         raise StoreError(
-            f"The home {home} was moved or copied from elsewhere, and its MLflow database cannot be "
-            f"changed to say so: {error}. Let one command run as its owner first."
+            f"The home {home} was moved or copied from elsewhere, and its MLflow database cannot be updated: "
+            f"{error}. Run one command as its owner first."
         ) from error
     _LOG.warning("This home was moved or copied: its artifacts are now looked for below %s", root)
 

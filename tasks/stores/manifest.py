@@ -73,7 +73,7 @@ class PinnedPart(Part):
     def trained_until(self) -> date:
         """Return the last day of the component's training data."""
         if self.newest_training_row is None:
-            raise StoreError(f"{self} does not say up to which day it learned. Train it anew.")
+            raise StoreError(f"{self} lacks the last day of its training data. Train it again.")
         return self.newest_training_row
 
 

@@ -306,7 +306,7 @@ class Registry:
         if held != part.version:
             raise StoreError(
                 f"Alias {alias} of {part.name} was moved to {held} meanwhile, not to {part.version}. Run the "
-                "step again, and let one process alone move aliases."
+                "step again, and let only one process update aliases."
             )
 
     def delete_alias(self, name: str, alias: str) -> None:

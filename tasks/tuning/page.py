@@ -147,9 +147,9 @@ def _name(evidence: TuningEvidence, trial: int, *, dominated: bool) -> str:
 
 _SAID: Mapping[Ending, str] = {
     "proposed": "Other weights are proposed. They change nothing until people approve them.",
-    "nothing better": "No weights were found that keep every bound and are shown to be better than now.",
-    "within bounds": "Every bound holds under the current weights: there is nothing to bring back.",
-    "out of reach": "No weights of the ranges were found that keep every bound.",
+    "nothing better": "No weights within every bound improve significantly on the current ones.",
+    "within bounds": "Every bound holds under the current weights: there is nothing to restore.",
+    "out of reach": "No weights in the ranges are within every bound.",
 }
 
 

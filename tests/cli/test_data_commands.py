@@ -176,7 +176,7 @@ def test_a_surface_that_is_there_is_not_touched_also_as_a_link_to_nothing(
     folder.parent.mkdir()
     folder.symlink_to(tmp_path / "nowhere") if link else folder.mkdir()
     assert main(words(tmp_path, "init", *drafting(logs))) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert link or list(folder.iterdir()) == []
 
 
@@ -195,7 +195,7 @@ def test_times_without_a_zone_are_told_to_be_converted_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--column", "request_id"], "Write --column OURS=THEIRS"),
+        (["--column", "request_id"], "Write --column NAME=COLUMN"),
         (["--column", "reqest_id=x"], "Did you mean 'request_id'?"),
     ],
 )

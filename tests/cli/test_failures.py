@@ -150,8 +150,8 @@ def test_a_current_folder_that_was_removed_is_one_message_with_exit_code_2(
         gone.rmdir()
         assert main(words) == 2
     assert capsys.readouterr().err == (
-        "ContractError: The current folder is gone (No such file or directory), so no relative path can be read. "
-        "Change to one that is there\n"
+        "ContractError: The current folder was deleted (No such file or directory), so no relative path can be read. "
+        "Change to an existing one\n"
     )
 
 
@@ -194,7 +194,7 @@ def test_a_person_without_a_name_is_asked_for_one(
     monkeypatch.setattr(os, "getuid", lambda: 54_321)  # no machine has a name for it
     assert main([*words, "--why", "returns rose", "--surfaces", str(SURFACES)]) == 2
     assert capsys.readouterr().err == (
-        "ContractError: This user has no name here: say who moves it (--by NAME)\n"
+        "ContractError: This user has no name on this machine: give one with --by NAME\n"
     )
 
 
@@ -214,7 +214,7 @@ def test_who_may_only_read_can_list_show_verify_explain_and_score(
         done = as_reader("-c", READER, str(tmp_path), str(tmp_path / "surfaces"))
     printed = done.stdout.splitlines()
     assert printed == [*(f"{name} 0" for name in READING), *(f"{name} 2" for name in WRITING)], done.stderr
-    assert done.stderr.count("may not do that: run the command as who may") == len(WRITING)
+    assert done.stderr.count("lacks permission: run the command as a user who has it") == len(WRITING)
     assert "Unexpected" not in done.stderr
     assert oct(home.stat().st_mode)[-3:] == "555", "nothing could be written"
 

@@ -43,7 +43,7 @@ def test_a_misspelt_name_and_a_wrong_value_are_pointed_out(
     assert main(["settings"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "did you mean EQUIPOISE_THREADS?" in printed
-    assert "EQUIPOISE_MEMORY = 'much' is not an amount of memory" in printed
+    assert "EQUIPOISE_MEMORY = 'much' is not a memory size" in printed
 
 
 def level(

@@ -430,7 +430,7 @@ def test_a_shadow_is_a_table_with_the_reasons_of_what_is_no_pass() -> None:
     }
     plain = {"challenger": 2, "champion": 1, "day": "2026-02-11", "candidates": 4800, "run_id": "r1"}
     lines = as_text(release_commands.write_shadow({**plain, "verdicts": [overlap, served]})).splitlines()
-    assert lines[0] == "release 2 beside champion 1: 4,800 candidates of 2026-02-11"
+    assert lines[0] == "release 2 compared with champion 1: 4,800 candidates of 2026-02-11"
     assert lines[2].split()[:5] == ["block", "overlap_at_k", "all", "0.5", "(0.25"]
     assert lines[-3:] == ["  overlap_at_k: slates differ", "  served: not logged", "run: r1"]
     first = as_text(release_commands.write_shadow({**plain, "champion": None, "verdicts": []}))

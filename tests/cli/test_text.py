@@ -67,7 +67,7 @@ def test_plain_data_is_written_as_indented_lines() -> None:
 def test_an_empty_list_is_none() -> None:
     assert text.write_lines([]) == "none"
     assert text.write_releases([]) == "none"
-    assert as_text(text.write_history([])) == "no move was recorded"
+    assert as_text(text.write_history([])) == "no alias update was recorded"
 
 
 def test_each_problem_has_its_way_out_below_it() -> None:
@@ -195,7 +195,7 @@ def test_what_failed_in_validation_is_written_first_and_the_worst_of_it_before_a
     assert lines[2] == "warning labels: is near (click)"
     assert lines[4:] == [
         "the labels may not be trained on",
-        "expectations: 1 held, 2 failed",
+        "expectations: 1 passed, 2 failed",
         "report: /r.html",
     ]
 

@@ -158,7 +158,7 @@ def test_what_nobody_foresaw_goes_to_the_log_and_not_to_the_page(
     monkeypatch.setattr(overview, "read", fail)
     page = get(NAME)
     assert page.status_code == 503
-    assert "RuntimeError: the log of the api-server says more" in page.text
+    assert "RuntimeError: see the log of the api-server" in page.text
     assert "secret" not in page.text
     assert "postgresql://equipoise:secret@db" in caplog.text
 

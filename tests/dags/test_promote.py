@@ -70,7 +70,7 @@ def test_where_nothing_is_overridden_the_step_of_its_role_is_skipped_and_asks_no
     asked: dict[str, Any] = {"surface": "feed", "role": "safety", "reviewers": ["sam"], "request": case}
     approval = Approval(task_id="approve_safety", of_override=True, **asked)
     context: Any = {}
-    with pytest.raises(AirflowSkipException, match="Nothing is overridden, so safety is not asked"):
+    with pytest.raises(AirflowSkipException, match="Nothing is overridden, so safety need not approve"):
         approval.execute(context)
 
 
@@ -251,14 +251,14 @@ def waiting(airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_approval_that_times_out_leaves_a_row_of_the_audit_and_moves_no_alias(waiting: Waiting) -> None:
-    with pytest.raises(GateRefused, match="Nobody answered for product within 3 days"):
+    with pytest.raises(GateRefused, match="Nobody reviewed for product within 3 days"):
         waiting.resume("timeout")
     (row,) = Store.open(waiting.home).audit("feed").entries()
     assert (row.kind, row.by, row.role, row.run) == (Kind.TIME_OUT, "nobody", "product", "manual__1")
-    assert (row.release, row.evidence, row.why) == (1, EVIDENCE, "no answer within 3 days")
+    assert (row.release, row.evidence, row.why) == (1, EVIDENCE, "no review within 3 days")
     assert Store.open(waiting.home).registry.aliases(MODEL) == {}
     assert waiting.notes == [
-        "`GateRefused: Nobody answered for product within 3 days (promotion.answer_within)`"
+        "`GateRefused: Nobody reviewed for product within 3 days (promotion.answer_within)`"
     ]
 
 

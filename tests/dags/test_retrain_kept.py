@@ -51,9 +51,9 @@ def test_the_release_keeps_the_champions_model_with_the_reason_and_the_run_succe
     gates = read_plain(ended.workspace.home, judged["run_id"])["gates"]
     (kept,) = (gate for gate in gates if subject_of(gate).endswith(".trained"))
     assert (subject_of(kept), kept["outcome"]) == (f"{HIDE}.trained", "warn")
-    assert f"keeps the champion's model. Task '{HIDE}' cannot be trained: its train slice" in kept["reason"]
+    assert f"reuses the champion's model. Task '{HIDE}' cannot be trained: its train slice" in kept["reason"]
     assert f"{NEEDED} are needed (minimum.positives)" in kept["reason"]
-    assert f"{HIDE} keeps the champion's model" in run.note
+    assert f"{HIDE} reuses the champion's model" in run.note
     said = [
         value
         for (step, _, key), value in run.handed_on.items()

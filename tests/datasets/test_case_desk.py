@@ -89,7 +89,7 @@ def test_the_command_writes_the_desk(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(words) == 0
     assert json.loads((out / "world.json").read_text())["parameters"]["world"] == "case_desk"
     assert main([*words, "--user-controls"]) == 2
-    assert "are of home_feed" in capsys.readouterr().err
+    assert "need --world home_feed" in capsys.readouterr().err
 
 
 # -- labels

@@ -223,7 +223,7 @@ def refused(source: Path, tmp_path: Path) -> str:
 
 def test_a_command_without_a_source_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["import", "kuairand", "--out", str(tmp_path)]) == 2
-    assert "Name the folder of its download (--source DIR)" in capsys.readouterr().err
+    assert "Download it and name its folder (--source DIR)" in capsys.readouterr().err
 
 
 def test_the_command_prints_every_count(

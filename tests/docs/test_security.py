@@ -188,7 +188,7 @@ def test_an_alias_is_set_back_by_at_most_the_move_that_seems_not_to_be_carried_o
     moves.add(lambda *_: third(moves))
     moves.registry.set_model_tag(MODEL, CARRIED_OUT, name_row(moves.audit.entries(), 0))
     moves.registry.set_alias(moves.registry.part(MODEL, 1), "champion")
-    assert "moved an alias of feed.release by hand" in str(moves.mismatch())
+    assert "updated an alias of feed.release by hand" in str(moves.mismatch())
 
 
 @pytest.mark.parametrize("tagged", [False, True], ids=["before its tag", "after its tag"])

@@ -168,7 +168,9 @@ def test_equipoise_s_page_shows_the_champion_its_dossier_and_an_alias_moved_by_h
     registry = Store.open(parts.home).registry
     registry.client.delete_registered_model_alias(f"{NAME}.release", "champion")
     ana.open("equipoise", NAME)
-    expect(page.get_by_role("alert")).to_contain_text("Somebody moved an alias of home_feed.release by hand")
+    expect(page.get_by_role("alert")).to_contain_text(
+        "Somebody updated an alias of home_feed.release by hand"
+    )
     registry.set_alias(registry.part(f"{NAME}.release", 1), "champion")
 
 

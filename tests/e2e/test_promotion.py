@@ -107,7 +107,7 @@ def test_neither_a_step_marked_success_nor_a_forged_result_moves_anything(
         forger.set_state(PROMOTE, run, f"approve_{role}", "success")
     ended = installation.wait(PROMOTE, run)
     assert ended["state"] == "failed"
-    assert "Nobody approved for product: ana has to answer" in ended["note"]
+    assert "Nobody approved for product: ana has to review" in ended["note"]
     assert audit(installation) == before
     assert aliases(installation) == {"champion": releases[0]}
 
@@ -123,7 +123,7 @@ def test_what_was_approved_beside_another_champion_is_refused(
     answer(installation, run, BOTH)
     ended = installation.wait(PROMOTE, run)
     assert ended["state"] == "failed"
-    assert "ana approved for product on other evidence" in ended["note"]
+    assert "ana approved for product on evidence" in ended["note"]
     assert aliases(installation) == {"champion": releases[2], "previous": releases[0]}
 
 

@@ -31,7 +31,7 @@ def test_a_ramp_advances_and_then_rolls_back_by_itself(installation: Installatio
         installation,
         "ramp_advanced",
         "canary, 50% of the users",
-        "canary: release 2 beside champion 1, 50% of",
+        "canary: release 2 compared with champion 1, 50% of",
     )
     ramp_feed.write_log(workspace, days=4, began=began, rates=Rates(hides=(0.1, 0.2)))
     wait_for_all(installation)
@@ -39,7 +39,12 @@ def test_a_ramp_advances_and_then_rolls_back_by_itself(installation: Installatio
     stopped = workspace.audit.entries()[-1]
     assert (stopped.kind, stopped.release, stopped.champion) == (Kind.WITHDRAW, 2, 1)
     assert workspace.store.registry.aliases(workspace.aliases.model) == {"champion": 1}
-    look(installation, "ramp_rolled_back", "withdraw: release 2 beside champion 1", "hide_7d_rate is harmed")
+    look(
+        installation,
+        "ramp_rolled_back",
+        "withdraw: release 2 compared with champion 1",
+        "hide_7d_rate is harmed",
+    )
 
 
 def look(installation: Installation, picture: str, *texts: str) -> None:

@@ -140,7 +140,7 @@ def test_an_override_lets_it_be_the_canary_when_each_role_approves_it(
     assert "overlap with the champion's slots" in question["body"]
     approve(installation, run)
     note = installation.succeed(PROMOTE, run)["note"]
-    assert "**Canary: 2** beside champion 1, 25% of the users" in note
+    assert "**Canary: 2** compared with champion 1, 25% of the users" in note
     assert aliases(installation) == {"champion": 1, "canary": 2}
     assert tags(installation)["canary_share"] == "0.25", "whoever serves reads the share there"
     *answers, moved = audit(staged)[before:]
@@ -151,7 +151,7 @@ def test_an_override_lets_it_be_the_canary_when_each_role_approves_it(
     assert moved.override is not None
     assert moved.override.startswith(f"{WHY} (lead lifts ")
     page = installation.airflow("eve").open(NAME).text
-    assert "canary: release 2 beside champion 1, 25% of the users, by an override" in page
+    assert "canary: release 2 compared with champion 1, 25% of the users, by an override" in page
 
 
 def test_the_canary_becomes_champion_when_each_role_approves_once_more(
@@ -212,7 +212,7 @@ def test_runs_in_airflow_say_that_the_audit_is_broken(installation: Installation
 def test_an_alias_moved_by_hand_is_noticed_everywhere_and_one_rollback_puts_it_right(
     installation: Installation, staged: Workspace, typed: Run
 ) -> None:
-    by_hand = f"Somebody moved an alias of {MODEL} by hand"
+    by_hand = f"Somebody updated an alias of {MODEL} by hand"
     installation.mlflow.set_registered_model_alias(MODEL, "champion", "1")
     code, output = typed("release", "verify", NAME, "champion")
     assert (code, by_hand in output) == (1, True)

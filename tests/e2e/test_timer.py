@@ -81,7 +81,7 @@ def test_what_nobody_answers_for_is_in_the_audit_and_moves_no_alias(
     installation: Installation, proposed: dict[str, Any]
 ) -> None:
     assert proposed["state"] == "failed"
-    assert "Nobody answered for " in proposed["note"]
+    assert "Nobody reviewed for " in proposed["note"]
     rows = Store.open(installation.home).audit(NAME).entries()
     assert {(row.kind, row.role, row.by, row.release, row.run) for row in rows} == {
         (Kind.TIME_OUT, role, "nobody", 1, proposed["dag_run_id"]) for role in ("product", "safety")

@@ -87,5 +87,5 @@ def test_without_spark_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.spark
 def test_memory_that_spark_does_not_know_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EQUIPOISE_MEMORY", "80%")
-    with pytest.raises(ContractError, match="not an amount of memory"):
+    with pytest.raises(ContractError, match="not a memory size"):
         session(tmp_path, SPARK).__enter__()

@@ -34,7 +34,7 @@ def test_an_alias_that_was_moved_by_hand_is_named(workspace: Workspace) -> None:
     registry.set_alias(registry.part(MODEL, 2), "champion")
     found = overview.read_aliases(workspace)
     assert found.releases[0].version == 2
-    assert "Somebody moved an alias of home_feed.release by hand" in found.mismatch
+    assert "Somebody updated an alias of home_feed.release by hand" in found.mismatch
 
 
 def test_an_alias_of_a_version_that_we_did_not_register_hides_nothing_else(workspace: Workspace) -> None:

@@ -216,7 +216,7 @@ def test_the_command_prints_what_would_go_as_text_and_as_json(
         "label files",
     ]
     assert main(words) == 0
-    assert "stays: release 1 (champion)" in capsys.readouterr().out
+    assert "kept: release 1 (champion)" in capsys.readouterr().out
 
 
 def test_without_keep_nothing_is_removed(second_retrain: Retrained) -> None:

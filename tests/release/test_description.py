@@ -121,7 +121,7 @@ def test_pins_are_exact_and_lead_to_their_versions() -> None:
 def test_the_verdict_stands_first_with_up_to_five_reasons_to_hold() -> None:
     reasons = [f"reason {number}" for number in range(7)]
     first, *rest = describe_verdict("The rest.", verdict="hold", champion=2, reasons=reasons).splitlines()
-    assert first == "Verdict of the gates: **hold**, beside champion 2."
+    assert first == "Verdict of the gates: **hold**, compared with champion 2."
     assert rest == [*(f"- reason {number}" for number in range(5)), "", "The rest."]
 
 

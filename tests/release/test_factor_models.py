@@ -54,7 +54,7 @@ def test_it_is_no_part_of_the_release_and_says_so_in_the_registry(
     client = first_retrain.workspace.store.registry.client
     for part in (factor_model.model, factor_model.calibrator):
         described = client.get_model_version(part.name, str(part.version)).description
-        assert described == f"Judges the joint of {CHILD}; it serves nowhere."
+        assert described == f"Factor model of the joint of {CHILD}; never served."
 
 
 def test_the_model_that_serves_is_as_new_as_ever(first_retrain: Retrained) -> None:

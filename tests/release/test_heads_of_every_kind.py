@@ -165,7 +165,7 @@ def test_a_changed_recipe_stands_in_the_dossier_beside_the_champions_of_the_same
     }
     assert f"{BUY}.normalized_entropy_rise vs the champion's recipe" in rows
     assert {gate["evidence"] for name, gate in rows.items() if name.startswith(BUY)} == {run}
-    assert rows["same_day_champion"]["reason"].endswith(f"evaluated beside it as of the same day: {BUY}")
+    assert rows["same_day_champion"]["reason"].endswith(f"compared with it as of the same day: {BUY}")
     page = Path(second.result.dossier).read_text(encoding="utf-8")
     assert re.search(rf"rise of normalized entropy [(].+[)], {BUY} \S+ vs the champion", page) is not None
     assert run in page
@@ -244,7 +244,7 @@ def test_a_task_that_cannot_be_trained_keeps_the_champions_model(second: Retrain
     assert {task: pins[f"{NAME}.task.{task}"] for task in (CLICK, BUY, HIDE)} == {CLICK: 2, BUY: 3, HIDE: 1}
     (gate,) = (gate for gate in second.result.gates if subject_of(gate) == f"{HIDE}.trained")
     assert gate["outcome"] == "warn"
-    assert "keeps the champion's model. Unknown column 'trust'" in gate["reason"]
+    assert "reuses the champion's model. Unknown column 'trust'" in gate["reason"]
 
 
 def test_where_nothing_could_be_trained_there_is_no_release(second: Retrained) -> None:

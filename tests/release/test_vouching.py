@@ -70,7 +70,7 @@ def test_an_audit_that_is_lost_vouches_for_nothing(home: Path) -> None:
 @pytest.mark.parametrize("value", ["yes", "true", " 1"])
 def test_a_value_that_is_none_refuses_too(home: Path, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EQUIPOISE_REQUIRE_VERIFIED", value)
-    with pytest.raises(Exception, match=r"The audit of toy cannot be asked: .* neither 0 nor 1"):
+    with pytest.raises(Exception, match=r"The audit of toy cannot be read: .* neither 0 nor 1"):
         load(home, "@champion")
 
 
@@ -78,7 +78,7 @@ def test_where_the_program_is_not_installed_nobody_can_ask_and_it_is_refused(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Store.open(home).registry.fetch(Store.open(home).registry.part(MODEL, 1), tmp_path / "release")
-    with pytest.raises(AssertionError, match=r"The audit cannot be asked \(ImportError: this repository"):
+    with pytest.raises(AssertionError, match=r"The audit cannot be read \(ImportError: this repository"):
         run_alone(folder, "print(model)", folder=tmp_path)
     monkeypatch.setenv("EQUIPOISE_REQUIRE_VERIFIED", "0")
     assert "PyFuncModel" in run_alone(folder, "print(type(model).__name__)", folder=tmp_path)

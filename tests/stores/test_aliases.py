@@ -279,5 +279,5 @@ def test_a_strict_settlement_refuses_an_alias_that_somebody_moved_by_hand(moves:
     promote(moves, 1, beside=None)
     set_by_hand(moves, "champion", 3)
     assert moves.settle() == {"champion": 3}
-    with pytest.raises(AuditMismatch, match=r"moved an alias of feed\.release by hand"):
+    with pytest.raises(AuditMismatch, match=r"updated an alias of feed\.release by hand"):
         moves.settle(strict=True)

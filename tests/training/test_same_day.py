@@ -183,7 +183,7 @@ def test_against_the_champions_recipe_of_the_same_day_it_is_held(home: Home) -> 
     assert {order.evidence, error.evidence} <= {*home.comparisons}
     row = verdicts["same_day_champion"]
     assert (row.outcome, row.evidence) == (Outcome.NO_RULE, "release")
-    assert row.reason.endswith(f"evaluated beside it as of the same day: {CLICK}")
+    assert row.reason.endswith(f"compared with it as of the same day: {CLICK}")
 
 
 def test_a_segment_that_the_worse_recipe_harms_is_named_too(home: Home) -> None:

@@ -63,7 +63,7 @@ def test_a_restoration_has_no_front_and_names_what_was_exceeded() -> None:
     assert "<svg" not in html
     assert "hide_rate" in html
     assert "3.1%" in html
-    assert "No weights of the ranges were found" in html
+    assert "No weights in the ranges are within every bound" in html
 
 
 def test_a_name_is_no_markup() -> None:

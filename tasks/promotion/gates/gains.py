@@ -142,7 +142,7 @@ def _explain_changed(changed: Sequence[RecipePair]) -> Iterator[str]:
     compared = ", ".join(pair.candidate.task for pair in changed if pair.compared is not None)
     rest = [pair for pair in changed if pair.compared is None]
     if compared:
-        yield f"another recipe than the champion's, evaluated beside it as of the same day: {compared}"
+        yield f"another recipe than the champion's, compared with it as of the same day: {compared}"
     if rest:
         named = ", ".join(f"{pair.candidate.task} ({_explain_uncompared(pair)})" for pair in rest)
         yield f"another recipe than the champion's, and newer rows may be all of its gain: {named}"

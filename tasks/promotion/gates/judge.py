@@ -143,7 +143,7 @@ def _data(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
                 outcome=Outcome.PASS if enough else Outcome.INCONCLUSIVE,
                 threshold=Threshold(low=least),
                 observed=_count(found),
-                reason="" if enough else f"{found:,} {what} in the test slice; {least:,} are asked for",
+                reason="" if enough else f"{found:,} {what} in the test slice; {least:,} are required",
                 evidence=runs.release,
             )
 

@@ -25,7 +25,7 @@ from tasks.replay.rates import SPARSE
 from tasks.reports.numbers import format_estimate, format_number
 
 _SKILL = {"binary": "normalized_entropy", "value": "relative_squared_error"}
-_UNMEASURED = "nothing of its test days was held against the mean: no day was fresh"
+_UNMEASURED = "its test days were not compared with the mean: no day was fresh"
 _LEAST_GAIN: Final = 0.01
 """Gain in normalized entropy, or in squared error, that an interval must exclude before a head counts as no
 better than a constant: the loss that a surface permits by default."""

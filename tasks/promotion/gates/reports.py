@@ -73,7 +73,7 @@ def evaluate_trunks(found: Mapping[str, HeadModels], *, run: str) -> Iterator[Ve
             outcome=Outcome.WARN if rise.low > 0 else Outcome.PASS,
             threshold=Threshold(words="not shown to be worse than the trees"),
             observed=rise,
-            reason=f"against its trees alone; surface.yaml asks for {models.asked}",
+            reason=f"against its trees alone; surface.yaml requires {models.asked}",
             evidence=run,
         )
 
@@ -81,8 +81,8 @@ def evaluate_trunks(found: Mapping[str, HeadModels], *, run: str) -> Iterator[Ve
 def evaluate_reused(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
     """Warn of each task that was to be trained and reuses the champion's model."""
     for task, why in found.items():
-        reason = f"keeps the champion's model. {why}"
-        yield _unmet("data", Subject("trained", task=task), Outcome.WARN, "trained anew", reason, run)
+        reason = f"reuses the champion's model. {why}"
+        yield _unmet("data", Subject("trained", task=task), Outcome.WARN, "retrained", reason, run)
 
 
 def evaluate_unmeasured(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:

@@ -91,8 +91,8 @@ def require_several(answers: Sequence[Review]) -> None:
     if len(answers) > 1 and len(names) == 1:
         roles = " and ".join(answer.role for answer in answers)
         raise GateRefused(
-            f"{answers[0].by} answered for {roles}, and nobody lets a release through looser gates or by an "
-            "override alone: another reviewer of one of these roles has to answer"
+            f"{answers[0].by} approved for {roles}, but looser gates or an override need two people: another "
+            "reviewer of one of these roles has to approve"
         )
 
 
@@ -111,19 +111,19 @@ def _lacks(role: str, users: Sequence[str], answer: Review | None, evidence: str
     """Return why a role has not approved, or an empty string."""
     if answer is None and not users:
         return (
-            f"Nobody approved for {role}, and nobody may: its reviewers were named since the release was "
-            "made. A retrain makes one that they may answer for"
+            f"Nobody may approve for {role}: all of its reviewers were named after the release was made. "
+            "Retrain to make a release that they may review"
         )
     if answer is None:
-        return f"Nobody approved for {role}: {' or '.join(users)} has to answer"
+        return f"Nobody approved for {role}: {' or '.join(users)} has to review"
     if answer.by not in users:
-        return f"{answer.by} answered for {role}; its reviewers are {' and '.join(users) or 'none'}"
+        return f"{answer.by} reviewed for {role}, but its reviewers are {' and '.join(users) or 'none'}"
     if not answer.approves:
         return f"{answer.by} rejects the release for {role}: {answer.why}"
     if evidence is not None and answer.evidence != evidence:
         return (
-            f"{answer.by} approved for {role} on other evidence ({answer.evidence[:12]}) than holds "
-            f"now ({evidence[:12]}): start the promotion anew, so that it is seen"
+            f"{answer.by} approved for {role} on evidence {answer.evidence[:12]}, and it is "
+            f"{evidence[:12]} now: start the promotion again"
         )
     return ""
 
@@ -141,12 +141,12 @@ def answer(workspace: Workspace, reply: Review, *, release: int, run: str) -> No
     eligible = eligible_reviewers(workspace, workspace.releases.part(release))[role]
     if by not in eligible:
         raise ContractError(
-            f"{by} reviews {role} only since release {release} was made, so that change is part of what is "
-            f"asked: {' or '.join(eligible) or 'nobody'} may answer. A retrain makes a release that "
-            f"{by} may answer for"
+            f"{by} became a reviewer for {role} after release {release} was made: "
+            f"{' or '.join(eligible) or 'nobody'} may review it. Retrain to make a release that {by} may "
+            "review"
         )
     if not reply.approves and not reply.why.strip():
-        raise ContractError(f"{by} rejects release {release} without a reason: say why")
+        raise ContractError(f"{by} rejects release {release} without a reason: give one")
     kind = Kind.APPROVE if reply.approves else Kind.REJECT
 
     def once(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
@@ -161,7 +161,7 @@ def answer(workspace: Workspace, reply: Review, *, release: int, run: str) -> No
 def time_out(workspace: Workspace, question: ReviewRequest, *, waited: timedelta) -> None:
     """Record in the audit log that nobody answered for a role in time; a repeated call adds nothing."""
     part = workspace.releases.part(question.release)
-    why = f"no answer within {describe_duration(waited)}"
+    why = f"no review within {describe_duration(waited)}"
 
     def once(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
         entry = Entry(
@@ -196,7 +196,7 @@ class Signing:
         reviewers = {role: eligible[role] for role in roles}
         apart = bool(request.loosened or override)
         if by.run:
-            by_hand = "A step that was marked success by hand is no answer"
+            by_hand = "Marking a step success by hand does not approve"
             return cls(reviewers, by_hand, alone=False, apart=apart)
         allowed = workspace.contracts.surface.promotion.approvals_on_command_line
         where = _way_out(request, workspace.surface, by_command=allowed is not False)
@@ -253,9 +253,9 @@ def _way_out(request: PromotionRequest, surface: str, *, by_command: bool) -> st
     if request.terms.was_canary:
         command += " --stage champion"
     or_type = f", or let each type `{command}` under their own account" if by_command else ""
-    answers = f"answers to evidence {request.evidence[:12]}, as of {request.as_of}"
-    counts = f"What counts are {answers if request.evidence else 'answers of its reviewers'}: "
-    return f"{because}{counts}start the DAG {surface}__promote, where reviewers answer{or_type}"
+    answers = f"reviews of evidence {request.evidence[:12]}, as of {request.as_of}"
+    counts = f"Valid are only {answers if request.evidence else 'reviews of its reviewers'}: "
+    return f"{because}{counts}start the DAG {surface}__promote, where reviewers decide{or_type}"
 
 
 def answers_of(entries: Sequence[Entry], *, run: str, release: int) -> list[Review]:

@@ -51,16 +51,16 @@ def run(
     if workspace.contracts.surface.promotion.approvals_on_command_line is False:
         raise ContractError(
             f"{workspace.surface} takes no approvals on the command line (surface.yaml, promotion."
-            f"approvals_on_command_line): answer in the DAG {workspace.surface}__promote"
+            f"approvals_on_command_line): review it in the DAG {workspace.surface}__promote"
         )
     if not review.why.strip():
-        raise ContractError("An answer needs a reason: say why")
+        raise ContractError("A review needs a reason (--why)")
     why = one_line("why", review.why)
     request = promote.prepare(workspace, release=release, evaluate_gate=evaluate_gate, support=support)
     if not request.evidence.startswith(review.evidence):
         raise GateRefused(
-            f"The evidence for release {request.release} is {request.evidence[:12]} now and not "
-            f"{review.evidence[:12]}: look at it again"
+            f"The evidence for release {request.release} is {request.evidence[:12]} now, not "
+            f"{review.evidence[:12]}: review it again"
         )
     answer(workspace, replace(review, evidence=request.evidence, why=why), release=request.release, run="")
     return ApproveResult(

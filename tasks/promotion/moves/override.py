@@ -70,9 +70,9 @@ def lift_verdicts(
     inconclusive : the surface's rule for inconclusive verdicts.
     """
     if rule is None:
-        raise ContractError("surface.yaml declares no override: what holds a release, holds it")
+        raise ContractError("surface.yaml declares no override")
     if not why.strip():
-        raise ContractError("An override needs a reason: say why")
+        raise ContractError("An override needs a reason")
     holding = find_holding(verdicts, inconclusive=inconclusive)
     if not holding:
         raise ContractError("No verdict holds the release, so there is nothing to override")

@@ -170,7 +170,7 @@ def run(
     support : experiment or waiver, if tasks or policies differ from the champion's; an override.
     """
     if not why.strip():
-        raise ContractError("A promotion needs a reason: say why")
+        raise ContractError("A promotion needs a reason (why)")
     support = replace(support, why=why)
     texts = vars(support) | ({} if by.run else {"by": by.name})
     for name, text in texts.items():
@@ -219,7 +219,7 @@ def _decide(
     if champion != entry.champion:
         raise GateRefused(
             f"The champion was {entry.champion} and is {champion} now: release {entry.release} was evaluated "
-            "beside another. Start the promotion anew."
+            "against another. Start the promotion again."
         )
     if entry.kind is Kind.CANARY:
         entry = replace(entry, pool=_free_pool(ramp, live))

@@ -72,7 +72,7 @@ def make(
 ) -> RequestedPromotion:
     """Evaluate a release against the current champion, and raise early if it cannot be promoted."""
     if not why.strip():
-        raise ContractError("A promotion needs a reason: say why")
+        raise ContractError("A promotion needs a reason (why)")
     support = replace(support, why=why)
     request = promote.prepare(workspace, release=release, evaluate_gate=evaluate_gate, support=support)
     require_support(request, support)
@@ -116,8 +116,7 @@ def show(
     gates, rules = [verdict.to_json() for verdict in dossier.gates], digest(dossier.rules)
     if evidence_digest(manifest, old, gates, rules=rules, terms=terms) != evidence:
         raise GateRefused(
-            f"The evidence for {part} has changed since the request was made. Start the promotion anew, so "
-            "that it is seen"
+            f"The evidence for {part} has changed since the request was made. Start the promotion again"
         )
     request = PromotionRequest(
         release=release,

@@ -41,7 +41,7 @@ def run(
     asked_by : the Airflow run, which updates an alias at most once.
     """
     if not why.strip():
-        raise ContractError("A rollback needs a reason: say why")
+        raise ContractError("A rollback needs a reason (why)")
     by, why = one_line("by", by), one_line("why", why)
     moves = workspace.aliases
     mismatch = moves.mismatch()
@@ -110,11 +110,10 @@ def _refuse_unsaid(
     if to is not None:
         return
     if mismatch is not None and mismatch.source is not MismatchSource.AUDIT:
-        raise AuditMismatch(f"{mismatch.what}. Say with --to VERSION which release is meant to be champion")
+        raise AuditMismatch(f"{mismatch.what}. Name the intended champion with --to VERSION")
     if PREVIOUS not in aliases:
         raise ContractError(
-            f"{workspace.surface} has no previous release to go back to. Name a release that was champion "
-            "before: --to VERSION"
+            f"{workspace.surface} has no previous release. Name an earlier champion with --to VERSION"
         )
 
 
@@ -123,10 +122,10 @@ def _say_others(moves: ReleaseAliases, but: Collection[int | None], mismatch: Mi
     unbelieved = mismatch is not None and mismatch.source is MismatchSource.AUDIT
     others = [] if unbelieved else sorted(moves.served().difference(but))
     if not others:
-        return "Bring it back from a backup: no other release that served is known"
+        return "Restore it from a backup: no other release that served is known"
     named = " or ".join(map(str, others))
     return (
-        f"Bring it back from a backup, or go back to release {named}, which served, with "
+        f"Restore it from a backup, or go back to release {named}, which served, with "
         f"`equipoise rollback {moves.audit.surface} --to VERSION --why TEXT`"
     )
 

@@ -146,7 +146,7 @@ def choose_share(
     if stage == CANARY and ramp is None:
         raise ContractError("surface.yaml declares no ramp (ramp: {guardrails: [hide_7d_rate]})")
     if stage == CANARY and CHAMPION not in aliases:
-        raise ContractError("There is no champion beside which a canary would serve: promote it as champion")
+        raise ContractError("There is no champion to compare a canary with: promote the release to champion")
     if ramp is None or CHAMPION not in aliases:
         return None
     if stage in {None, CANARY}:
@@ -209,9 +209,11 @@ def refuse_verdict(request: PromotionRequest) -> None:
     ):
         shown = "; ".join(request.reasons[:3])
         more = f" and {len(request.reasons) - 3} more, in its dossier" if len(request.reasons) > 3 else ""
-        beside = "without a champion" if request.champion is None else f"beside champion {request.champion}"
+        beside = (
+            "without a champion" if request.champion is None else f"compared with champion {request.champion}"
+        )
         alone = "; it may be champion after a ramp, as the canary first" if request.canary_permitted else ""
-        raise GateRefused(f"Release {request.release} is held {beside}: {shown}{more}{alone}")
+        raise GateRefused(f"Release {request.release} is held, {beside}: {shown}{more}{alone}")
 
 
 def require_support(request: PromotionRequest, support: PromotionSupport) -> None:
@@ -221,7 +223,8 @@ def require_support(request: PromotionRequest, support: PromotionSupport) -> Non
     if request.changed and not (support.experiment or support.waiver):
         files = " and ".join(POLICIES[name] for name in request.changed)
         raise ContractError(
-            f"Release {request.release} changes {files} of champion {request.champion}. The gates say that "
-            "it may be exposed, not that it is better for people: name the online experiment that supports "
-            "it (--experiment REF), or say why there is none (--waiver WHY)"
+            f"Release {request.release} changes {files} of champion {request.champion}. The gates allow its "
+            "exposure but cannot show that it is better for people: name the online "
+            "experiment that supports it (--experiment REF), or give a reason why there is none (--waiver "
+            "WHY)"
         )

@@ -172,18 +172,18 @@ def _kind(verdict: Verdict, words: Vocabulary) -> int:
 
 
 _BLOCKED: Final = {
-    "data": "Mend the log, build the labels again and retrain: what was learned from them cannot be trusted.",
-    "model": "Look at what the task learned from, and whether its data changed; then retrain.",
-    "inputs": "Mend the log of the feature, or retrain once its heads have learned from such days.",
-    "calibration": "Look at the task's reliability, calibrate by the segment that is off, retrain.",
-    "constraints": "Do not promote; no override lifts it. Mend the code that lets it through, then retrain.",
-    "decision": "Do not promote. Look for other weights (equipoise tune), or keep {champion}.",
-    "shadow": "Look at the requests side by side. If that much change is meant, raise gates.shadow.",
-    "freshness": "Retrain: it rests on what people did too long ago.",
+    "data": "Fix the log, build the labels again and retrain: models trained on them cannot be trusted.",
+    "model": "Check the task's training data for changes, then retrain.",
+    "inputs": "Fix the log of the feature, or retrain once the training data include such days.",
+    "calibration": "Check the task's reliability, calibrate by the miscalibrated segment, and retrain.",
+    "constraints": "Do not promote; no override lifts it. Fix the code that lets it through, then retrain.",
+    "decision": "Do not promote. Search for other weights (equipoise tune), or keep {champion}.",
+    "shadow": "Compare the requests side by side. If the change is intended, raise gates.shadow.",
+    "freshness": "Retrain: its training data are too old.",
 }
 _SUPPORT: Final = (
-    "It changes what is decided, and no gate can say whether that is better for people: name the online "
-    "experiment that supports it, or say why there is none."
+    "It changes tasks or policies, and no gate can show whether that is better for people: name the online "
+    "experiment that supports it, or give a reason why there is none."
 )
 _LOG_CANDIDATES: Final = (
     "For a verdict offline, log every scored candidate (sources.candidates), or declare shown_is_all: true "
@@ -223,20 +223,20 @@ def say_next(
     Examples
     --------
     >>> say_next(None, surface="feed", release=3, held=False)
-    'Put it before its reviewers: trigger feed__promote, or type equipoise promote feed 3 --why ...'
+    'Request its promotion: trigger feed__promote, or type equipoise promote feed 3 --why ...'
     """
     if not held:
         support = "--experiment ... " if asks_support else ""
         typed = f"equipoise promote {surface} {release} {support}--why ..."
-        ask = f"Put it before its reviewers: trigger {surface}__promote, or type {typed}"
+        ask = f"Request its promotion: trigger {surface}__promote, or type {typed}"
         return f"{_SUPPORT} {ask}" if asks_support else ask
     champion = "what serves now" if first else "the champion"
     if worst is None:
         return f"Keep {champion}, and retrain when there is something to evaluate."
     if worst.outcome is Outcome.METRIC_MISSING:
-        return f"Mend the log or the contract, so that it can be measured; keep {champion} meanwhile."
+        return f"Fix the log or the contract so that it can be measured; keep {champion} meanwhile."
     if worst.outcome is not Outcome.INCONCLUSIVE:
-        otherwise = "Look at what holds it, and keep {champion} meanwhile."
+        otherwise = "See what holds it, and keep {champion} meanwhile."
         return _BLOCKED.get(worst.gate, otherwise).format(champion=champion)
     if worst.gate in _TOO_FEW:
         return _TOO_FEW[worst.gate]
@@ -260,21 +260,21 @@ def say_after_override(surface: str) -> str:
     Examples
     --------
     >>> say_after_override("feed")
-    'It was promoted all the same. Watch what holds it; to go back, type equipoise rollback feed --why ...'
+    'It was promoted by an override. Watch what held it; to go back, type equipoise rollback feed --why ...'
     """
     back = f"equipoise rollback {surface} --why ..."
-    return f"It was promoted all the same. Watch what holds it; to go back, type {back}"
+    return f"It was promoted by an override. Watch what held it; to go back, type {back}"
 
 
 def _wait(worst: Verdict) -> str:
     if worst.caveat == BIASED:
         return _LOG_PROPENSITIES
     if worst.caveat:
-        return "More days of this log cannot decide it: the reason beside it names what is missing."
+        return "More days of this log cannot decide it: its reason names what is missing."
     power = worst.power
     if power is not None and power.never:
         return (
-            "No number of test days decides it at this traffic, since returning users bring ever less new "
+            "No number of test days decides it at this traffic, since returning users add too little new "
             "information: widen its bound, or run an experiment."
         )
     if power is not None and power.days_needed is not None and power.days_needed > power.days:

@@ -193,7 +193,7 @@ def utility_weights_separate(facts: ReadinessFacts) -> ReadinessLine:
     copied = len({*losses.values()}) > 1 and max(ratios) - min(ratios) <= 1e-9 * max(ratios)
     if copied:
         said = ", ".join(f"{task} {loss:g}" for task, loss in losses.items())
-        why = f"the weights of the decision are those of the losses ({said}) times {max(ratios):g}"
+        why = f"the policy weights equal the loss weights ({said}) times {max(ratios):g}"
         return ReadinessLine.not_met(name, why, _UTILITY, "tasks.yaml")
     units = ", ".join(f"{task} {term.weight:g}" for task, term in contracts.utility.weights.items())
     learned = ", ".join(f"{loss:g}" for loss in sorted({*losses.values()}))

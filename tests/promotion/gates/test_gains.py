@@ -339,7 +339,7 @@ def _of(pair: RecipePair, name: str, *others: RecipePair) -> list[Verdict]:
 def test_a_compared_recipe_is_named_by_the_row_and_newer_rows_are_no_doubt_about_it() -> None:
     row = evaluate_same_day([_compared(), _pair("hide", "b", "b", newer=7)], run="r")
     assert row.outcome is Outcome.NO_RULE
-    assert row.reason == "another recipe than the champion's, evaluated beside it as of the same day: click"
+    assert row.reason == "another recipe than the champion's, compared with it as of the same day: click"
 
 
 def test_what_was_not_compared_warns_and_says_why_beside_what_was() -> None:

@@ -75,7 +75,7 @@ def test_other_gates_of_the_surface_are_no_other_policy() -> None:
 
 def test_a_role_that_nobody_may_answer_for_is_warned_of() -> None:
     found = _judged(replace(SOUND, reviewers={"product": ("ana",), "safety": ()}))["approvals"]
-    assert (found.outcome, found.reason) == (Outcome.WARN, "nobody may answer for safety")
+    assert (found.outcome, found.reason) == (Outcome.WARN, "nobody may review for safety")
 
 
 CURRENT, BETTER = {"click": 1.0, "hide": -5.0}, {"click": 1.5, "hide": -9.0}

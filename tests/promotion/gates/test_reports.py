@@ -33,14 +33,14 @@ def test_each_task_that_keeps_its_model_is_a_warning_with_the_reason() -> None:
         ("buy.trained", Outcome.WARN),
         ("back.trained", Outcome.WARN),
     ]
-    assert verdicts[0].reason == "keeps the champion's model. 3 positives."
+    assert verdicts[0].reason == "reuses the champion's model. 3 positives."
     assert {v.evidence for v in verdicts} == {"run-1"}
 
 
 def test_it_warns_and_does_not_hold() -> None:
     decision = decide_release(list(evaluate_reused({"buy": "3 positives."}, run="r")), inconclusive="hold")
     assert decision == GateDecision(
-        warnings=("data: training of buy (trained anew): warning, keeps the champion's model. 3 positives.",)
+        warnings=("data: training of buy (retrained): warning, reuses the champion's model. 3 positives.",)
     )
 
 

@@ -42,9 +42,9 @@ def test_without_approvals_the_command_line_moves_nothing_and_says_who_is_missin
     with pytest.raises(GateRefused) as raised:
         promote_2(strict)
     said = str(raised.value)
-    assert "Nobody approved for product: ana has to answer" in said
-    assert "Nobody approved for safety: sam has to answer" in said
-    assert "start the DAG home_feed__promote, where reviewers answer" in said
+    assert "Nobody approved for product: ana has to review" in said
+    assert "Nobody approved for safety: sam has to review" in said
+    assert "start the DAG home_feed__promote, where reviewers decide" in said
     assert "equipoise approve" not in said
     assert moved_aliases(strict) == {"champion": 1}
 
@@ -94,7 +94,7 @@ def test_what_was_approved_before_a_rollback_does_not_promote_again(strict: Work
 
 def test_an_airflow_run_is_not_helped_by_answers_of_the_command_line(strict: Workspace) -> None:
     approve(strict, evidence_of(strict))
-    with pytest.raises(GateRefused, match="A step that was marked success by hand is no answer"):
+    with pytest.raises(GateRefused, match="Marking a step success by hand does not approve"):
         promote_2(strict, run=RUN)
 
 
@@ -107,7 +107,7 @@ def test_one_reviewer_of_every_role_signs_a_promotion_and_no_override_nor_looser
     signing = Signing({"product": ("ana",), "safety": ("ana", "sam")}, "", alone=False, apart=False)
     assert signing.sign(move, both).signed == "ana for product, ana for safety"
     apart = replace(signing, apart=True)
-    with pytest.raises(GateRefused, match="ana answered for product and safety, and nobody lets a release"):
+    with pytest.raises(GateRefused, match="ana approved for product and safety, but looser gates"):
         apart.sign(move, both)
     assert apart.sign(move, [*both, approved("safety", "sam", 2)]).signed == "ana for product, sam for safety"
     one_role = replace(apart, reviewers={"product": ("ana",)})
@@ -126,7 +126,7 @@ def test_one_approval_of_each_role_is_enough() -> None:
 @pytest.mark.parametrize("missing", [0, 1])
 def test_a_role_without_an_answer_is_named_with_its_reviewers(missing: int) -> None:
     role, users = (("product", "ana or bo"), ("safety", "sam"))[missing]
-    with pytest.raises(GateRefused, match=f"Nobody approved for {role}: {users} has to answer"):
+    with pytest.raises(GateRefused, match=f"Nobody approved for {role}: {users} has to review"):
         require_answers(REVIEWERS, BOTH[:missing] + BOTH[missing + 1 :], evidence=EVIDENCE)
 
 
@@ -145,11 +145,11 @@ def test_the_newest_answer_of_a_role_counts() -> None:
 
 def test_an_approval_by_somebody_who_is_no_reviewer_of_the_role_is_refused() -> None:
     answers = (BOTH[0], Review("safety", "ana", True, EVIDENCE))
-    with pytest.raises(GateRefused, match="ana answered for safety; its reviewers are sam"):
+    with pytest.raises(GateRefused, match="ana reviewed for safety, but its reviewers are sam"):
         require_answers(REVIEWERS, answers, evidence=EVIDENCE)
 
 
 def test_an_approval_of_other_evidence_is_refused() -> None:
     answers = (BOTH[0], Review("safety", "sam", True, OTHER))
-    with pytest.raises(GateRefused, match="sam approved for safety on other evidence"):
+    with pytest.raises(GateRefused, match="sam approved for safety on evidence"):
         require_answers(REVIEWERS, answers, evidence=EVIDENCE)

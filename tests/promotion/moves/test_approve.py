@@ -82,7 +82,7 @@ def test_an_answer_needs_a_reason(there: Workspace, why: str) -> None:
 
 def test_a_reviewer_who_names_what_they_saw_does_not_approve_anything_else(there: Workspace) -> None:
     seen = reply(there, "ana", "product").evidence
-    with pytest.raises(GateRefused, match=r"is .* now and not 000000: look at it again"):
+    with pytest.raises(GateRefused, match=r"is .* now, not 000000: review it again"):
         reply(there, "sam", "safety", evidence="000000")
     assert reply(there, "sam", "safety", evidence=seen[:12]).evidence == seen
 

@@ -59,7 +59,9 @@ def test_it_is_the_canary_first_with_its_share_for_whoever_serves_and_then_the_c
     assert (first.moved.kind.value, first.moved.share) == ("canary", 0.25)
     assert moved_aliases(there) == CANARY
     assert share_of(there, 2) == "0.25"
-    assert overview.describe_entry(first.moved) == "canary: release 2 beside champion 1, 25% of the users"
+    assert (
+        overview.describe_entry(first.moved) == "canary: release 2 compared with champion 1, 25% of the users"
+    )
     assert [one.share for one in overview.read(there).aliases.releases if one.alias == "canary"] == [0.25]
     assert view.show(there, "canary")["canary_share"] == 0.25
     assert view.verify(there, "canary").problems == []
@@ -109,7 +111,7 @@ def test_each_stage_asks_for_approvals_of_its_own(workspace: Workspace, tmp_path
 
 def test_the_first_champion_has_nothing_to_be_a_canary_beside(there: Workspace) -> None:
     forget_moves(there)
-    with pytest.raises(ContractError, match="no champion beside which a canary would serve"):
+    with pytest.raises(ContractError, match="no champion to compare a canary with"):
         promote_2(there, stage="canary")
     assert promote_2(there).champion == 2
     assert moved_aliases(there) == {"champion": 2}
@@ -226,8 +228,8 @@ def test_the_command_line_says_how_far_it_moved(there: Workspace, capsys: pytest
         printed.append(capsys.readouterr().out.splitlines())
     signed = "signed: ana alone, for product and safety"
     assert printed == [
-        ["canary: release 2, beside champion 1 (canary by ana: carts rose)", "share: 0.25", signed],
-        ["nothing to do: release 1 is the champion, and release 2 the canary: equipoise ramp takes it on"],
+        ["canary: release 2, champion 1 (canary by ana: carts rose)", "share: 0.25", signed],
+        ["nothing to do: release 1 is the champion, and release 2 the canary: continue with equipoise ramp"],
         ["champion: 1 -> 2 (promote by ana: carts rose)", signed],
     ]
     assert main(["release", "history", NAME, *where]) == 0

@@ -164,7 +164,7 @@ def hold_by_shadow(plain: dict[str, Any]) -> None:
 def held(workspace: Workspace, tmp_path: Path) -> Workspace:
     there = mini.changed(workspace, tmp_path, surface=hold_by_shadow)
     with pytest.raises(
-        GateRefused, match="held beside champion 1: shadow: overlap with the champion's slots"
+        GateRefused, match="held, compared with champion 1: shadow: overlap with the champion's slots"
     ):
         prepared(there)
     return there
@@ -179,7 +179,7 @@ def test_an_override_asks_its_role_even_where_one_may_sign_alone_and_is_written_
         promote_2(held, override=WHY)
     assert f"--override '{WHY}'" in str(asked.value)
     approve(held, prepared(held, override=WHY).evidence)
-    with pytest.raises(GateRefused, match="on other evidence"):
+    with pytest.raises(GateRefused, match="on evidence"):
         promote_2(held, override="another reason")
     moved = promote_2(held, override=WHY, evaluate_gate=recheck).moved
     assert moved is not None
@@ -191,7 +191,7 @@ def test_an_override_asks_its_role_even_where_one_may_sign_alone_and_is_written_
     registry = Store.open(held.home).registry
     assert registry.description(registry.part(MODEL, 2)).startswith(f"**Overridden**: {WHY}")
     newest = max(held.reports.glob("dossier-release-2*.html"), key=lambda page: page.stat().st_mtime_ns)
-    assert f"an override of what holds it is asked for: {WHY}" in newest.read_text(encoding="utf-8")
+    assert f"an override is requested: {WHY}" in newest.read_text(encoding="utf-8")
     assert Store.open(held.home).audit(NAME).entries()[-1] == moved
 
 
@@ -200,7 +200,7 @@ def test_approvals_of_the_release_as_it_is_are_none_of_its_override(held: Worksp
     given = prepared(held, override=WHY).terms
     assert given.override is not None
     approve(held, "e" * 64)
-    with pytest.raises(GateRefused, match="on other evidence"):
+    with pytest.raises(GateRefused, match="on evidence"):
         promote_2(held, override=WHY)
 
 

@@ -108,5 +108,5 @@ def test_a_challenger_of_months_ago_is_judged_as_of_today(alone: Workspace) -> N
 @pytest.mark.parametrize("days", [-5, 1])
 def test_a_case_that_is_too_old_or_of_tomorrow_moves_nothing(second_retrain: Retrained, days: int) -> None:
     made = parse_instant(prepare(second_retrain.workspace).as_of) + timedelta(days=days)
-    with pytest.raises(GateRefused, match="start the promotion anew"):
+    with pytest.raises(GateRefused, match="start the promotion again"):
         recheck(second_retrain.workspace, 2, as_of=made)

@@ -305,7 +305,7 @@ def test_the_commands_of_the_page_run(tmp_path: Path, capsys: pytest.CaptureFixt
     step = ["ramp", ramp_feed.NAME, "--as-of", after(2).isoformat(), *where]
     assert main([*step, "--dry-run"]) == 1
     printed = capsys.readouterr().out
-    assert "release 2 beside champion 1, stage 1 of 2, 0.25 of the users" in printed
+    assert "release 2, champion 1, stage 1 of 2, 0.25 of the users" in printed
     assert "roll back: hide_7d_rate is harmed" in printed
     assert main(step) == 1
     assert "moved: withdraw by equipoise ramp" in capsys.readouterr().out

@@ -72,11 +72,12 @@ def test_an_alias_moved_by_hand_is_noticed_and_a_rollback_puts_it_right(
     registry.set_alias(registry.part(MODEL, 2), "champion")
     by_hand = "In the registry, champion = 2; by the last audited move, champion = 1"
     (problem,) = release_view.verify(workspace, 2).problems
-    assert problem.startswith(f"Somebody moved an alias of {MODEL} by hand. {by_hand}.")
+    assert problem.startswith(f"Somebody updated an alias of {MODEL} by hand. {by_hand}.")
     assert (
-        plan.run(workspace, as_of=LATER).mismatch == f"Somebody moved an alias of {MODEL} by hand. {by_hand}."
+        plan.run(workspace, as_of=LATER).mismatch
+        == f"Somebody updated an alias of {MODEL} by hand. {by_hand}."
     )
-    assert f"Somebody moved an alias of {MODEL} by hand. {by_hand}" in caplog.text
+    assert f"Somebody updated an alias of {MODEL} by hand. {by_hand}" in caplog.text
     with pytest.raises(AuditMismatch, match="Repair it with `equipoise rollback home_feed --to VERSION"):
         promote.run(
             workspace,
@@ -87,7 +88,7 @@ def test_an_alias_moved_by_hand_is_noticed_and_a_rollback_puts_it_right(
             support=TESTED,
         )
     registry.set_alias(registry.part(MODEL, 1), "previous")
-    with pytest.raises(AuditMismatch, match="Say with --to VERSION"):
+    with pytest.raises(AuditMismatch, match="with --to VERSION"):
         rollback.run(workspace, why="nobody approved it", by="sam")
     assert rollback.run(workspace, why="nobody approved it", by="sam", to="1").champion == 1
     assert release_view.verify(workspace, 1).problems == []

@@ -36,7 +36,9 @@ def test_another_surface_yaml_is_no_change_of_what_people_get() -> None:
 
 def test_a_held_release_is_refused_with_its_first_reasons() -> None:
     reasons = tuple(f"reason {n}" for n in range(5))
-    with pytest.raises(GateRefused, match="beside champion 3: reason 0; reason 1; reason 2 and 2 more"):
+    with pytest.raises(
+        GateRefused, match="compared with champion 3: reason 0; reason 1; reason 2 and 2 more"
+    ):
         refuse_verdict(a_case(verdict="hold", reasons=reasons))
 
 

@@ -94,7 +94,7 @@ def test_eight_harmed_segments_are_named_and_the_others_counted(count: int) -> N
 def test_a_changed_policy_asks_for_an_experiment_or_a_reason(of: str, differs: bool, asks: bool) -> None:
     subject = ReleaseHeader("feed", 4, 3, "promote")
     first = first_screen(subject, [FINE], [Change(of, "another", differs=differs)], WORDS)
-    assert first.next_step.startswith("It changes what is decided") is asks
+    assert first.next_step.startswith("It changes tasks or policies") is asks
     assert "feed__promote" in first.next_step
 
 
@@ -158,7 +158,7 @@ def after(worst: Verdict | None, *, held: bool = True, first: bool = False) -> s
 
 def test_a_release_that_nothing_holds_is_put_before_its_reviewers() -> None:
     for worst in (None, UNKNOWN):
-        assert after(worst, held=False).startswith("Put it before its reviewers: trigger feed__promote")
+        assert after(worst, held=False).startswith("Request its promotion: trigger feed__promote")
 
 
 def test_the_lever_is_named_with_its_size_where_more_days_decide() -> None:
@@ -200,7 +200,7 @@ def test_a_reordering_is_sent_to_the_log_and_where_it_may_to_the_canary() -> Non
 
 def test_what_could_not_be_measured_is_no_matter_of_other_weights() -> None:
     said = after(verdict("decision", "hide_rate", Outcome.METRIC_MISSING))
-    assert said == "Mend the log or the contract, so that it can be measured; keep the champion meanwhile."
+    assert said == "Fix the log or the contract so that it can be measured; keep the champion meanwhile."
 
 
 @pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING])

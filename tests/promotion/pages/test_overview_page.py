@@ -88,7 +88,7 @@ def test_a_surface_that_cannot_be_read_says_why_beside_one_that_can() -> None:
 
 
 def test_without_any_surface_the_first_page_says_so() -> None:
-    assert "Airflow knows no surface" in text_of(write_index([], now=NOW))
+    assert "Airflow has no DAGs of surfaces" in text_of(write_index([], now=NOW))
     assert "No release yet" in text_of(write_index([Card("a", aliases(releases=()))], now=NOW))
 
 
@@ -112,8 +112,8 @@ def test_a_release_has_its_age_its_verdicts_and_its_dossier() -> None:
 
 
 def test_an_alias_moved_by_hand_is_an_alert() -> None:
-    page = surface_page(aliases=aliases(mismatch="Somebody moved an alias by hand."))
-    assert '<p class="block" role="alert">Somebody moved an alias by hand.</p>' in page
+    page = surface_page(aliases=aliases(mismatch="Somebody updated an alias by hand."))
+    assert '<p class="block" role="alert">Somebody updated an alias by hand.</p>' in page
 
 
 def test_a_task_s_days_are_placed_by_date_and_told_in_words() -> None:

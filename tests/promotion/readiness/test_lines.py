@@ -127,7 +127,7 @@ def test_a_surface_without_negative_outcomes_knows_no_harm(tmp_path: Path) -> No
     tasks = {"tasks": {"click_1d": {"family": "engagement", "positive": {"event": "click", "within": "P1D"}}}}
     utility = {"weights": {"click_1d": 1.0}, "guardrails": [], "relevance_floor": {}}
     line = lines.negatives_handled(ReadinessFacts(s.contracts(tmp_path, tasks=tasks, utility=utility)))
-    assert (line.state, "says what people suffer from" in line.why) == (State.NOT_MET, True)
+    assert (line.state, "no outcome measures harm" in line.why) == (State.NOT_MET, True)
 
 
 def test_without_a_release_or_its_verdict_the_way_to_one_is_named(sound: ReadinessFacts) -> None:
@@ -152,7 +152,7 @@ def test_weights_that_were_copied_from_the_losses_are_named(tmp_path: Path) -> N
     copied = {"weights": {"click_1d": 3.0, "buy_2d": 6.0, "back_2d": -3.0}}
     line = lines.utility_weights_separate(_drafted(tmp_path, utility=copied))
     assert line.state is State.NOT_MET
-    assert "are those of the losses (click_1d 1, buy_2d 2, back_2d 1) times 3" in line.why
+    assert "equal the loss weights (click_1d 1, buy_2d 2, back_2d 1) times 3" in line.why
 
 
 def test_a_release_pins_both_policies(sound: ReadinessFacts) -> None:
