@@ -162,7 +162,7 @@ def _refuse_overlap(rows: TaskRows, model: Part, tags: Mapping[str, str]) -> Non
     if newest >= rows.slices.calibrate.first:
         raise GateRefused(
             f"{model} learned from rows up to {newest}; its calibrate slice begins on "
-            f"{rows.slices.calibrate.first}. Calibrate it as of {tags['as_of']}, or train anew."
+            f"{rows.slices.calibrate.first}. Calibrate it as of {tags['as_of']}, or train again."
         )
 
 

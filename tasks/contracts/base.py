@@ -89,7 +89,7 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def _on_one_line(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("is to be one line of printable characters")
+        raise ValueError("must be one line of printable characters")
     return text
 
 

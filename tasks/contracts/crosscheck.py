@@ -99,7 +99,7 @@ def _warn_of_opener(name: str, task: TaskSpec, tasks: TasksSpec) -> Iterator[Pro
     if both := sorted(set(rule.event) & set(parent.event)):
         hint = (
             f"the event of '{opener}' opens this window, and a later one of the same name is the outcome: a "
-            "repeat. Is another event meant? Where a repeat is, family: long_term says so"
+            "repeat. Is another event meant? If a repeat is intended, set family: long_term"
         )
         field = "positive" if task.positive else "value"
         yield Problem("tasks.yaml", f"tasks.{name}.{field}.event", ", ".join(both), hint)
@@ -149,7 +149,7 @@ def _find_cycles(tasks: TasksSpec) -> Iterator[tuple[set[str], Problem]]:
 def find_meaning_problems(tasks: TasksSpec, unread: Unread) -> Iterator[Problem]:
     """Find tasks whose label would have no meaning, and files in which no task is trained."""
     if not tasks.trained:
-        hint = "say train: false, so a release would predict nothing: leave it out of one that is predicted"
+        hint = "have train: false, so a release would predict nothing: leave it out of one that is predicted"
         yield Problem("tasks.yaml", "tasks", abbreviate(", ".join(tasks.tasks)), hint)
     for name, task in tasks.tasks.items():
         if unread.task(name):
@@ -172,7 +172,7 @@ def find_meaning_problems(tasks: TasksSpec, unread: Unread) -> Iterator[Problem]
         if task.level == "impression" and task.rule and _is_same_within_request(task.rule):
             hint = (
                 "gives every candidate of a request the same label, so no ranking can move it: match on "
-                f"{c.ITEM_ID} too, or say level: request"
+                f"{c.ITEM_ID} too, or set level: request"
             )
             yield Problem("tasks.yaml", f"{where}.match", abbreviate(list(task.rule.match)), hint)
 
@@ -267,7 +267,8 @@ def _check_pairs(surface: SurfaceSpec, unread: Unread) -> Iterator[Problem]:
         yield Problem("surface.yaml", "override.role", abbreviate(role), hint)
     if surface.shown_is_all and surface.sources.candidates is not None and read("sources"):
         hint = (
-            "says that the impressions are all candidates, and sources.candidates names others: leave one out"
+            "declares the impressions to be all candidates, and sources.candidates names others: leave one "
+            "out"
         )
         yield Problem("surface.yaml", "shown_is_all", "true", hint)
     only = surface.gates.decision.shown_only

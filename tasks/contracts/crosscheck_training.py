@@ -83,7 +83,7 @@ def _check_parent(name: str, surface: SurfaceSpec, tasks: TasksSpec) -> Iterator
     for parent in sorted(above):
         hint = (
             f"its probability is multiplied by that of '{parent}', which {NEVER_TRAINED}: train '{parent}', "
-            f"learn the joint event (training.{name}.space: entire), or say train: false here too"
+            f"learn the joint event (training.{name}.space: entire), or set train: false here too"
         )
         yield Problem("tasks.yaml", f"tasks.{name}", abbreviate(parent), hint)
 
@@ -110,7 +110,7 @@ def _check_engine(name: str, training: TaskTraining, surface: SurfaceSpec) -> It
     where, start = f"training.{name}", training.start_from
     if training.engine != "dask":
         if _declares(surface, name, "scheduler"):
-            hint = "is the address of a Dask cluster: say `engine: dask` too, or leave it out"
+            hint = "is the address of a Dask cluster: set `engine: dask` too, or leave it out"
             yield Problem("surface.yaml", f"{where}.scheduler", str(training.scheduler), hint)
         return
     if training.scheduler is None:
@@ -122,7 +122,7 @@ def _check_engine(name: str, training: TaskTraining, surface: SurfaceSpec) -> It
         "search": training.search is not None,
     }
     for setting in (setting for setting, asked in unsupported.items() if asked):
-        hint = f"does not support `{setting}`: leave that out, or say `engine: local` for this task"
+        hint = f"does not support `{setting}`: leave that out, or set `engine: local` for this task"
         yield Problem("surface.yaml", f"{where}.engine", "dask", hint)
 
 
@@ -268,7 +268,10 @@ def _check_position(task: TaskSpec, training: TaskTraining, *, own: bool) -> Ite
     if own and head_kind(task.kind, training.objective) != "binary":
         yield "position", "weights are those of log loss: this head takes `feature`"
     if own and task.compose is not None and not (task.compose.all_of or task.compose.any_of):
-        yield "position", "supposes that nothing happens without a look, and this happens where nothing does"
+        yield (
+            "position",
+            "assumes that outcomes need an examined item; this one is the absence of an event",
+        )
 
 
 def _check_delayed(task: TaskSpec, *, own: bool) -> Iterator[tuple[str, str]]:
@@ -363,7 +366,7 @@ def _check_models(surface: SurfaceSpec, tasks: TasksSpec, unread: Unread) -> Ite
         own, asked = task in surface.models, surface.model_for(task)
         where = f"models.{task}" if own else "models.default"
         if own and not holding:
-            hint = f"no trunk has '{task}' among its tasks: name it in one, or say trees"
+            hint = f"no trunk has '{task}' among its tasks: name it in one, or set trees"
             yield Problem("surface.yaml", where, asked, hint)
         elif len(holding) > 1:
             hint = f"'{task}' belongs to {len(holding)} trunks ({', '.join(holding)}): leave it in one"

@@ -44,9 +44,9 @@ from tasks.errors import unknown
 _MOST_COMBINATIONS: Final = 100_000
 """Number of value combinations above which a context is compared with single earlier contexts only."""
 _NEVER_TUNED: Final = {
-    MetricKind.EXPECTED_UTILITY: "moves with the weights themselves: tune what outcomes or predictions say",
-    MetricKind.EXPOSURE_RATIO: "its merit may move with the weights themselves: bound it by a guardrail",
-    MetricKind.LATENCY: "no weight moves it",
+    MetricKind.EXPECTED_UTILITY: "changes with the weights: tune a metric of outcomes or predictions",
+    MetricKind.EXPOSURE_RATIO: "its value may change with the weights: bound it by a guardrail",
+    MetricKind.LATENCY: "no weight changes it",
 }
 """Metrics that weights cannot be tuned by, with the reason."""
 _BELIEVED: Final = frozenset({MetricKind.PREDICTED, MetricKind.EXPECTED_UTILITY, MetricKind.EXPOSURE_RATIO})
@@ -180,7 +180,7 @@ def _check_terms(place: Place, terms: Terms, others: Others) -> Iterator[Problem
         if others.unread.touches("utility", *place, name):
             continue
         if name in others.tasks.tasks:
-            hint = "is the name of a task, whose own weight stands under weights: choose another name"
+            hint = "is the name of a task, whose own weight is under weights: choose another name"
             yield Problem("utility.yaml", where, "", hint)
         yield from _check_term_tasks(where, term, others)
         if term.weight == 0 and not term.tasks:
@@ -332,7 +332,7 @@ def _explain_no_guardrail(metric: Metric, utility: UtilitySpec, others: Others) 
 def _explain_no_primary(metric: Metric, others: Others) -> str:
     """Explain why a metric cannot be a primary metric, or return an empty string."""
     if metric.kind in _BELIEVED:
-        return "is what a release believes, which is no ground to pass: name observed_utility, or a rate"
+        return "is the release's own prediction, no ground to pass: name observed_utility, or a rate"
     if others.unread.task(metric.subject or ""):
         return ""
     task = others.tasks.tasks.get(metric.subject or "")

@@ -151,7 +151,7 @@ def draft_tasks(
 def _why_left_out(event: EventSketch, *, taken: int, rare: bool) -> str:
     lower = event.name.lower()
     if _SHOWN.search(lower):
-        return "seems to say that an item was shown, which the impressions say"
+        return "seems to record that an item was shown, which the impressions record"
     if _AFTER.search(lower):
         return "seems to follow another outcome: give it `after:` with that task, and a window of its own"
     if event.with_item < _HALF:
@@ -270,7 +270,9 @@ def draft_contracts(
     roles = _find_roles(sketch, drafted.tasks, first=split_by)
     if not roles.numeric and not roles.categorical:
         known = ", ".join(f"{name} ({why})" for name, why in roles.left_out) or "none"
-        raise DataError(f"No column of the impressions could be a feature. Columns besides the keys: {known}")
+        raise DataError(
+            f"No column of the impressions could be a feature. Columns other than the keys: {known}"
+        )
     slug = surface.lower().replace("_", "-")
     texts = {
         "surface": [*_heading(surface, sketch, owner), *_surface(sketch, roles, split, drafted.tasks, begun)],
@@ -329,7 +331,7 @@ def _why_no_feature(column: ColumnSketch, rows: int, outcomes: set[str]) -> str:
     reasons = {
         "needs another name, by `columns:`": not _NAME.fullmatch(column.name) or "__" in name,
         "is known only after ranking, or about it": name in _KEPT or name.startswith("served_"),
-        "looks like an outcome: an input is known before the item is shown": (
+        "looks like an outcome: a feature must be known before the item is shown": (
             name in outcomes or _OUTCOME.fullmatch(name) is not None
         ),
         f"is of kind {column.kind}": column.kind not in _KINDS,
@@ -345,10 +347,10 @@ def _heading(surface: str, sketch: LogSketch, owner: str) -> Iterator[str]:
     yield "# page Contracts describes every key; raise `version` with every change."
     yield f"surface: {surface} # the folder's name"
     yield "version: 1"
-    yield f"owner: {owner} # who answers for it"
+    yield f"owner: {owner} # who is responsible for it"
     yield f"reviewers: {{product: [{owner}]}} # role: users who may approve for it"
-    yield "promotion: # on a machine of one person; without it a promotion asks the reviewers"
-    yield "  approvals_on_command_line: true # whoever types `equipoise promote` signs alone"
+    yield "promotion: # for a single user; without it a promotion needs the reviewers"
+    yield "  approvals_on_command_line: true # the user of `equipoise promote` approves alone"
     yield "sources: # below the logs folder (EQUIPOISE_LOGS, else .equipoise/logs)"
     yield from (f"  {table}: {_quoted(source)}" for table, source in sketch.sources.items())
     if "candidates" not in sketch.sources:
@@ -394,14 +396,14 @@ def _surface(
     if not sketch.positions:
         yield "  decision: # no position is logged, so a first release is compared with a column's order"
         yield f"    first: {{column: {_quoted(_baseline(roles))}}}"
-    yield "# base_rates: {TASK: [0.001, 0.1]} # say which rates you hold for possible: others stop a run"
+    yield "# base_rates: {TASK: [0.001, 0.1]} # plausible rates: others stop a run"
 
 
 def _examination(sketch: LogSketch) -> Iterator[str]:
     if not sketch.positions:
         return
     curve = ", ".join(f"{1 / (1 + 0.1 * place):.2f}" for place in range(min(sketch.positions, 50)))
-    yield "examination: # a guess: the share of people who look at each position"
+    yield "examination: # a guess: the share of users who examine each position"
     yield f"  by_position: [{curve}]"
 
 
@@ -409,8 +411,8 @@ def _baseline(roles: _Roles) -> str:
     popular = [name for name in roles.numeric if _POPULAR.search(name)]
     if not roles.numeric:
         raise DataError(
-            "The log has no position and no numeric column, so nothing says with which order a first release "
-            "is to be compared. Log the position"
+            "The log has no position and no numeric column, so a first release has no order to be compared "
+            "with. Log the position"
         )
     return (popular or list(roles.numeric))[0]
 
@@ -448,7 +450,7 @@ def _utility(
     start: _Start | None,
 ) -> Iterator[str]:
     yield "# What an impression is worth: the sum of weight x calibrated probability. These weights are"
-    yield "# placeholders: say what one outcome is worth in units of another, and have `approvals` review it."
+    yield "# placeholders: set the relative value of each outcome, and have `approvals` review them."
     yield f"policy: {slug}-utility"
     yield "version: 1"
     yield f"owner: {owner}"

@@ -128,7 +128,7 @@ def _unit_weight(utility: UtilitySpec, unit: str) -> float:
     if unit not in utility.weights:
         raise ContractError(unknown("unit", unit, utility.weights, where="utility.yaml weights"))
     if not utility.weights[unit].weight:
-        raise ContractError(f"Worth cannot be counted in '{unit}', whose weight is 0. Name another task.")
+        raise ContractError(f"Weights cannot be expressed in '{unit}', whose weight is 0. Name another task.")
     return abs(utility.weights[unit].weight)
 
 

@@ -246,7 +246,7 @@ class Ramp(Closed):
     def _shares_increase_and_harms_do_not(self) -> Self:
         shares, harms = ([getattr(stage, name) for stage in self.stages] for name in ("share", "harm"))
         if shares != sorted({*shares}):
-            raise ValueError("the shares of stages must increase: nobody goes back to a lower stage")
+            raise ValueError("the shares of stages must increase")
         if harms != sorted(harms, reverse=True):
             raise ValueError("the harm of a stage must not exceed the harm of the stage before it")
         return self

@@ -95,7 +95,7 @@ def parse_source(text: str) -> Source:
     if scheme.lower() in {"postgresql", "postgres"}:
         raise ValueError(
             "write postgresql://NAME/schema.table, where NAME is a name and no host: address, user and "
-            "password stand in the environment, as EQUIPOISE_POSTGRESQL_<NAME>, and never in a contract"
+            "password belong in the environment, as EQUIPOISE_POSTGRESQL_<NAME>, and never in a contract"
         )
     if scheme.lower() == "spark":
         raise ValueError("write spark://database.table")
@@ -114,7 +114,7 @@ def _check_path(text: str) -> None:
     if any(sign < " " for sign in text):
         raise ValueError("it holds a control character")
     if any("**" in name and name != "**" for name in names):
-        raise ValueError("** stands for folders only as a whole name: write logs/**/*.parquet, or one *")
+        raise ValueError("** matches folders only as a whole name: write logs/**/*.parquet, or one *")
     if names.count("**") > _MOST_WILD:
         raise ValueError(f"it has more than {_MOST_WILD} **: one is enough for folders of any depth")
 
@@ -305,7 +305,7 @@ class Arrival(Closed):
     @model_validator(mode="after")
     def _looks_while_it_waits(self) -> Self:
         if not timedelta(seconds=10) <= self.every <= self.deadline:
-            raise ValueError("every must lie between PT10S, the time of a look, and deadline")
+            raise ValueError("every must lie between PT10S, the time of one check, and deadline")
         return self
 
 
@@ -387,7 +387,7 @@ def _share_engine(training: Any) -> Any:
         return training
     default = training.get("default") or {}
     if not isinstance(default, dict) or beside.keys() & default.keys():
-        raise ValueError("engine and scheduler stand beside the tasks or under `default`, not in both places")
+        raise ValueError("engine and scheduler belong next to the tasks or under `default`, not both")
     others = {name: value for name, value in training.items() if name not in beside}
     return {**others, "default": {**default, **beside}}
 

@@ -337,7 +337,7 @@ def _two_conditions(parent: str) -> str:
     """Explain why a task with a parent has no `observed_when`, and what to write instead."""
     return (
         f"a task has one condition, and after: {parent} already is observed_when: {{task: {parent}}}; leave "
-        f"observed_when out, or put its column on {parent}, or let what answers its event be a task after "
+        f"observed_when out, or put its column on {parent}, or declare the task of the answering event after "
         f"{parent}, and this one observed_when that task"
     )
 

@@ -131,7 +131,7 @@ class Term(Weight):
         if self.column is not None and self.times is not None:
             raise ValueError("takes times for a task; a column counts by itself")
         if self.column is None and self.cap is not None:
-            raise ValueError("takes cap for a column; that of a value column stands under times")
+            raise ValueError("takes cap for a column; that of a value column belongs under times")
         return self
 
     @property

@@ -228,7 +228,9 @@ def find_files(source: Path) -> Files:
         The folder or a file is missing, a file is empty, or its header does not match the download's.
     """
     if not source.is_dir():
-        raise DataError(f"{source} is not a folder. Name that of the KuaiRand-Pure download (--source).")
+        raise DataError(
+            f"{source} is not a folder. Name the folder of the KuaiRand-Pure download (--source)."
+        )
     folder = source / "data" if (source / "data").is_dir() else source
     files = {pattern: _matching(folder, pattern) for pattern in COLUMNS}
     for pattern, found in files.items():

@@ -110,12 +110,10 @@ class RampLog:
         newest = max((end for end in ends.values() if end is not None), default=None)
         for name, end in ends.items():
             if end is None and waited >= SILENCE:
-                return (
-                    f"No impression of {name} is logged since the ramp began. Look at how traffic is shared"
-                )
+                return f"No impression of {name} is logged since the ramp began. Check the traffic split"
             if end is not None and newest is not None and newest - end > SILENCE.total_seconds():
                 at = format_instant(datetime.fromtimestamp(end, self.as_of.tzinfo))
-                return f"No impression of {name} is logged since {at}. Look at how traffic is shared"
+                return f"No impression of {name} is logged since {at}. Check the traffic split"
         return ""
 
     def _returned(self) -> str:
@@ -130,8 +128,8 @@ class RampLog:
         if returned <= RETURNED_MAX * treated:
             return ""
         return (
-            f"{returned:,} of {treated:,} treated users met the champion afterwards, and nobody may go back. "
-            "Share traffic by user, as `equipoise assign` does"
+            f"{returned:,} of {treated:,} treated users got the champion afterwards. Assign traffic by user, "
+            "as `equipoise assign` does"
         )
 
     def _in_other_pools(self) -> str:

@@ -367,7 +367,7 @@ def _record(
         }
     days |= {day: Day(rows, content) for day, (rows, content) in (written.days if written else {}).items()}
     if not days:
-        raise DataError("No impression was shown on the days asked for: nothing was built")
+        raise DataError("No impression was shown on the requested days: nothing was built")
     read = profile.days
     return Build(
         basis.as_of,

@@ -154,7 +154,7 @@ def _gone(key: Key, snapshot: Snapshot, labels: dict[str, LabelValue]) -> str:
     stored = ", ".join(f"{task} {describe_label(label)}" for task, label in labels.items())
     return (
         f"{'/'.join(map(str, key.values()))} is in label snapshot {snapshot.id} ({stored}) and no longer in "
-        "the log: there is nothing to explain it from"
+        "the log: it cannot be explained"
     )
 
 
@@ -172,7 +172,7 @@ def _note_contract(workspace: Workspace, snapshot: Snapshot) -> Iterator[str]:
     if digest != snapshot.contract_digest:
         yield (
             f"The snapshot was built under another tasks.yaml (digest {snapshot.contract_digest[:12]}). This "
-            f"explains what version {tasks.version} ({digest[:12]}) says of the same log."
+            f"explains what version {tasks.version} ({digest[:12]}) gives on the same log."
         )
 
 
@@ -181,8 +181,7 @@ def _note_changes(facts: Facts, stored: dict[str, LabelValue], snapshot: Snapsho
         now = facts.labels[task]
         yield (
             f"{task}: the snapshot says {_in_full(stored[task])}, and the log now says {_in_full(now)}. "
-            f"The log has changed since {snapshot.id} was built, or its day was left behind by a build "
-            "that was confined to others."
+            f"The log has changed since {snapshot.id} was built, or an earlier build left its day out."
         )
 
 

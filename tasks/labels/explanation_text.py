@@ -225,7 +225,7 @@ def _elsewhere(explained: TaskExplanation, spec: TaskSpec, clock: Clock) -> Iter
 
 def _late(event: Event, explained: TaskExplanation, clock: Clock) -> Iterator[str]:
     if event.arrived and event.arrived > explained.matures_at:
-        yield f"It arrived at {clock(event.arrived)}: a snapshot as of before then says otherwise."
+        yield f"It arrived at {clock(event.arrived)}: a snapshot as of an earlier instant differs."
 
 
 def _parts(explained: TaskExplanation) -> str:

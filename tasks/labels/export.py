@@ -73,7 +73,8 @@ def _nested(workspace: Workspace, snapshot: Snapshot) -> Iterator[exp.Expr]:
     for field in schema:
         if field.name.lower() in {_LABELS, _WEIGHTS}:
             raise ContractError(
-                f"The impressions' column '{field.name}' has the name of what jsonl nests: rename it, or "
+                f"The impressions' column '{field.name}' has the name of a nested field of jsonl: rename it, "
+                "or "
                 "export with --format parquet"
             )
         if field.name not in taken:

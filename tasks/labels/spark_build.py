@@ -186,7 +186,7 @@ def _describe_file(file: Path, folder: Location, name: str, wanted: pa.Schema) -
     footer = pq.read_metadata(file)
     columns = footer.schema.to_arrow_schema().remove_metadata()
     if [(f.name, f.type) for f in columns] != [(f.name, f.type) for f in wanted]:
-        raise StoreError(f"Spark wrote columns that DuckDB would not: {columns}, wanted: {wanted}")
+        raise StoreError(f"Spark wrote columns that DuckDB would not: {columns}, expected: {wanted}")
     day = file.parent.name
     to = folder / day / f"{name}.parquet"
     return file, DataFile(to, footer.num_rows, file.stat().st_size, {c.DAY: day.removeprefix(f"{c.DAY}=")})

@@ -195,8 +195,9 @@ class LabelStore:
             )
         if labels.as_of != as_of:
             raise DataError(
-                f"Label snapshot {snapshot_id} is as of {format_instant(labels.as_of)}, asked for was "
-                f"{format_instant(as_of)}. Build labels as of that instant, or ask for the snapshot's own."
+                f"Label snapshot {snapshot_id} is as of {format_instant(labels.as_of)}, and "
+                f"{format_instant(as_of)} was requested. Build labels as of that instant, or use the "
+                "snapshot's own."
             )
         return labels
 

@@ -151,7 +151,7 @@ def _problems(
 def _missing(view: View, name: str, column: Column | None, name_in_log: str) -> str:
     if column is not None:
         rows = f"{view.table.rows:,}"
-        return f"{view.table.name}: column '{column.name}' is null in all {rows} rows: bring its values"
+        return f"{view.table.name}: column '{column.name}' is null in all {rows} rows: deliver its values"
     mapped = f" (surface.yaml columns map '{name}' to it)" if name_in_log != name else ""
     return unknown("column", name_in_log, view.table.columns, where=f"{view.table.name}{mapped}").replace(
         "Unknown column", "Missing column"

@@ -51,7 +51,7 @@ _LEAST_CHANGE: Final = {"dropped_share": 0.01, "unmet_share": 0.01}
 MEANING: Final[dict[AlarmedMetric, tuple[str, str]]] = {
     "calibration_ratio": (
         "Outcomes of matured impressions are {direction} frequent, relative to the predictions, than before.",
-        "Compare segments and the mean prediction, look at features and event streams, then retrain.",
+        "Compare segments and the mean prediction, check features and event streams, then retrain.",
     ),
     "mean_prediction": (
         "Served predictions are {direction} on average; outcomes are not needed to see it.",
@@ -71,11 +71,11 @@ MEANING: Final[dict[AlarmedMetric, tuple[str, str]]] = {
     ),
     "dropped_share": (
         "A {direction} share of the candidates is dropped for this reason than before.",
-        "Look at the column that it reads, and at the sources of candidates on that day.",
+        "Check the column that it reads, and the sources of candidates on that day.",
     ),
     "unmet_share": (
         "A {direction} share of the slates falls short of the rule than before.",
-        "Look at the candidates that meet the rule, their sources, and what constraints drop of them.",
+        "Check the candidates that meet the rule, their sources, and how many constraints drop.",
     ),
     "returned_share": (
         "A {direction} share of a day's users is back within seven days than before.",

@@ -87,7 +87,7 @@ _COMPARED: Final = timedelta(days=28)
 """Newest days whose logged predictions are recomputed."""
 _ATTEMPTS: Final = 3
 _UNPREDICTED: Final = (
-    "No prediction is known: the log names no release and holds no served_p_<task>, and there is no "
+    "No predictions: the log names no release and holds no served_p_<task>, and there is no "
     "champion. Log what is served, or promote a release."
 )
 

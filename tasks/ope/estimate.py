@@ -295,7 +295,7 @@ def _evaluate(name: str, interval: Estimate, at_least: float | None, *, sparse: 
     if not interval.known:
         return Outcome.INCONCLUSIVE, f"{figure}: too many resamples have no such figure"
     if at_least is None:
-        return Outcome.NO_RULE, f"{figure}; no bound was asked for"
+        return Outcome.NO_RULE, f"{figure}; no bound was set"
     outcome = evaluate_interval(interval, low=at_least)
     words: dict[Outcome, str] = {
         Outcome.PASS: "all of its interval is at least",

@@ -308,7 +308,7 @@ def _refuse_overflow(candidates: pd.DataFrame, total: Floats, unknown_values: Ma
         beyond &= ~rows
     if beyond.any():
         raise DataError(
-            f"The utility overflows in {describe_rows(candidates, beyond)}; look at its value columns."
+            f"The utility overflows in {describe_rows(candidates, beyond)}; check its value columns."
         )
 
 

@@ -22,8 +22,8 @@ def stood_in(workspace: Workspace, release: int) -> Iterator[str]:
     tested = workspace.releases.tested_version(release)
     if tested != release:
         yield (
-            f"Release {release} serves refitted models, which have learned from these days. Release {tested} "
-            "stands in for it, with models of the same recipes that have not."
+            f"Release {release} serves refitted models, which were trained on these days. Release {tested} "
+            "is replayed instead, with models of the same recipes that were not."
         )
 
 
@@ -53,8 +53,8 @@ def note_examined(log: CandidateLog, policy: PolicySlates, against: PolicySlates
     if reference and abs(candidate / reference - 1) > _ALIKE:
         yield (
             f"The slates of {policy.name} are examined {candidate / reference - 1:+.1%} against those of "
-            f"{against.name}, as they are longer or shorter: rates and utilities are per look, and what a "
-            "request leads to moves by that too."
+            f"{against.name}, as they are longer or shorter: rates and utilities are per examined "
+            "impression, and totals per request change with it."
         )
 
 
@@ -75,8 +75,8 @@ def _of_the_utility(found: Findings) -> Iterator[str]:
         yield f"observed_utility: {task} enters by predictions, since {events} events were seen in the slots."
     if found.left_out:
         yield (
-            f"observed_utility: {', '.join(found.left_out)} is left out: an answer is no outcome of a look, "
-            "and what is too rare and not predicted cannot be added."
+            f"observed_utility: {', '.join(found.left_out)} is left out: an answer is no outcome of an "
+            "impression, and an outcome that is too rare and not predicted cannot be added."
         )
 
 
@@ -88,7 +88,7 @@ def _of_the_log(test: TestSlice | DecidedSlice) -> Iterator[str]:
             "declare shown_is_all: true where every candidate was shown."
         )
     if not test.log.positions_logged:
-        yield "No position is logged: nothing is known of how much each place on the page was examined."
+        yield "No position is logged: the share of impressions examined at each position is unknown."
 
 
 def _unmeasured(measured: Sequence[Measured]) -> Iterator[str]:

@@ -73,7 +73,7 @@ def disagreements(checks: Sequence[OffPolicyCheck]) -> Iterator[str]:
             what = "" if one.bound == "level" else f", the change against {one.against}"
             yield (
                 f"{one.subject}{what}: the replay and the off-policy estimate ({one.estimator}) disagree. "
-                "One of them supposes what is not so: look at the examination curve first."
+                "One of them has a wrong assumption: check the examination curve first."
             )
 
 
@@ -241,7 +241,7 @@ def unsuited_propensities(log: CandidateLog) -> str:
     if not log.complete:
         return "only what was shown is logged, so what the policy would have shown instead is not known"
     if log.propensity is None:
-        return "the logged propensity is that of being on the page, not of an item at its place"
+        return "the logged propensity is of being on the page, not of its position"
     shown = log.propensity[log.shown]
     bad = int(np.count_nonzero((shown <= 0) | (shown > 1)))
     return f"{bad:,} of {len(shown):,} logged propensities are not above 0 and at most 1" if bad else ""

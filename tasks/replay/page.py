@@ -36,8 +36,8 @@ _BETTER: Final[Mapping[str, str]] = {
     MetricKind.LATENCY: "less",
 }
 _MEANINGS: Final = {
-    MetricKind.PREDICTED: "Predicted rates and expected utility are what a release believes: their intervals "
-    "say how candidates vary, not how wrong the model is.",
+    MetricKind.PREDICTED: "Predicted rates and expected utility are a release's own predictions: their "
+    "intervals show how candidates vary, not the model's error.",
     MetricKind.NDCG: "NDCG has no level here: both share the ideal order, so only the change is reported.",
     MetricKind.NAIVE_NDCG: "The naive NDCG rates shown items alone; no verdict uses it.",
     MetricKind.RECALL: "Recall is the share, over all requests, of the expected outcomes of all "

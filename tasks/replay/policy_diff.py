@@ -97,8 +97,8 @@ def _refusal(path: Path, kind: str, contracts: Contracts, problems: Sequence[Pro
 
 
 _ORDER_ALONE = (
-    "Reordering of what was shown: nothing else is logged, so exposure is not measurable, and who enters "
-    "or leaves the slate only among what was shown."
+    "Reordering of what was shown: nothing else is logged, so exposure is not measurable, and items enter or "
+    "leave the slate only among those shown."
 )
 
 

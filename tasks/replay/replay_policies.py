@@ -406,7 +406,7 @@ class _View:
     def _unseen(self, segment: Segment) -> Measured:
         kind, subject = self.metric.kind, self.metric.subject
         if kind is MetricKind.RECALL:
-            nothing = f"no candidate is known or believed to lead to {subject}"
+            nothing = f"no candidate is observed or predicted to lead to {subject}"
         elif kind is MetricKind.COMPONENT_SHARE:
             nothing = f"{subject} has no weight where the utility differs between candidates of a request"
         elif kind is MetricKind.EXPOSURE_RATIO:

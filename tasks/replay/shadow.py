@@ -503,7 +503,7 @@ def reproduce(
             if worst > TOLERANCE:
                 raise DataError(
                     f"Release {version} served '{logged}' up to {worst:.2g} away from what it gives on the "
-                    f"logged features (allowed {TOLERANCE:g}): they were logged otherwise than served"
+                    f"logged features (allowed {TOLERANCE:g}): the log differs from what was served"
                 )
     return Reproduction(rows=rows, greatest_difference=worst) if rows else None
 

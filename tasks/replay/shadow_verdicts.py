@@ -49,7 +49,7 @@ def evaluate_shadow(
     run : the MLflow run that the figures come from.
     """
     if comparison is None:
-        reason = "a first release has no champion beside it"
+        reason = "a first release has no champion to compare with"
         subject = Subject("overlap_at_k")
         return (Verdict(GATE, subject, ALL, Outcome.NO_RULE, NO_THRESHOLD, None, reason, run),)
     overlap, shift = bounds.overlap_at_k_min, bounds.score_shift_max
@@ -109,7 +109,7 @@ def evaluate_times(bounds: ShadowGate, times: ScoringTimes | None, *, run: str) 
     most, subject = bounds.latency_ratio_max, Subject("scoring_time")
     threshold = Threshold(high=most, unit="times the champion's")
     if times is None:
-        reason = "not timed: no champion beside it or a request without an answer"
+        reason = "not timed: no champion, or a request without an answer"
         return Verdict(LATENCY, subject, ALL, Outcome.NO_RULE, threshold, None, reason, run)
     of_challenger, of_champion = times.challenger_ms.value, times.champion_ms.value
     return Verdict(
@@ -155,7 +155,7 @@ def evaluate_parity(
 
 def _served(reproduced: Reproduction | None, run: str) -> Verdict:
     if reproduced is None:
-        reason = "the log does not say what these releases served on that day"
+        reason = "the log does not contain what these releases served on that day"
         return Verdict(PARITY, Subject("served"), ALL, Outcome.NO_RULE, _APART, None, reason, run)
     gap, rows = reproduced.greatest_difference, reproduced.rows
     return _apart(Subject("served"), gap, rows, f"{rows:,} logged predictions scored again", run)

@@ -305,8 +305,8 @@ def truncate_outcomes(labels: Floats, delays: Floats, elapsed: Floats, *, window
     came = np.sort(delays[closed & (labels > 0)])
     if not len(came):
         raise ImmatureLabels(
-            f"Of {int(closed.sum())} rows whose window had closed none is positive, so nothing is known of "
-            "how late positives come. Lengthen split.train in surface.yaml, or leave `delayed` out."
+            f"Of {int(closed.sum())} rows whose window had closed none is positive, so the delay of "
+            "positives cannot be estimated. Lengthen split.train in surface.yaml, or leave `delayed` out."
         )
     share = np.searchsorted(came, elapsed, side="left") / len(came)
     arrived = np.where(closed, 1.0, share)

@@ -57,7 +57,7 @@ def _warn_of_rounded(column: pa.ChunkedArray, name: str) -> None:
         values = pc.unique(column).drop_null().to_pylist()
         if (known := len(set(map(spell_value, values)))) < len(values):
             _LOG.warning(
-                "train: '%s' holds %d whole numbers, and beside a null only %d are distinct, which are its "
+                "train: '%s' holds %d whole numbers, and next to a null only %d are distinct, which are its "
                 "categories: write those beyond 2^53 as text",
                 *(name, len(values), known),
             )

@@ -259,7 +259,7 @@ def _find_densest_task(workspace: Workspace, snapshot: Snapshot) -> str:
     ]
     if not fit:
         raise DataError(
-            "examination: estimated needs a task of an event that a look may lead to, and "
+            "examination: estimated needs a task of an event that an examined impression may lead to, and "
             f"{workspace.surface} has none. Declare examination.by_position."
         )
     return max(fit, key=lambda name: (sum(counted.column(f"{name}__positive").to_pylist()), name))

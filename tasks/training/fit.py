@@ -119,14 +119,14 @@ def refuse_constant(task: str, booster: lgb.Booster, *, split: bool) -> None:
         return
     if split:
         raise DataError(
-            f"Task '{task}' cannot be trained: all leaves of its trees hold one value, so it would say the "
-            "same of every candidate. Of values that are mostly alike a quantile is that value everywhere: "
-            "ask for another quantile, or for the mean (objective: l2)."
+            f"Task '{task}' cannot be trained: all leaves of its trees hold one value, so it would predict "
+            "the same for every candidate. If most values are equal, a quantile is that value everywhere: "
+            "set another quantile, or the mean (objective: l2)."
         )
     raise DataError(
-        f"Task '{task}' cannot be trained: no tree found a split, so it would say the same of every "
+        f"Task '{task}' cannot be trained: no tree found a split, so it would predict the same for every "
         "candidate. Its features are constant or empty, or carry no information on the outcome, or "
-        "min_data_in_leaf leaves no room. Look at the features' columns in the train slice and at "
+        "min_data_in_leaf leaves no room. Check the features' columns in the train slice and "
         "lightgbm in surface.yaml."
     )
 
@@ -417,7 +417,7 @@ def _translate_lightgbm_errors() -> Iterator[None]:
         yield
     except lgb.basic.LightGBMError as error:
         raise DataError(
-            f"LightGBM refuses these rows under these parameters: {str(error).strip()}. Look at lightgbm in "
+            f"LightGBM refuses these rows under these parameters: {str(error).strip()}. Check lightgbm in "
             "surface.yaml, for example at a bagging_fraction that leaves no row."
         ) from error
 

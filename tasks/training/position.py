@@ -89,8 +89,8 @@ def _check_examination(examination: Floats) -> Floats:
     examined = np.asarray(examination, dtype=np.float64)
     if nowhere := int(np.count_nonzero(~(examined > 0))):
         raise DataError(
-            f"{nowhere} of {examined.size} rows have no position, so nothing is known of how much they were "
-            "looked at. Log the position of every impression, or leave `position: weight` out of "
+            f"{nowhere} of {examined.size} rows have no position, so their examination is unknown. "
+            "Log the position of every impression, or leave `position: weight` out of "
             "surface.yaml."
         )
     return examined

@@ -285,7 +285,7 @@ def run_search(
     """Search a task's parameters, with each trial nested in ``run``; reuse trials of the same inputs."""
     before = _adopt_trials(run, inputs)
     if before:
-        _LOG.info("search %s: goes on after %d of %d trials", task, len(before), budget.trials)
+        _LOG.info("search %s: resumes after %d of %d trials", task, len(before), budget.trials)
 
     def tell(tried: Trial) -> None:
         _write_trial(run, task, inputs, tried)

@@ -289,8 +289,8 @@ class _Cut:
         if known < (moved := time_until_known(spec, decider)):
             yield f"The test days, which the fast tasks share, are moved by '{decider}': it is known after"
             yield f"{describe_duration(moved)}; with cadence: slow it has days of its own."
-        yield f"`equipoise plan {self.contracts.name}` says how many days are needed."
-        yield "Wait for more days, bring older logs, or lower split or minimum in surface.yaml."
+        yield f"`equipoise plan {self.contracts.name}` shows how many days are needed."
+        yield "Wait for more days, add older logs, or lower split or minimum in surface.yaml."
 
 
 def explain_too_few(task: str, positives: int, observed: int, *, valued: bool, minimum: int) -> str:

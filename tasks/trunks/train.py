@@ -181,7 +181,8 @@ def open_device(threads: int | None) -> tuple[str, int]:
     ((kind, count),) = _OPENED.items()
     if threads is not None and threads < count:
         raise ContractError(
-            f"This process trains trunks on {count} threads, asked for were {threads}. Start another process."
+            f"This process trains trunks on {count} threads, and {threads} were requested. Start another "
+            "process."
         )
     return kind, count
 

@@ -374,7 +374,7 @@ def _constrained(contracts: Contracts, request: TuneRequest) -> Constrained | No
     constrained = contracts.utility.constrained
     if constrained is None and not request.restore:
         raise ContractError(
-            f"utility.yaml of {contracts.name} has no `constrained`: say what to maximise, subject_to which "
+            f"utility.yaml of {contracts.name} has no `constrained`: set what to maximise, subject_to which "
             "bounds, and the ranges of the weights"
         )
     return constrained

@@ -76,15 +76,15 @@ def test_an_engine_may_stand_beside_the_tasks_or_under_default(tmp_path: Path) -
     ("training", "field", "said"),
     [
         ({"click": {"engine": "dask"}}, "training.click.engine", "needs the address"),
-        ({"click": {"scheduler": DASK["scheduler"]}}, "training.click.scheduler", "say `engine: dask`"),
+        ({"click": {"scheduler": DASK["scheduler"]}}, "training.click.scheduler", "set `engine: dask`"),
         ({**DASK, "spend": {"objective": "quantile"}}, "training.spend.engine", "`objective: quantile`"),
         ({"buy": {**DASK, "start_from": {"task": "click"}}}, "training.buy.engine", "`start_from`"),
         (
             {"click": {**DASK, "search": {"trials": 2, "seconds": 9}}},
             "training.click.engine",
-            "`search`: leave that out, or say `engine: local`",
+            "`search`: leave that out, or set `engine: local`",
         ),
-        ({**DASK, "default": {"engine": "local"}}, "training", "not in both places"),
+        ({**DASK, "default": {"engine": "local"}}, "training", "not both"),
         ({"default": {**DASK, "scheduler": "http://x:1"}}, "training.default.scheduler", "pattern"),
     ],
 )

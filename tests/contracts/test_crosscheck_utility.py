@@ -70,7 +70,7 @@ def test_a_context_behind_one_that_matches_more_can_never_match(tmp_path: Path) 
         (
             {"task": "buy", "weight": 1.0, "where": {"visit": {"min": 0.2}}},
             "terms.x.where",
-            "tells none apart",
+            "does not distinguish them",
         ),
         ({"column": "risk", "weight": -1.0}, "terms.x.column", "Unknown value column 'risk'"),
         ({"column": "margin", "weight": 0.0}, "terms.x", "weighs nothing"),

@@ -269,8 +269,8 @@ def test_a_range_belongs_to_a_term_and_has_its_familys_sign(tmp_path: Path) -> N
     ("metric", "hint"),
     [
         ("buy_predictd", "Did you mean 'buy_predicted'?"),
-        ("expected_utility", "moves with the weights themselves"),
-        ("latency_p99_ms", "no weight moves it"),
+        ("expected_utility", "changes with the weights"),
+        ("latency_p99_ms", "no weight changes it"),
     ],
 )
 def test_only_a_known_metric_that_weights_move_is_raised(tmp_path: Path, metric: str, hint: str) -> None:

@@ -144,7 +144,7 @@ def test_a_negative_says_that_nothing_lies_in_the_window(told: Told) -> None:
 def test_an_event_that_arrived_after_the_maturity_is_told(told: Told) -> None:
     assert told("click", "arrived late") == (
         "1. Shown 10:00:00; the click at 10:15:00 lies in the window 10:00:00 to 10:30:00. It arrived at "
-        "2024-03-03 01:00:00: a snapshot as of before then says otherwise. Known since 11:00:00."
+        "2024-03-03 01:00:00: a snapshot as of an earlier instant differs. Known since 11:00:00."
     )
 
 
@@ -388,7 +388,7 @@ def test_an_impression_that_the_log_no_longer_has_is_told_with_its_stored_labels
     Logs(tmp_path, [shown("s", 3)], [event("wave", at(1))], TASKS).write()
     said = refused(workspace, "r/1")
     assert "(click 0, seen 0, buy 0, back not applicable" in said
-    assert said.endswith("no longer in the log: there is nothing to explain it from")
+    assert said.endswith("no longer in the log: it cannot be explained")
 
 
 def test_item_ids_may_be_strings_with_slashes(tmp_path: Path) -> None:

@@ -104,6 +104,6 @@ def test_a_logged_column_takes_no_place_of_what_a_line_nests(logs: Logs, tmp_pat
         rows = pq.read_table(file)
         pq.write_table(rows.append_column(name, pa.array(["logged"] * len(rows))), file)
     labels.run(workspace, as_of=at(9))
-    with pytest.raises(ContractError, match=f"column '{name}' has the name of what jsonl nests"):
+    with pytest.raises(ContractError, match=f"column '{name}' has the name of a nested field of jsonl"):
         export(workspace, out=tmp_path / "labels.jsonl", format="jsonl")
     assert name in pq.read_schema(export(workspace, out=tmp_path / "labels.parquet").out).names

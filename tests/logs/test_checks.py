@@ -43,7 +43,7 @@ def test_a_misspelt_column_is_suggested(shop: Shop) -> None:
 
 def test_a_column_that_is_all_null_counts_as_absent(shop: Shop) -> None:
     shop.put("impressions", impressions(kind=pa.nulls(6, pa.string())))
-    assert refused(shop) == "impressions: column 'kind' is null in all 6 rows: bring its values"
+    assert refused(shop) == "impressions: column 'kind' is null in all 6 rows: deliver its values"
 
 
 def test_an_optional_column_that_is_all_null_may_have_any_type(shop: Shop) -> None:

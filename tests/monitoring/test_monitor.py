@@ -114,7 +114,7 @@ def test_without_predictions_and_champion_only_traffic_is_counted(tmp_path: Path
     workspace = log.write(without=("release", "served_p_click_1h", "served_p_hide_2d"))
     labels.run(workspace, as_of=day_after(9))
     result = monitor.run(workspace, as_of=day_after(9))
-    assert [note[:23] for note in result.notes] == ["No prediction is known:"]
+    assert [note[:15] for note in result.notes] == ["No predictions:"]
     assert set(series(workspace)["task"]) == {""}
     assert series(workspace).query("metric == 'rows'")["value"].tolist() == [60.0] * 9
 

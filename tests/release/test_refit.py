@@ -196,4 +196,4 @@ def test_a_refitted_champion_lends_what_was_tested_and_what_it_serves(poisoned: 
 def test_it_is_replayed_against_what_was_tested_of_the_champion(poisoned: Retrained) -> None:
     evidence = mini.first_evidence(poisoned.workspace, "simulate", release=4)
     assert (evidence["release"], evidence["champion"]) == (4, 2)
-    assert "Release 3 stands in for it" in evidence["notes"][0]
+    assert "Release 3 is replayed instead" in evidence["notes"][0]

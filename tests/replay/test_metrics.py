@@ -261,7 +261,7 @@ def test_a_figure_of_nothing_says_what_is_missing() -> None:
         )
     }
     assert reasons == {
-        "recall_click": "nothing to measure it by: no candidate is known or believed to lead to click",
+        "recall_click": "nothing to measure it by: no candidate is observed or predicted to lead to click",
         "component_share:click": "nothing to measure it by: click has no weight where the utility differs "
         "between candidates of a request",
         "source_share:ads": "nothing to measure it by: the policy fills no slot",

@@ -150,7 +150,7 @@ def _with_inclusion_times(log: CandidateLog, factor: float) -> CandidateLog:
 
 UNTOLD: dict[str, tuple[Callable[[CandidateLog], CandidateLog], str]] = {
     "only what was shown": (lambda log: replace(log, complete=False), "only what was shown is logged"),
-    "inclusion": (lambda log: replace(log, propensity=None), "that of being on the page"),
+    "inclusion": (lambda log: replace(log, propensity=None), "is of being on the page"),
     "a propensity of 0": (
         _with_propensity_of_0,
         "1,400 of 8,400 logged propensities are not above 0 and at most 1",

@@ -172,7 +172,7 @@ def test_a_diff_without_a_change_says_so_part_by_part(found: PolicyDiff) -> None
     page = render("policy_diff.html.j2", title="t", facts=[], found=unmoved, described={})
     assert "<p>0% of the slots hold another item: one" in page
     assert "The surface has no task that costs." in page
-    assert "No value of a column moves." in page
+    assert "No value of a column changes its exposure." in page
     assert "No request changes." in page
     assert "<table" not in page
 

@@ -209,5 +209,5 @@ def test_a_feature_logged_otherwise_than_served_stops_the_shadow(
     index = rows.column_names.index("item_click_rate")
     doubled = pc.multiply(rows.column(index), 2)
     pq.write_table(rows.set_column(index, "item_click_rate", doubled), file)
-    with pytest.raises(DataError, match="they were logged otherwise than served"):
+    with pytest.raises(DataError, match="the log differs from what was served"):
         shadow.run(second_retrain.workspace, as_of=LATER - timedelta(seconds=2), challenger=2)

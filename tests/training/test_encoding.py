@@ -58,7 +58,7 @@ def test_neighbours_that_are_one_category_are_told(caplog: pytest.LogCaptureFixt
     assert not caplog.messages
     fit_encoder(table(seller=alike), Features(categorical=("seller",)))
     (message,) = caplog.messages
-    assert message.startswith("train: 'seller' holds 3 whole numbers, and beside a null only 2 are distinct")
+    assert message.startswith("train: 'seller' holds 3 whole numbers, and next to a null only 2 are distinct")
 
 
 def test_a_hash_of_64_bits_is_one_category_with_and_without_nulls_beside_it() -> None:

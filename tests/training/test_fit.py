@@ -319,7 +319,7 @@ def test_one_constant_feature_among_others_is_no_error_and_is_not_used() -> None
 @pytest.mark.parametrize("objective", EVERY)
 def test_what_lightgbm_refuses_is_an_error_of_the_task_with_a_way_out(objective: Any) -> None:
     nobody = {**SMALL, "bagging_fraction": 1e-9, "bagging_freq": 1}
-    with pytest.raises(DataError, match=r"LightGBM refuses .* Look at lightgbm in surface\.yaml"):
+    with pytest.raises(DataError, match=r"LightGBM refuses .* Check lightgbm in surface\.yaml"):
         fit_head(examples_of(objective), Learning(loss=loss_of(objective), parameters=nobody))
 
 

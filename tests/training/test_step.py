@@ -177,7 +177,9 @@ def test_labels_that_were_not_validated_are_not_trained_on(tmp_path: Path) -> No
 
 def test_labels_as_of_another_instant_are_refused(labelled_feed: tuple[Workspace, str]) -> None:
     workspace, snapshot = labelled_feed
-    with pytest.raises(DataError, match="is as of 2026-02-16T00:00:00Z, asked for was 2026-02-15T00:00:00Z"):
+    with pytest.raises(
+        DataError, match="is as of 2026-02-16T00:00:00Z, and 2026-02-15T00:00:00Z was requested"
+    ):
         train.run(workspace, task="click_1d", as_of=AS_OF - timedelta(days=1), snapshot=snapshot)
 
 

@@ -97,7 +97,7 @@ def test_trees_that_split_and_say_one_value_everywhere_are_no_model() -> None:
     """Three quarters of the values are 0, so their median is 0 wherever one looks."""
     fitted = learn("quantile", quantile=0.5)
     assert any(fitted.splits.values())
-    with pytest.raises(DataError, match=r"all leaves of its trees hold one value.* ask for another quantile"):
+    with pytest.raises(DataError, match=r"all leaves of its trees hold one value.* set another quantile"):
         refuse(fitted)
 
 

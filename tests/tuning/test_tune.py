@@ -193,7 +193,7 @@ def test_the_page_opens_the_weights_of_every_point(tuned: TuneResult) -> None:
 
 
 def test_a_policy_that_does_not_say_what_for_is_refused(repeated: Retrained) -> None:
-    with pytest.raises(ContractError, match="has no `constrained`: say what to maximise"):
+    with pytest.raises(ContractError, match="has no `constrained`: set what to maximise"):
         tune.run(repeated.workspace, TuneRequest(1, trials=3))
 
 
