@@ -22,7 +22,7 @@ RUNBOOK = """
 
 A red run changed nothing that serves. Open the red step; its log ends with the reason.
 
-- **`GateRefused` in `read`**: the experiment says stop, or its arms are not as declared (sample ratio, users
+- **`GateRefused` in `read`**: the decision is stop, or its arms are not as declared (sample ratio, users
   in both arms, an arm that stopped logging). The button "MLflow run" opens the page. Stop the treatment's
   share, or fix the assignment.
 - **`ContractError` in `read`**: the file has problems, has no accepted plan, or changed after its start.

@@ -25,16 +25,17 @@ RUNBOOK = """
 A red run promoted nothing: only a person moves `champion`. The run's note names the step and its error.
 
 - **`ContractError` in `champion`**: there is no champion whose models could be used, `tasks.yaml` is not the
-  champion's (a retrain is needed), or neither policy differs from the champion's. The message says which.
+  champion's (a retrain is needed), or neither policy differs from the champion's. The message names the case.
 - **`ContractError` in `release`**: a policy's content changed and its `version` did not. Raise it.
 - **`DataError` in `validate` or later**: the log of the champion's days cannot be read any more.
 - **`StoreError`, any step**: a store did not answer, and it was tried three times. Clear the step when it
   is back.
 - **`GateRefused` in `simulate`**: the champion, or an earlier release that a guardrail names, puts into its
-  slots what a hard constraint keeps out; the message says which and how many. Roll back first.
+  slots what a hard constraint keeps out; the message names them and their number. Roll back first.
 - **`GateRefused` in `gate`**: steps did not end; the message names them. See their logs.
 
-`Hold` is not a red run: the release exists, and the dossier behind the gate's button says which gate held it.
+`Hold` is not a red run: the release exists, and the dossier behind the gate's button names the gate that
+held it.
 
 ### What it does
 

@@ -27,10 +27,10 @@ from tasks.errors import GateRefused
 RUNBOOK = """
 ## Triage
 
-A red run updated no alias, unless the log of `move` says so. The run's note names the step and its error.
+A red run updated no alias, unless the log of `move` shows it. The run's note names the step and its error.
 
 - **`ContractError` in `request`**: the form lacks a reason, or an experiment or a waiver for changed tasks or
-  policies; or there is no such release, or a backfill made it. Complete the form and start again.
+  policies; or the release does not exist, or a backfill made it. Complete the form and start again.
 - **`GateRefused` in `request`**: the gates hold the release against the current champion, or it was made
   under other contracts than are in force. The message names the gate and the file; retrain. Or an override
   does not cover every gate that holds it, or `champion` was requested before the ramp ended.
@@ -41,7 +41,7 @@ A red run updated no alias, unless the log of `move` says so. The run's note nam
 - **`AuditMismatch`, any step**: an alias was moved by hand, or the audit was changed. The message names the
   difference and the rollback that repairs it.
 - **`StoreError`, any step**: a store did not answer, or bytes are not what was registered. `equipoise release
-  verify SURFACE champion` says what is wrong.
+  verify SURFACE champion` shows what is wrong.
 - **`DataError`, any step**: labels or logs that the evidence rests on cannot be read any more.
 
 An approval step that is tried again asks again: the answer was invalid, and its log gives the reason.

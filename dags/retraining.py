@@ -23,12 +23,13 @@ RUNBOOK = """
 ## Triage
 
 A red run promoted nothing: only a person moves `champion`. The run's note names the step and its error.
-Open the leftmost red step; its log ends with the reason, the button "MLflow run" (tab Details) leads to what
-it had made by then.
+Open the leftmost red step; its log ends with the reason, the button "MLflow run" (tab Details) opens what
+it had logged by then.
 
 - **`DataError` in `arrival`**: the log did not arrive up to the as-of before the deadline. The message names
-  the table, its newest row and what is wanted; the team that delivers the logs fixes it. Then clear the run.
-  `arrival` in surface.yaml says what counts as arrived, and how long after its time a run waits.
+  the table, its newest row and the required time; the team that delivers the logs fixes it. Then clear
+  the run.
+  `arrival` in surface.yaml defines when a log has arrived, and how long a run waits for it.
 - **`ContractError`, any step**: a contract is invalid. The author of the YAML fixes it;
   `equipoise check SURFACE` shows every problem at once.
 - **`DataError` in `labels`, or `validate` is red**: the logs are at fault. The message names table,
@@ -39,7 +40,7 @@ it had made by then.
 - **`StoreError`, any step**: a store did not answer, and it was tried three times. Clear the step when it
   is back.
 - **`GateRefused` in `simulate`**: the champion, or an earlier release that a guardrail names, puts into its
-  slots what a hard constraint keeps out; the message says which and how many. Roll back first.
+  slots what a hard constraint keeps out; the message names them and their number. Roll back first.
 - **`GateRefused` in `gate`**: steps did not end; the message names them. See their logs.
 
 `Hold` is not a red run: the release exists, and the dossier behind the gate's button names the gate that held
