@@ -76,8 +76,7 @@ class Reply:
         user, form = event["responded_by_user"], event["params_input"] or {}
         if not user or not str(form.get("version")).isdecimal() or not form.get("evidence"):
             raise ContractError(
-                "The answer does not name the release and the evidence that it is about. Send the form's "
-                "version and evidence with it, as they were shown"
+                "The answer lacks the release or the evidence. Send the form's version and evidence unchanged"
             )
         return cls(
             by=user["name"],

@@ -58,8 +58,8 @@ ERRORS: Final[Mapping[Kind, float]] = {"none": 3.0, "segment": 2.0}
 """Standard errors by which another choice must be better than one map: two are the one-sided 2.3 %; three if
 a wrong choice would leave the scores uncorrected (``benchmarks/calibration.py``, docs/decisions/0016)."""
 _NO_MAP: Final = LogisticMap(1.0, 0.0)
-"""The unchanged scores."""
-_TOO_FEW_USERS: Final = "one map: positives or negatives are of too few users to hold some of them out"
+"""The scores as they are."""
+_TOO_FEW_USERS: Final = "one map: positives or negatives come from too few users to hold some out"
 _WORDS: Final[Mapping[Kind, str]] = {"none": "no map", "global": "one map", "segment": "segments"}
 
 
@@ -88,7 +88,7 @@ def choose_map(
     >>> one_user = np.repeat("ana", 20)
     >>> _, choice = choose_map(scores, outcomes, pd.DataFrame(index=range(20)), (), users=one_user)
     >>> choice.kind, choice.reason
-    ('global', 'one map: positives or negatives are of too few users to hold some of them out')
+    ('global', 'one map: positives or negatives come from too few users to hold some out')
     """
     y, s, w = check_binary(outcomes, scores, weights)
     counted = w > 0

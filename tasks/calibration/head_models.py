@@ -126,7 +126,7 @@ def choose(rows: ModelScores, *, shown: Shown | None = None) -> HeadChoice:
     _, fold = assign_folds(rows.users)
     choosing = fold != MEASURED
     if not _can_fit(rows, fold):
-        reason = "trees stay: positives or negatives are of too few users to hold some of them out"
+        reason = "trees are kept: positives or negatives come from too few users to hold some out"
         return HeadChoice(model="trees", reason=reason, held_out={}, rises={})
     move = shown or (lambda predictions: predictions)
     predicted = {model: move(_predict_held_out(rows, model, fold))[choosing] for model in MODELS}

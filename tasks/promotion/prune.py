@@ -194,7 +194,7 @@ class _Plan:
             "releases": sorted(self.releases),
             "as_of": None if self.keep.runs is self.keep.snapshots is None else self.today.isoformat(),
         }
-        evidence, why = digest(facts), f"keep no longer keeps {', '.join(what)}"
+        evidence, why = digest(facts), f"keep no longer covers {', '.join(what)}"
 
         def decide(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
             if going & {*aliases.values(), *_named(entries)}:

@@ -260,7 +260,7 @@ class Heads:
     def _positions(self, frame: pd.DataFrame) -> Floats | None:
         if not self.optional or POSITION not in frame:
             return None
-        return read_numbers(frame, POSITION, "what is predicted of an item where it stands")
+        return read_numbers(frame, POSITION, "the prediction for an item at its position")
 
     @cached_property
     def _by_encoder(self) -> list[tuple[FeatureEncoder, list[Head]]]:

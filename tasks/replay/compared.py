@@ -41,7 +41,7 @@ class ComparedPolicies:
         if log.inclusion is None:
             return BIASED
         if log.propensity is not None and np.nanmax(log.propensity, initial=0.0) > _CERTAIN:
-            return "the logged propensities do not hold: some are above 1"
+            return "the logged propensities are wrong: some are above 1"
         unseen = log.outcomes[task].unseen
         for slates in (self.policy, self.baseline):
             weights, possible = log.inclusion, log.possible

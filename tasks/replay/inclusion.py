@@ -122,7 +122,7 @@ def refuse_slot_weights(
         error = max(error, _least_error(tested.astype(np.float64), drawn, spread))
     if abs(excess) > _TESTED_ERRORS * error + _ROUNDING and (excess > 0 or possible is not None):
         return (
-            f"the logged propensities do not hold: the mean weight is {1 + excess:.3g} (standard error "
+            f"the logged propensities are wrong: the mean weight is {1 + excess:.3g} (standard error "
             f"{error:.2g}) where it should be 1"
         )
     share, error = unsupported_share(examined, weights, possible, unseen)
@@ -131,7 +131,7 @@ def refuse_slot_weights(
     if share - _SHARE_ERRORS * error <= MOST_UNSUPPORTED:
         return ""
     hidden = "" if unseen is None else ", or at positions where hardly any label is known"
-    unless = "" if possible is not None else ", unless the logged propensities do not hold"
+    unless = "" if possible is not None else ", unless the logged propensities are wrong"
     return (
         f"{share:.0%} of its exposure falls on items that the log shows with a probability below "
         f"{LEAST_INCLUSION:g}{hidden}{unless}"

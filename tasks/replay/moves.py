@@ -30,8 +30,8 @@ MOST_VALUES: Final = 8
 MOST_EXAMPLES: Final = 10
 PER_SLOTS: Final = 1000
 EXAMPLES_RULE: Final = (
-    "the requests in which most slots hold an item that the first policy leaves out; of equal ones those "
-    "where exposure moves most, then the lesser request_id"
+    "the requests in which most slots hold an item that the first policy leaves out; ties by the largest "
+    "change of exposure, then by the smaller request_id"
 )
 
 

@@ -552,7 +552,7 @@ def _is_midway(entries: Sequence[Entry], found: Mapping[str, int], *, carried_ou
 def _audit_mismatch(audit: Audit, problem: str) -> Mismatch:
     rollback = (
         f"`equipoise rollback {audit.surface} --to VERSION --why TEXT`, once: it sets what is left of it "
-        "aside, and starts a new audit with that release"
+        "aside, and begins a new audit with that release"
     )
     way_out = f"Restore it from a backup; where there is none, {rollback}"
     return Mismatch(MismatchSource.AUDIT, problem, way_out)

@@ -64,9 +64,7 @@ def set_torn_commits_aside(path: Location) -> list[Path]:
         if not _is_torn(commit):
             break
         aside.append(set_aside(commit))
-        _LOGGER.warning(
-            "%s was torn: it is set aside as %s, what it held is made again", commit, aside[-1].name
-        )
+        _LOGGER.warning("%s was incomplete: it is moved to %s and rebuilt", commit, aside[-1].name)
     return aside
 
 
@@ -176,8 +174,8 @@ def _describe_gap(commits: Sequence[int]) -> str | None:
     if not missing:
         return None
     return (
-        f"its log lacks version {missing[0]}, the file {missing[0]:020}.json. Bring it back from a backup; "
-        f"snapshots before it can be read. Without a backup, move the table's folder away and build it again"
+        f"its log lacks version {missing[0]}, the file {missing[0]:020}.json. Restore it from a backup; "
+        "snapshots before it can be read. Without a backup, move the table's folder away and build it again"
     )
 
 

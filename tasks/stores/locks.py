@@ -90,7 +90,7 @@ def _wait_for(handle: TextIO, doing: str) -> None:
         elif stopped_since is None:
             stopped_since = now
         elif now - stopped_since >= PATIENCE:
-            raise StoreError(f"Another process is {doing}, and this one waits no longer for its end{holder}")
+            raise StoreError(f"Another process is {doing}, and this one stops waiting for it{holder}")
         time.sleep(min(1.0, _PAUSE * (1 + now)))
 
 

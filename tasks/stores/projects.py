@@ -62,8 +62,8 @@ class ProjectRun:
         own = tracking_uri(home)
         if uri != own and _chosen_by_nobody(uri):
             log.warning(
-                "MLFLOW_TRACKING_URI is not set, so MLflow kept its project run aside, in %s. What is made "
-                "goes to %s: set MLFLOW_TRACKING_URI to that to have both in one place.",
+                "MLFLOW_TRACKING_URI is not set, so MLflow keeps its project run in %s and the results go to "
+                "%s. Set MLFLOW_TRACKING_URI to the latter to keep both in one store.",
                 *(uri, own),
             )
             return None

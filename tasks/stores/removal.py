@@ -150,9 +150,7 @@ def empty_bin(store: Store, surface: str, *, now: datetime) -> str:
         )
     if done.returncode:
         raise StoreError(f"mlflow gc failed, run it again: {done.stderr.strip()[-500:]}")
-    logging.getLogger("equipoise").info(
-        "MLflow's bin was emptied of what had been deleted for %s days", age[:-1]
-    )
+    logging.getLogger("equipoise").info("mlflow gc removed what was deleted at least %s days ago", age[:-1])
     return ""
 
 

@@ -100,7 +100,8 @@ class Records:
         record = self.read(run_id)
         if record is None:
             raise StoreError(
-                f"Run {run_id} is not recorded in {self.folder}, so what MLflow holds of it is no evidence. "
+                f"Run {run_id} is not recorded in {self.folder}, so MLflow's record of it is not valid "
+                "evidence. "
                 "Run its step again."
             )
         return record

@@ -234,8 +234,8 @@ def response_probabilities(
         answers = int(answered[others].sum())
         if answers in (0, int(others.sum())):
             raise DataError(
-                f"Who answers cannot be estimated: in one half of the users {answers} of {int(others.sum())} "
-                "rows are answered. Leave weights.response out of surface.yaml."
+                f"The probability of a response cannot be estimated: in one half of the users {answers} of "
+                f"{int(others.sum())} rows are answered. Leave weights.response out of surface.yaml."
             )
         data = lgb.Dataset(
             candidates.filter(pa.array(others)),

@@ -315,8 +315,8 @@ def estimate_examination(
     pairs = find_swappable_pairs(requests, positions, propensities)
     if not len(pairs.upper):
         raise DataError(
-            f"None of {len(outcomes)} rows has a neighbour with which it could have changed places: the "
-            "log's policy deals no place by chance, or logs no propensity. Declare examination.by_position."
+            f"None of {len(outcomes)} rows has a neighbour that could have had its position: the log's "
+            "policy randomises no position, or logs no propensity. Declare examination.by_position."
         )
     resampler = Resampler(int(users.max()) + 1, seed=0, replicates=REPLICATES)
     sums, positives = _sum_outcomes(outcomes, positions, pairs, resampler.units(users), resampler.drawn)

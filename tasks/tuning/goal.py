@@ -97,7 +97,7 @@ class WeightGoal:
         def read(name: str) -> Metric:
             metric = parse_metric(name, tasks=tasks, columns=list(columns))
             if metric is None:
-                raise DataError(f"The candidates hold nothing that '{name}' could be measured by")
+                raise DataError(f"The candidates have no data to measure '{name}'")
             return metric
 
         axes = [Axis(read(constrained.maximise), 1, None)]

@@ -278,7 +278,7 @@ def _compare(
         lines.append(line)
     holds = f"{figures:,} figures of {len(series)} series, none outside of its interval"
     if evaluated < figures:
-        holds = f"{evaluated:,} of {holds}: before the others came too few days" if evaluated else _NOT_JUDGED
+        holds = f"{evaluated:,} of {holds}: too few days precede the others" if evaluated else _NOT_JUDGED
     return RuleResult([line.title for line in lines], broken, holds, lines)
 
 

@@ -200,7 +200,7 @@ def test_a_reply_that_does_not_say_by_whom_and_for_what_is_none(
 ) -> None:
     from dags.approval import Reply
 
-    with pytest.raises(ContractError, match="does not name the release and the evidence"):
+    with pytest.raises(ContractError, match="lacks the release or the evidence"):
         Reply.of(response(**changes))
 
 

@@ -89,7 +89,7 @@ def test_a_log_of_the_store_with_a_missing_version_is_refused_with_its_name(logs
     for day in (6, 7):
         labels.run(workspace, as_of=at(day))
     (store(workspace).path / "_delta_log" / f"{1:020}.json").unlink()
-    with pytest.raises(StoreError, match=r"its log lacks version 1, the file 0+1\.json. Bring it back"):
+    with pytest.raises(StoreError, match=r"its log lacks version 1, the file 0+1\.json. Restore it"):
         labels.run(workspace, as_of=at(8))
     rows = delta.files_of(store(workspace).path, 0)
     assert sum(file.rows for file in rows) == first.rows

@@ -71,7 +71,7 @@ def test_slots_that_the_log_can_never_fill_are_no_evidence_against_its_propensit
     )
     assert refuse_slot_weights(requests, np.where(possible, examined, 0.0), weights, possible) == ""
     too_large = refuse_slot_weights(requests, examined, weights / 1.3, possible)
-    assert "do not hold: the mean weight is 0.7" in too_large
+    assert "are wrong: the mean weight is 0.7" in too_large
 
 
 def test_where_nothing_is_marked_a_shortfall_is_judged_by_its_size() -> None:
@@ -79,7 +79,7 @@ def test_where_nothing_is_marked_a_shortfall_is_judged_by_its_size() -> None:
     weights = np.where(np.arange(10000) % 25 > 0, 1.0, 0.0)
     assert refuse_slot_weights(requests, examined, weights) == ""
     assert refuse_slot_weights(requests, examined, weights / 1.3).endswith(
-        ", unless the logged propensities do not hold"
+        ", unless the logged propensities are wrong"
     )
 
 
@@ -155,7 +155,7 @@ def test_what_one_draw_closes_for_the_next_is_no_evidence_against_propensities()
 def test_the_same_log_with_other_propensities_is_refused(
     own: World, change: Callable[[pd.DataFrame], pd.DataFrame]
 ) -> None:
-    assert "the logged propensities do not hold" in own.measure(change(own.log)).caveat(
+    assert "the logged propensities are wrong" in own.measure(change(own.log)).caveat(
         RATE, own.release, own.champion
     )
 

@@ -159,7 +159,7 @@ UNTOLD: dict[str, tuple[Callable[[CandidateLog], CandidateLog], str]] = {
         lambda log: _with_propensities_times(log, 1.5),
         "the mean of the weights is",
     ),
-    "contradicted": (lambda log: _with_inclusion_times(log, 1.3), "propensities do not hold"),
+    "contradicted": (lambda log: _with_inclusion_times(log, 1.3), "propensities are wrong"),
     "no curve": (lambda log: replace(log, examination=None), "no examination curve"),
 }
 

@@ -201,7 +201,7 @@ def test_propensities_that_are_not_what_they_say_are_refused() -> None:
     wrong = replace(world.log, inclusion=world.log.inclusion * 1.3)
     made = _policies(world)
     (measured,) = Replay(wrong, made["release"]).measure(RATE, made["random"], made["log"], ())
-    assert "random: the logged propensities do not hold" in measured.reason
+    assert "random: the logged propensities are wrong" in measured.reason
 
 
 def test_a_policy_that_shows_what_the_log_never_shows_cannot_be_told() -> None:

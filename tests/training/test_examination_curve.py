@@ -93,7 +93,7 @@ def test_neighbours_are_of_one_page_and_one_place_apart() -> None:
 
 def test_a_policy_that_leaves_nothing_to_chance_inconclusive_a_place_from_what_stands_there() -> None:
     outcomes, positions, _, requests = a_page(0.0, requests=100)
-    with pytest.raises(DataError, match=r"deals no place by chance.*Declare examination\.by_position"):
+    with pytest.raises(DataError, match=r"randomises no position.*Declare examination\.by_position"):
         estimate_examination(outcomes, positions, np.ones(400), requests=requests, users=requests)
 
 

@@ -142,7 +142,7 @@ def _approvals(released: ReleasedPolicies, run: str) -> Verdict:
     """Evaluate whether each role has a reviewer who is not newer than the release."""
     vacant = [role for role, users in released.reviewers.items() if not users]
     asked = "; ".join(f"{role}: {' or '.join(users)}" for role, users in released.reviewers.items())
-    reason = f"nobody may review for {', '.join(vacant)}" if vacant else f"asked before it moves: {asked}"
+    reason = f"nobody may review for {', '.join(vacant)}" if vacant else f"required approvals: {asked}"
     outcome = Outcome.WARN if vacant else Outcome.PASS
     threshold = Threshold(words="a reviewer for each role")
     return Verdict(GATE, Subject("approvals"), ALL, outcome, threshold, None, reason, run)

@@ -29,7 +29,7 @@ _UNMEASURED = "its test days were not compared with the mean: no day was fresh"
 _LEAST_GAIN: Final = 0.01
 """Gain in normalized entropy, or in squared error, that an interval must exclude before a head counts as no
 better than a constant: the loss that a surface permits by default."""
-_TOO_GOOD = "too good to be true, it is taken to know the outcome"
+_TOO_GOOD = "too good to be true, so it probably leaks the outcome"
 
 
 def weighted_tasks(utility: UtilitySpec) -> frozenset[str]:

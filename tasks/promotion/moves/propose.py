@@ -39,7 +39,7 @@ def run(workspace: Workspace, *, release: int, unchanged: bool = False) -> Propo
 def _against(workspace: Workspace, release: int, manifest: Manifest, tags: dict[str, str]) -> str:
     """Return why a release is not proposed, or an empty string."""
     if not workspace.contracts.surface.promotion.propose:
-        return "surface.yaml does not ask for it (promotion.propose)"
+        return "surface.yaml does not set it (promotion.propose)"
     if tags.get(BACKFILLED) == "true":
         return "a backfill made it"
     if tags.get(VERDICT) != "promote":

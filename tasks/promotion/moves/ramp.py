@@ -139,7 +139,7 @@ def _answered(decision: RampDecision, ramp: Ramp, newest: Entry) -> RampDecision
     """Return the decision after a person's answer to a ramp that asks."""
     if decision.state is not RampState.ASK:
         raise GateRefused(
-            f"The ramp of release {newest.release} asks nobody: its state is {decision.state} "
+            f"The ramp of release {newest.release} does not ask a person: its state is {decision.state} "
             f"({'; '.join(decision.reasons)}). Leave --advance out"
         )
     last = ramp.stage_at(newest.share or 0.0) == len(ramp.stages) - 1

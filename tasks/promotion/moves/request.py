@@ -277,7 +277,7 @@ def _harmed(first: FirstScreen) -> Iterator[str]:
 
 def _changes(request: PromotionRequest, support: PromotionSupport) -> str:
     if request.champion is None:
-        return "It is the first: there is no champion whose tasks and policies it could change."
+        return "It is the first release, so it changes no tasks or policies of a champion."
     if not request.changed:
         return f"Tasks, utility and slate policy are those of champion {request.champion}."
     files = ", ".join(POLICIES[name] for name in request.changed)

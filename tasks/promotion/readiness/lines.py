@@ -275,7 +275,7 @@ def business_balanced(facts: ReadinessFacts) -> ReadinessLine:
     missing = ["a relevance floor"] * (not utility.relevance_floor)
     missing += ["a guardrail on an outcome that is no sale"] * (not guards)
     if missing:
-        why = f"{', '.join(priced)} has nothing to hold it: {' and '.join(missing)} is missing"
+        why = f"{', '.join(priced)} lacks {' and '.join(missing)}"
         return ReadinessLine.not_met(name, why, _UTILITY)
     floors = ", ".join(utility.relevance_floor)
     return ReadinessLine.met(

@@ -40,7 +40,7 @@ def test_a_raised_version_and_reviewers_pass_and_each_row_says_what_was_looked_a
         "in_force": "tasks.yaml, utility.yaml, slate.yaml as in force",
         "utility_version": "feed-utility version 2, the champion's is feed-utility version 1",
         "slate_version": "feed-slate version 1, as the champion's",
-        "approvals": "asked before it moves: product: ana; safety: sam or eve",
+        "approvals": "required approvals: product: ana; safety: sam or eve",
     }
     assert {v.evidence for v in verdicts.values()} == {"run-1"}
 

@@ -92,7 +92,7 @@ def test_a_single_feature_that_knows_the_outcome_holds_and_is_named() -> None:
     verdicts = judged(binary(BETTER, leak))
     suspect = verdicts["click.auc_by_request of price"]
     assert (suspect.outcome, suspect.threshold) == (Outcome.BLOCK, bound("<= 0.98"))
-    assert suspect.reason == "price alone: too good to be true, it is taken to know the outcome"
+    assert suspect.reason == "price alone: too good to be true, so it probably leaks the outcome"
 
 
 def test_a_head_that_knows_the_outcome_holds_where_no_feature_does_alone() -> None:

@@ -250,7 +250,7 @@ def test_a_person_answers_what_the_ramp_asks_and_nothing_else(tmp_path: Path) ->
 def test_a_ramp_that_does_not_ask_takes_no_answer(tmp_path: Path) -> None:
     workspace = ramping(tmp_path)
     write_log(workspace, days=1)
-    with pytest.raises(GateRefused, match="asks nobody: its state is wait"):
+    with pytest.raises(GateRefused, match="does not ask a person: its state is wait"):
         ramp.run(workspace, as_of=after(1), advance=Advance("ana", "in a hurry"))
 
 

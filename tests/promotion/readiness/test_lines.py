@@ -238,7 +238,7 @@ def test_a_value_column_is_held_by_a_floor_and_a_guardrail_of_people(sound: Read
 
 def test_a_value_column_without_a_floor_is_not_held(tmp_path: Path) -> None:
     line = lines.business_balanced(_drafted(tmp_path, utility={"relevance_floor": {}}))
-    assert (line.state, "a relevance floor is missing" in line.why) == (State.NOT_MET, True)
+    assert (line.state, "lacks a relevance floor" in line.why) == (State.NOT_MET, True)
 
 
 def test_a_guardrail_of_sales_alone_protects_nobody(tmp_path: Path) -> None:
