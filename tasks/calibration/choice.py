@@ -58,7 +58,7 @@ ERRORS: Final[Mapping[Kind, float]] = {"none": 3.0, "segment": 2.0}
 """Standard errors by which another choice must be better than one map: two are the one-sided 2.3 %; three if
 a wrong choice would leave the scores uncorrected (``benchmarks/calibration.py``, docs/decisions/0016)."""
 _NO_MAP: Final = LogisticMap(1.0, 0.0)
-"""The scores as they are."""
+"""The unchanged scores."""
 _TOO_FEW_USERS: Final = "one map: positives or negatives come from too few users to hold some out"
 _WORDS: Final[Mapping[Kind, str]] = {"none": "no map", "global": "one map", "segment": "segments"}
 

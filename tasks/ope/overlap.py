@@ -5,10 +5,10 @@ outside the support   over 5 % of the target's probability lies on items that we
 overflow              weights are too large to be summed
 few users             weights are equivalent to fewer than 20 equal users
 few outcomes          fewer than 10 rows with a reward and a weight
-one user              over a tenth of all weight is one user's
-weights do not add up their mean is not 1, less what lies outside the support, within three standard
-                      errors: propensities or probabilities do not match the policies
-out of balance        given a column of the log, an item has more weight than the target shows of it
+one user              over a tenth of all weight belongs to one user
+weights do not add up their mean differs from 1, minus the share outside the support, by more than three
+                      standard errors: propensities or probabilities do not match the policies
+out of balance        for a value of a column, an item has more weight than the target's probability of it
 ===================== ===========================================================================
 """
 

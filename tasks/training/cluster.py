@@ -56,7 +56,7 @@ _STARTS: Final = "60s"
 _LOOK: Final = 1.0
 """Seconds between two checks of the workers."""
 _NOTICED: Final = 10.0
-"""Seconds in which the scheduler notices that a worker is gone whose peers have lost it."""
+"""Seconds until the scheduler notices that a worker is lost after its peers have noticed."""
 _AGAIN: Final = "No model was registered: check the cluster's logs and memory, and run the step again."
 _OF_A_CLUSTER: Final = {
     "machines": "",
