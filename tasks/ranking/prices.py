@@ -49,6 +49,7 @@ def find_better(
     --------
     Two candidates of one kind are required, and the best candidate is of another kind.
 
+    >>> from tasks.ranking.block import Minimum
     >>> block = Block(
     ...     valid=np.ones((1, 3), dtype=bool),
     ...     utility=np.array([[3.0, 2.0, 1.0]]),
