@@ -41,7 +41,7 @@ def decide_release(
     Examples
     --------
     >>> decide_release([], inconclusive="warn")
-    GateDecision(reasons=('no gate was judged',), warnings=(), canary_permitted=False)
+    GateDecision(reasons=('no gate was evaluated',), warnings=(), canary_permitted=False)
     """
     if not verdicts:
         return GateDecision(("no gate was evaluated",))

@@ -188,7 +188,7 @@ def pool_in_words(measured: Measured) -> str:
     >>> rate = Subject("rate", task="hide")
     >>> pool = Measured(rate, Segment("source", "other"), "r", None, None, None, pooled=("ads", "mail"))
     >>> pool_in_words(pool)
-    'pools 2 thin values: ads, mail'
+    'pools 2 sparse values: ads, mail'
     """
     if not measured.pooled:
         return ""
