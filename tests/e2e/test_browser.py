@@ -148,7 +148,7 @@ def test_reviewers_read_the_evidence_and_approve_and_the_release_is_champion(
     page = ana.page
     page.goto(f"{parts.layout.mlflow_url}/#/models/{NAME}.release/versions/1")
     expect(page.get_by_role("status", name="champion")).to_be_visible()
-    expect(page.get_by_text("The gates say promote, without a champion to compare with")).to_be_visible()
+    expect(page.get_by_text("Verdict of the gates: promote, without a champion")).to_be_visible()
     ana.picture("mlflow_champion")
 
 
