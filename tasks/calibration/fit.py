@@ -71,7 +71,7 @@ SLOPE_SPREAD: Final = 0.5
 """Standard deviation of the logistic map's prior slope around 1."""
 
 LEVEL_SPREAD: Final = 0.25
-"""Standard deviation, in the logit, of the logistic map's prior level around that of the scores. It covers
+"""Standard deviation, in the logit, of the logistic map's prior level around the scores' level. It covers
 the uncertainty after training on some twenty positives (.22), and a later change of the base rate by a tenth.
 It weighs as much as 16 positives. Without it the map would follow noise: 3 reports where 10 are expected
 would give a third of the true rate. Tuned with ``benchmarks/calibration_level.py``."""

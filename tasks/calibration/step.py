@@ -94,7 +94,7 @@ def run(
 
     Parameters
     ----------
-    as_of : the instant up to which data are used; that of the snapshot.
+    as_of : the instant up to which data are used, as in the snapshot.
     snapshot : id of a published label snapshot.
     model_version : version of ``<surface>.task.<task>``; a refit is calibrated on the newest mature days and
         not measured, because it learned from the test days.

@@ -6,7 +6,7 @@
 
 The rest is still cross-checked. A required value is removed together with its parent: an entry of a list of
 rules, or a whole section, which is replaced by a placeholder. `Unread` lists the removed values. A
-cross-check that reads one of them is skipped, because its result would be that of the placeholder.
+cross-check that reads one of them is skipped, because its result would describe the placeholder.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

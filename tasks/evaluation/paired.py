@@ -4,9 +4,9 @@
 
     auc_drop                      pooled: pairs of any two rows; also rewards distinguishing users and pages
     auc_by_request_drop           pairs inside one request, the only ones that an order determines
-    normalized_entropy_rise       entropy of the outcomes, challenger - champion / that of the base rate
-    relative_squared_error_rise   squared error, challenger - champion / that of the mean
-    relative_pinball_loss_rise    pinball loss, challenger - champion / that of the constant quantile
+    normalized_entropy_rise       entropy of the outcomes, challenger - champion / entropy of the base rate
+    relative_squared_error_rise   squared error, challenger - champion / error of the mean
+    relative_pinball_loss_rise    pinball loss, challenger - champion / loss of the constant quantile
 
 Each is positive if the challenger is worse. Errors of an amount are divided by the loss of a head without
 features, like normalized entropy, so that a rise is comparable across units. A figure has NaN bounds if the

@@ -3,7 +3,7 @@
 ::
 
     base                      mean outcome of the calibrate days: the prediction of a head without features
-    relative_squared_error    squared error / that of the base, for a value head: 1 is no better than the mean
+    relative_squared_error    squared error / error of the base, for a value head: 1 equals the mean
     auc, auc_by_request       head, best single feature, and the head's gain, on the same rows
 
 A probability is compared with the base rate by its normalized entropy, which is among the figures. The base

@@ -47,7 +47,7 @@ def compose_dossier(reader: ReleaseReader, evidence: GateEvidence, documents: Do
 
     Parameters
     ----------
-    reader : cache of what the operation has read of releases.
+    reader : cache of the releases that the operation has read.
     evidence, documents : the result of the gates, and their inputs.
     """
     workspace, release = reader.workspace, evidence.release

@@ -7,7 +7,7 @@
     error bar          root of the sum over terms of (contribution x largest |ratio - 1|)^2
     error of a gap     root of the sum over terms of (difference of contributions x largest |ratio - 1|)^2
 
-The ratio of a slot is that of the items in the slots if measurable, else that of all shown items. A term is
+The ratio in the slots is used if measurable, else the ratio of all shown items. A term is
 named if its error may move candidates by a tenth of the utilities' spread.
 
 The ratio of a candidate is that of all shown items on the release's test days. A head's error affects

@@ -1,6 +1,6 @@
 """Doubly robust rates of outcomes in a policy's slots, per examined impression.
 
-An impression is weighted by its examination ``e``; ``e0`` is that of the logged position of an item::
+An impression is weighted by its examination ``e``; ``e0`` is the examination of an item's logged position::
 
     <task>_rate = sum of e x [q + k x w / v x (y / e0 - q)]  /  sum of e
 

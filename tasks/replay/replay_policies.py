@@ -210,7 +210,7 @@ class Replay:
 
         Every candidate has a prediction, so it is exact where few outcomes were observed. The weights are the
         baseline's. Empty if only shown items are logged, or if a release does not predict every term: with an
-        order as baseline there is only one model, that of the release under test.
+        order as baseline there is only one model, the release under test's.
         """
         worth, models = baseline.worth, (policy, baseline)
         kindest: dict[Segment, float] = {}

@@ -112,9 +112,9 @@ def run(workspace: Workspace, *, snapshot: str, parent_run: str | None = None) -
     Raises
     ------
     DataError
-        The curve is to be estimated, but the log has no positions or no randomised ones.
+        The curve must be estimated, but the log has no positions or no randomised ones.
     ImmatureLabels
-        The curve is to be estimated, but there are too few days or positives.
+        The curve must be estimated, but there are too few days or positives.
     """
     if workspace.contracts.surface.examination is None:
         return None

@@ -35,7 +35,7 @@ _MOST: Final = 0.999
 
 
 def position_weights(labels: Floats, examination: Floats, prior: Floats | float | None = None) -> Floats:
-    """Return example weights, shape [n], above 0, with which the log loss is that of the reference position.
+    """Return example weights, shape [n], above 0, with which the log loss refers to the reference position.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ All tasks of a release share one test slice, after all rows that any part was tr
     train ............| window |  calibrate ...| maturity |  test ...| slowest fast maturity | as-of
                     (embargo)                   (embargo)
 
-The window is that of the whole chain: the window of a return opens with its purchase, whose own window comes
+The window covers the whole chain: the window of a return opens with its purchase, whose own window comes
 before it. A task with ``delayed`` has no first embargo: it learns up to its calibrate days from the outcomes
 observed when they began (``tasks/training/debiasing.py``).
 

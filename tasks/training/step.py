@@ -91,7 +91,7 @@ def run(
 
     Parameters
     ----------
-    as_of : the instant up to which data are used; that of the snapshot.
+    as_of : the instant up to which data are used, as in the snapshot.
     snapshot : id of a published label snapshot.
     repeats : version of a tested model, whose recipe is refitted on the newest mature days. The refit is not
         measured, because it learns from the test days.

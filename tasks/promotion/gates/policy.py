@@ -7,8 +7,8 @@
     constraint   warns of each hard constraint of the champion's that is missing or changed
     approvals    each required role has a reviewer who may approve
 
-Approvals are in the audit log and are checked at the promotion: this gate's verdicts are part of what
-reviewers approve.
+Approvals are in the audit log and are checked at the promotion: this gate's verdicts are part of the
+evidence that reviewers approve.
 
 Position of the release's weights on a tuned front::
 

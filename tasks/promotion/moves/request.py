@@ -6,7 +6,7 @@
     show        the page of this request, from registry and dossier; raises if the evidence changed
     approvers   who approved, by the audit log
 
-Reviewers read data from the stores only, because Airflow users can write what its steps pass on.
+Reviewers read data from the stores only, because Airflow users can write the values that steps pass on.
 
 The page is short markdown in Airflow's form: verdict, warnings, changes, guardrails, links, evidence.
 """
