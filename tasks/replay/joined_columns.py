@@ -17,15 +17,17 @@ times.
 import mmap
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tasks.arrays import Floats, Indices
+from tasks.errors import StoreError
 from tasks.replay.outcomes import JointOutcome
 
 Column = npt.NDArray[Any]
@@ -81,11 +83,15 @@ class GrowingColumn:
         self._size = 0
 
     def append(self, values: Column) -> None:
-        """Append values."""
+        """Append values; raises StoreError if the temporary folder is full."""
         if not self._size:
             self._empty = np.empty(0, dtype=values.dtype)
-        values.astype(self._empty.dtype, copy=False).tofile(self._file)
-        self._size += len(values)
+        block = np.ascontiguousarray(values, dtype=self._empty.dtype).view(np.uint8)
+        with suppress(OSError):
+            if self._file.write(block.data) == block.nbytes:
+                self._size += len(values)
+                return
+        raise StoreError(f"{gettempdir()} has no room for {block.nbytes:,} bytes: free space, or set TMPDIR")
 
     @property
     def array(self) -> Column:
@@ -154,10 +160,7 @@ def sparse_outcomes(size: int, rows: Indices, outcomes: Mapping[str, JointOutcom
     def lay_out(task: str) -> JointOutcome:
         kept = outcomes[task]
         value, weight = (spread(one, rows, size, 0.0) for one in (kept.value, kept.weight))
-        unseen = None
-        if kept.unseen is not None:
-            unseen = np.zeros(size, dtype=bool)
-            unseen[rows] = kept.unseen
+        unseen = None if kept.unseen is None else spread(kept.unseen, rows, size, 0.0) > 0
         return replace(kept, value=value, weight=weight, unseen=unseen)
 
     return OnDemand(outcomes, lay_out)

@@ -156,7 +156,7 @@ class StepRun:
 
     def json(self, path: str, content: object) -> None:
         """Write plain JSON; non-finite numbers are refused, use null instead."""
-        self.text(path, _as_json(content))
+        self.text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
     def evidence(self, document: Document) -> None:
         """Write evidence for later steps and the gate; the home records the run and its texts."""
@@ -409,7 +409,3 @@ def _read(repository: ArtifactRepository, run_id: str, path: str) -> str:
 
 def _unreadable(run_id: str, path: str, error: Exception) -> StoreError:
     return StoreError(f"Run {run_id} has no readable {path}: {error}. Run its step again.")
-
-
-def _as_json(content: object) -> str:
-    return json.dumps(content, indent=1, allow_nan=False) + "\n"

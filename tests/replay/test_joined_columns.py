@@ -1,9 +1,14 @@
 """Columns that grow hold what was appended, in that order, whatever the sizes of the blocks."""
 
+from functools import partial
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.errors import StoreError
+from tasks.replay import joined_columns
 from tasks.replay.joined_columns import GrowingColumn, GrowingColumns, sparse_columns, sparse_outcomes
 from tasks.replay.outcomes import JointOutcome
 
@@ -16,18 +21,18 @@ def test_a_column_is_its_blocks_one_after_the_other(blocks: list[list[int]]) -> 
     assert column.array.tolist() == [value for block in blocks for value in block]
 
 
-def test_a_column_keeps_the_type_of_its_values() -> None:
-    column = GrowingColumn()
-    for block in ([True], [False, True]):
-        column.append(np.array(block))
-    assert column.array.dtype == bool
-
-
-def test_a_block_can_be_changed_once_it_was_appended() -> None:
-    column, block = GrowingColumn(), np.array([1.0, 2.0])
+def test_a_column_copies_its_blocks_and_keeps_their_type() -> None:
+    column, block = GrowingColumn(), np.array([True])
     column.append(block)
-    block[:] = 9.0
-    assert column.array.tolist() == [1.0, 2.0]
+    block[:] = False
+    column.append(block)
+    np.testing.assert_array_equal(column.array, np.array([True, False]), strict=True)
+
+
+def test_a_full_temporary_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joined_columns, "TemporaryFile", partial(open, "/dev/full", "wb"))
+    with pytest.raises(StoreError, match="set TMPDIR"):
+        GrowingColumn().append(np.ones(9))
 
 
 def test_a_column_that_one_block_lacks_is_none_as_a_whole() -> None:
@@ -35,8 +40,7 @@ def test_a_column_that_one_block_lacks_is_none_as_a_whole() -> None:
     columns.append({"a": np.array([1]), "b": None})
     columns.append({"a": np.array([2]), "b": np.array([3])})
     assert columns.whole("a", 2).tolist() == [1, 2]
-    assert columns.whole("b", 2) is None
-    assert columns.whole("c", 0) is None
+    assert (columns.whole("b", 2), columns.whole("c", 0)) == (None, None)
 
 
 ROWS = np.array([1, 3])
@@ -46,12 +50,7 @@ def test_a_column_is_laid_out_when_it_is_asked_for_and_belongs_to_who_asked() ->
     columns = sparse_columns(4, ROWS, {"click": np.array([1.0, 0.5])}, 0.0)
     columns["click"][:] = 9.0
     assert columns["click"].tolist() == [0.0, 1.0, 0.0, 0.5]
-    assert (list(columns), len(columns), "hide" in columns, columns.get("hide")) == (
-        ["click"],
-        1,
-        False,
-        None,
-    )
+    assert ([*columns], len(columns), "hide" in columns, columns.get("hide")) == (["click"], 1, False, None)
 
 
 def test_no_column_is_nothing() -> None:
