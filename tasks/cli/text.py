@@ -418,9 +418,9 @@ _BELOW: Final = (
     "problem",
 )
 _ALIASES_MOVED: Final = {
-    "canary": "release {to} compared with {before}",
+    "canary": "release {to}, champion {before}",
     "withdraw": "release {to}, champion {before}",
-    "ramped": "release {to} compared with {before}",
+    "ramped": "release {to}, champion {before}",
     "prune": "newest release {to}",
     "restart": "newest release {to}",
 }

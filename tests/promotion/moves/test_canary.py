@@ -235,7 +235,7 @@ def test_the_command_line_says_how_far_it_moved(there: Workspace, capsys: pytest
     assert main(["release", "history", NAME, *where]) == 0
     lines = [line[27:] for line in capsys.readouterr().out.splitlines() if line[:4].strip()]
     assert lines[1:] == [
-        "canary    release 2 beside 1  by ana",
-        "ramped    release 2 beside 1  by equipoise ramp",
+        "canary    release 2, champion 1  by ana",
+        "ramped    release 2, champion 1  by equipoise ramp",
         "promote   1 -> 2  by ana",
     ]
