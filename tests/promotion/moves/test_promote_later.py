@@ -84,7 +84,7 @@ def test_a_stream_of_events_that_fell_silent_since_holds_the_release(alone: Work
     """Trained and replayed on whole labels; whoever promotes it today promotes on a broken log."""
     let_log_go_on(alone, days=NEXT_DAYS, without="click")
     with pytest.raises(
-        GateRefused, match=r"Release 2 is held .*data: validation of later labels .*: block"
+        GateRefused, match=r"Release 2 is held, .*data: validation of later labels .*: block"
     ) as held:
         prepare(alone)
     assert "expect_event_streams_to_go_on" in str(held.value)
