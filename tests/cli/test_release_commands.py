@@ -400,7 +400,7 @@ def test_an_off_policy_estimate_stands_beside_the_replay_and_says_why_it_inconcl
     }
     checks = [one, {**thin, "ess": None}, {**thin, "subject": subject("like_rate").to_json()}]
     written = as_text(release_commands.write_simulation({**SIMULATED, "off_policy": checks}))
-    assert "judges nothing" in written
+    assert "no effect on the verdict" in written
     assert "disagrees hide_rate 0.5 (0.25 to 0.75) 0.5, no interval 1,234" in " ".join(written.split())
     assert "inconclusive buy_rate +50.0 % (+25.0 to +75.0) +50.0 %, no interval -" in " ".join(
         written.split()

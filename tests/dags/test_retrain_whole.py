@@ -136,7 +136,7 @@ def test_a_retrain_that_has_too_few_positives_ends_at_its_plan_and_is_tried_once
     assert ended.note.startswith("**Failed** at plan")
     told = capfd.readouterr().out
     assert "ImmatureLabels" in told
-    assert "These steps did not end, so there is nothing to judge" in told
+    assert "These steps did not end, so the gates cannot be evaluated" in told
 
 
 def test_logs_that_are_missing_end_the_run_at_once(
