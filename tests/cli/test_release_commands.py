@@ -280,7 +280,7 @@ def test_a_value_that_is_missing_leaves_utility_and_contribution_unknown() -> No
 def test_an_error_that_cannot_be_told_is_named_at_the_head() -> None:
     unknown = dict.fromkeys(("calibration_ratio", "error", "error_low", "error_high"))
     lines = written(CLICK | unknown, BUY, untold="click_30m", order="inconclusive")
-    assert "no error of click_30m: the release's test days tell no calibration ratio" in lines[1]
+    assert "no error of click_30m: the release's test days hold no calibration ratio of it" in lines[1]
     assert lines[5] == (
         "   utility 0.401 +/- at least 0.021; 0.0912 +/- at least 0.012 above the next: inconclusive"
     )

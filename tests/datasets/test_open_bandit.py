@@ -117,7 +117,7 @@ def refused(source: Path, tmp_path: Path) -> str:
 
 def test_a_command_without_a_source_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["import", "open-bandit", "--out", str(tmp_path)]) == 2
-    assert "open-bandit comes in no package" in capsys.readouterr().err
+    assert "open-bandit has no package" in capsys.readouterr().err
 
 
 def test_a_folder_without_logs_is_named(tmp_path: Path) -> None:

@@ -151,7 +151,12 @@ def test_the_document_can_be_read_again(found: PolicyDiff) -> None:
 def test_the_page_is_self_contained(found: PolicyDiff) -> None:
     page = Path(found.report).read_text(encoding="utf-8")
     assert "http" not in page
-    order = ["How much changes", "Predicted negatives per 1,000 slots", "Who moves", "Requests side by side"]
+    order = [
+        "How much changes",
+        "Predicted negatives per 1,000 slots",
+        "Moved items",
+        "Requests side by side",
+    ]
     assert sorted(order, key=page.index) == order
     assert page.count("<summary>") == 10
     assert found.rule in page

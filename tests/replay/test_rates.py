@@ -118,7 +118,7 @@ def test_looks_of_places_without_labels_leave_a_figure_inconclusive_and_are_coun
     clicked, viewed = (
         replay.caveat(Metric(MetricKind.RATE, task), logged, logged) for task in ("click", "view")
     )
-    assert clicked.startswith("logged order: 14% of its looks")
+    assert clicked.startswith("logged order: 14% of its exposure")
     assert viewed == ""
 
 

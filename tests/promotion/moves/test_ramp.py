@@ -202,7 +202,7 @@ def before(days: float) -> Callable[[pd.DataFrame], pd.Series]:
             lambda rows: rows[(rows.release == "2") | before(2)(rows)],
             "No impression of the control is logged",
         ),
-        (lambda rows: rows.assign(release=rows.release.mask(~before(2)(rows), "1")), "met the champion"),
+        (lambda rows: rows.assign(release=rows.release.mask(~before(2)(rows), "1")), "got the champion"),
         (lambda rows: rows[(rows.release == "1") | (rows.user_id < "u5")], "are not the declared shares"),
     ],
 )
@@ -308,5 +308,5 @@ def test_the_commands_of_the_page_run(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "release 2, champion 1, stage 1 of 2, 0.25 of the users" in printed
     assert "roll back: hide_7d_rate is harmed" in printed
     assert main(step) == 1
-    assert "moved: withdraw by equipoise ramp" in capsys.readouterr().out
+    assert "updated: withdraw by equipoise ramp" in capsys.readouterr().out
     assert main(step) == 0, "the ramp has ended"
