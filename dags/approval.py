@@ -191,7 +191,6 @@ def _page(surface: str, request: Mapping[str, Any], params: Mapping[str, Any]) -
         open_workspace(surface),
         release=request["release"],
         evidence=request["evidence"],
-        why=params["why"],
         support=support(params),
         links={**links, "dossier": dossier_address(surface, request["release"])},
     )
@@ -212,7 +211,7 @@ def support(params: Mapping[str, Any]) -> "PromotionSupport":
     experiment, waiver, override, stage = (
         params.get(name) or None for name in ("experiment", "waiver", "override", "stage")
     )
-    return PromotionSupport(experiment, waiver, override, stage)
+    return PromotionSupport(experiment, waiver, override, stage, params.get("why") or "")
 
 
 def _form(version: int | None = None, evidence: str | None = None) -> dict[str, Param]:

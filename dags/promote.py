@@ -71,8 +71,9 @@ def request(surface: str, params: Any = None) -> dict[str, Any]:
     from tasks.pipeline import recheck
     from tasks.promotion.moves import request as promotion_request
 
-    asked = {"release": params["release"], "why": params["why"], "support": support(params)}
-    result = promotion_request.make(open_workspace(surface), **asked, evaluate_gate=recheck)
+    result = promotion_request.make(
+        open_workspace(surface), release=params["release"], support=support(params), evaluate_gate=recheck
+    )
     kept = report(result, "release", "champion", "evidence", "run_id", "as_of", "share", "override")
     beside = f"compared with champion {result.champion}" if result.champion else "as the first champion"
     tell(f"release {result.release} {beside}", link())
@@ -97,7 +98,6 @@ def move(
     result = promote.run(
         workspace,
         release=made["release"],
-        why=params["why"],
         by=Actor(approvers, run),
         evaluate_gate=partial(recheck, as_of=parse_instant(made["as_of"])),
         support=support(params),

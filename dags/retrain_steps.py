@@ -134,11 +134,12 @@ def gate(surface: str, results: Results) -> dict[str, Any]:
     if missing := find_unfinished(results):
         raise GateRefused(f"These steps did not end, so the gates cannot be evaluated: {', '.join(missing)}")
     result, kept = run_step("gate", surface, results["release"]["as_of"], results)
-    tell(f"**{result.verdict.title()}**", link())
-    if result.verdict == "hold":
+    evidence = result.evidence
+    tell(f"**{evidence.verdict.title()}**", link())
+    if evidence.verdict == "hold":
         connections = open_workspace(surface).contracts.surface.notify.release_held
-        subject = f"{surface}: the gates hold release {result.release}"
-        notify(connections, Message(subject, f"{len(result.reasons)} reasons, in the dossier: {link()}"))
+        subject = f"{surface}: the gates hold release {evidence.release}"
+        notify(connections, Message(subject, f"{len(evidence.reasons)} reasons, in the dossier: {link()}"))
     return {**kept, "unchanged": results["release"]["unchanged"]}
 
 

@@ -275,6 +275,12 @@ def _gate(asked: Retrain, results: Results) -> "GateResult":
     )
 
 
+def _keep_gate(result: "GateResult") -> dict[str, Any]:
+    evidence = result.evidence
+    kept = {"release": evidence.release, "verdict": evidence.verdict}
+    return kept | {"dossier": result.dossier, "run_id": result.run_id}
+
+
 RETRAIN: Final = (
     PipelineStep("plan", _plan, attrgetter("tasks"), reads_log=True),
     PipelineStep(
@@ -335,7 +341,7 @@ RETRAIN: Final = (
     PipelineStep(
         "gate",
         _gate,
-        _fields("release", "verdict", "dossier", "run_id"),
+        _keep_gate,
         after=("plan", "validate", "calibrate", "release", "simulate", "shadow"),
     ),
 )
@@ -521,12 +527,8 @@ def _run_one(chain: Sequence[PipelineStep], one: TaskRetrain | TrunkRetrain, kno
 
 
 def _result(gate_result: "GateResult") -> RetrainResult:
+    shown = gate_result.evidence.to_json()
+    names = ("release", "verdict", "reasons", "gates", "timings")
     return RetrainResult(
-        release=gate_result.release,
-        verdict=gate_result.verdict,
-        reasons=gate_result.reasons,
-        gates=gate_result.gates,
-        timings=gate_result.timings,
-        next_step=gate_result.next_step,
-        dossier=gate_result.dossier,
+        **{name: shown[name] for name in names}, next_step=gate_result.next_step, dossier=gate_result.dossier
     )

@@ -6,7 +6,6 @@ import pytest
 
 from tasks.contracts.gates import OverrideRule
 from tasks.errors import GateRefused
-from tasks.evaluation.release_evidence import GateEvidence
 from tasks.pipeline import recheck
 from tasks.promotion.gate import GateResult
 from tasks.promotion.moves.override import lift_verdicts
@@ -38,11 +37,12 @@ def judged(workspace: Workspace, leaking: int) -> GateResult:
 
 
 def test_each_constraint_that_leaks_is_the_first_reason_with_its_count(judged: GateResult) -> None:
-    assert judged.verdict == "hold"
-    leaks = [verdict for verdict in judged.gates if verdict["gate"] == "constraints"]
-    assert judged.gates[: len(leaks)] == leaks
+    evidence = judged.evidence.to_json()
+    assert evidence["verdict"] == "hold"
+    leaks = [verdict for verdict in evidence["gates"] if verdict["gate"] == "constraints"]
+    assert evidence["gates"][: len(leaks)] == leaks
     assert {subject_of(verdict) for verdict in leaks} == {"policy_violation", "not_permitted"}
-    for verdict, reason in zip(leaks, judged.reasons, strict=False):
+    for verdict, reason in zip(leaks, evidence["reasons"], strict=False):
         count = verdict["observed"]["value"]
         assert count > 0
         assert reason.startswith(f"constraints: {subject_of(verdict)} in the slots {count:.0f} ")
@@ -59,7 +59,7 @@ def test_it_is_counted_on_the_test_days_and_on_the_newest_traffic(workspace: Wor
 
 
 def test_no_override_lifts_it(workspace: Workspace, judged: GateResult) -> None:
-    verdicts = workspace.store.runs.read_evidence(judged.run_id, GateEvidence).verdicts
+    verdicts = judged.evidence.verdicts
     every = OverrideRule(role="lead", gates=("model", "calibration", "decision", "shadow", "freshness"))
     with pytest.raises(GateRefused, match="and never this: constraints: policy_violation in the slots"):
         lift_verdicts(verdicts, rule=every, why="a sale", safety=(), inconclusive="warn")

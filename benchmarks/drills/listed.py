@@ -179,9 +179,8 @@ def let_the_object_store_be(manner: str, shift: Shift) -> Drilled:
 
 def lose_airflow_s_metadata(shift: Shift) -> Drilled:
     """Start Airflow without its database; a run that is gone had the approval of one of two reviewers."""
-    asked = make(
-        shift.workspace, release=1, why="the first", support=PromotionSupport(), evaluate_gate=recheck
-    )
+    support = PromotionSupport(why="the first")
+    asked = make(shift.workspace, release=1, support=support, evaluate_gate=recheck)
     review = Review("product", REVIEWERS["product"], approves=True, evidence=asked.evidence)
     record_answer(shift.workspace, review, release=1, run="lost")
     layout, dag = Layout(shift.home, shift.homes.surfaces).with_free_ports(), f"{mini.NAME}__promote"

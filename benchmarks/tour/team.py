@@ -146,9 +146,7 @@ class Team:
         for role, user in REVIEWERS.items():
             review = Review(role, user, approves=True, evidence=asked.evidence)
             answer(workspace, review, release=release, run="")
-        promote.run(
-            workspace, release=release, why=why, by=Actor("max"), evaluate_gate=recheck, support=support
-        )
+        promote.run(workspace, release=release, by=Actor("max"), evaluate_gate=recheck, support=support)
 
     def watch_ramp(self) -> None:
         """Let the ramp decide, and do what it leaves to people."""

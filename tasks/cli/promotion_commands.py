@@ -86,11 +86,9 @@ def promote(  # noqa: PLR0913 - options of the command line
     from tasks.promotion.moves import promote
     from tasks.promotion.moves.rules import Actor, PromotionSupport
 
-    support, actor = PromotionSupport(experiment, waiver, override, stage), Actor(person)
+    support, evaluate = PromotionSupport(experiment, waiver, override, stage, why), _gate_evaluator(as_of)
     return _moved(
-        promote.run(
-            workspace, release=ref, why=why, by=actor, evaluate_gate=_gate_evaluator(as_of), support=support
-        )
+        promote.run(workspace, release=ref, by=Actor(person), evaluate_gate=evaluate, support=support)
     )
 
 

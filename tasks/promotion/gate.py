@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
-from tasks.contracts import Contracts, canonical, digest
+from tasks.contracts import Contracts, canonical
 from tasks.contracts.gates import Rules
 from tasks.errors import ContractError
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
@@ -55,29 +55,12 @@ from tasks.stores.workspace import Workspace, format_instant, write_report
 
 @dataclass(frozen=True)
 class GateResult:
-    """The verdict on a release, ``promote`` or ``hold``, with every gate and the path of the dossier.
+    """The evidence of a gate run, the path of its dossier, and the dossier's next step."""
 
-    ``timings`` are the verdicts on measured times, which differ between runs on the same inputs.
-
-    ``rules`` is the digest of the gates, base rates and reviewers that were applied. ``loosened`` lists the
-    rules that are looser than when the release was made. ``evaluated_as_of`` is the instant at which the
-    ages of components are taken. ``next_step`` is the dossier's next step. ``canary_permitted``: the release
-    is held and may still serve as the canary.
-    """
-
-    release: int
-    verdict: str
-    reasons: list[str]
-    warnings: list[str]
-    gates: list[dict[str, Any]]
-    timings: list[dict[str, Any]]
-    dossier: str
+    evidence: GateEvidence
     run_id: str
-    rules: str
-    loosened: list[str]
-    evaluated_as_of: str
+    dossier: str
     next_step: str
-    canary_permitted: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,20 +153,7 @@ def run(
             reasons=evidence.reasons,
         )
         registry.describe(part, mark_overridden(description, registry.tags(part).get(OVERRIDE, "")))
-    shown = evidence.to_json()
-    return GateResult(
-        release=release,
-        run_id=done.run_id,
-        dossier=path,
-        rules=digest(evidence.rules),
-        loosened=list(evidence.loosened),
-        evaluated_as_of=format_instant(work.as_of),
-        next_step=work.dossier.first().next_step,
-        **{name: shown[name] for name in _SHOWN},
-    )
-
-
-_SHOWN: Final = ("verdict", "reasons", "warnings", "gates", "timings", "canary_permitted")
+    return GateResult(evidence, done.run_id, path, work.dossier.first().next_step)
 
 
 def _refuse_foreign(documents: Documents, release: int, manifest: Manifest) -> None:

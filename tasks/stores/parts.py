@@ -5,16 +5,12 @@ files that MLflow and Python leave in a folder on loading; these are removed fro
 """
 
 import shutil
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Final
 
 from tasks.stores.files import sha256, tree_digest
-
-with warnings.catch_warnings():  # MLflow's classes warn about each other at first import
-    warnings.simplefilter("ignore", UserWarning)
 
 BOOSTER: Final = "model.lgb"
 ENCODER: Final = "encoder.json"

@@ -114,8 +114,12 @@ def test_the_verdict_stands_in_the_registry(first_retrain: Retrained) -> None:
 
 def test_judging_again_by_the_same_runs_says_the_same(second_retrain: Retrained, runs: StepRuns) -> None:
     again = gate.run(second_retrain.workspace, release=2, steps=runs)
-    assert (again.verdict, again.reasons) == (second_retrain.result.verdict, second_retrain.result.reasons)
-    assert again.gates == second_retrain.result.gates
+    shown, result = again.evidence.to_json(), second_retrain.result
+    assert (shown["verdict"], shown["reasons"], shown["gates"]) == (
+        result.verdict,
+        result.reasons,
+        result.gates,
+    )
 
 
 @pytest.mark.parametrize(
@@ -153,10 +157,10 @@ def test_a_stricter_gate_holds_the_same_release_and_says_why(
 
     strict = mini.changed(second_retrain.workspace, tmp_path, surface=more_overlap)
     held = gate.run(strict, release=2, steps=runs)
-    assert held.verdict == "hold"
-    assert held.reasons[0].startswith("shadow: overlap with the champion's slots ")
+    assert held.evidence.verdict == "hold"
+    assert held.evidence.reasons[0].startswith("shadow: overlap with the champion's slots ")
     restored = gate.run(second_retrain.workspace, release=2, steps=runs)
-    assert restored.verdict == "promote"
+    assert restored.evidence.verdict == "promote"
 
 
 def _manifest(second: Retrained) -> Manifest:

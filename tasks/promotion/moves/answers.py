@@ -186,20 +186,35 @@ class Signing:
     apart: bool = False
 
     @classmethod
-    def of(cls, workspace: Workspace, part: Part, request: PromotionRequest, by: Actor) -> Self:
-        """Return the required approvals; with looser rules or an override the actor cannot approve alone."""
-        eligible = eligible_reviewers(workspace, part)
-        override = request.terms.override
+    def of(
+        cls,
+        workspace: Workspace,
+        part: Part,
+        by: Actor,
+        terms: PromotionTerms,
+        *,
+        loosened: Sequence[str],
+        request: PromotionRequest | None = None,
+    ) -> Self:
+        """Return the required approvals; with looser rules or an override the actor cannot approve alone.
+
+        Parameters
+        ----------
+        loosened : rules that are looser than when the release was made.
+        request : the request that is answered, or None before the gates are evaluated.
+        """
+        eligible, override = eligible_reviewers(workspace, part), terms.override
         roles = dict.fromkeys(
             (*workspace.contracts.utility.approvals, *([override.role] if override else []))
         )
         reviewers = {role: eligible[role] for role in roles}
-        apart = bool(request.loosened or override)
+        apart = bool(loosened or override)
         if by.run:
             by_hand = "Marking a step success by hand does not approve"
             return cls(reviewers, by_hand, alone=False, apart=apart)
         allowed = workspace.contracts.surface.promotion.approvals_on_command_line
-        where = _way_out(request, workspace.surface, by_command=allowed is not False)
+        command = "" if allowed is False else _approve_command(workspace.surface, part, terms, request)
+        where = _way_out(workspace.surface, part, loosened, request, command)
         return cls(reviewers, where, alone=allowed is True and not apart, apart=apart)
 
     def sign(self, entry: Entry, entries: Sequence[Entry]) -> Entry:
@@ -224,38 +239,40 @@ def require_any_answers(
     rule = workspace.contracts.surface.override
     override = Override(rule.role, support.override, ()) if rule and support.override else None
     before = Rules.model_validate(_released(workspace, part).rules)
-    request = PromotionRequest(
-        part.version, None, "", (), (), (), "",
-        loosened=name_loosened(before, workspace.contracts.surface.rules),
-        terms=PromotionTerms(override=override, was_canary=support.stage == CHAMPION, support=support),
-    )  # fmt: skip
-    signing = Signing.of(workspace, part, request, by)
+    loosened = name_loosened(before, workspace.contracts.surface.rules)
+    terms = PromotionTerms(override=override, was_canary=support.stage == CHAMPION, support=support)
+    signing = Signing.of(workspace, part, by, terms, loosened=loosened)
     if not signing.alone:
         answers = answers_of(entries, run=by.run, release=part.version)
         require_answers(signing.reviewers, answers, evidence=None, way_out=signing.way_out)
 
 
-def _way_out(request: PromotionRequest, surface: str, *, by_command: bool) -> str:
+def _way_out(
+    surface: str, part: Part, loosened: Sequence[str], request: PromotionRequest | None, command: str
+) -> str:
     """Describe where to give the answers that a promotion on the command line counts."""
-    loosened = "; ".join(request.loosened)
-    because = (
-        f"surface.yaml was loosened since release {request.release} was made: {loosened}. "
-        if loosened
-        else ""
-    )
-    command = f"equipoise approve {surface} {request.release} --role ROLE --why TEXT"
-    command += f" --as-of {request.as_of}" if request.as_of else ""
-    support = request.terms.support
+    changes = "; ".join(loosened)
+    because = changes and f"surface.yaml was loosened since release {part.version} was made: {changes}. "
+    answers = "reviews of its reviewers"
+    if request is not None:
+        answers = f"reviews of evidence {request.evidence[:12]}, as of {request.as_of}"
+    or_type = f", or let each type `{command}` under their own account" if command else ""
+    where = f"start the DAG {surface}__promote, where reviewers decide{or_type}"
+    return f"{because}Valid are only {answers}: {where}"
+
+
+def _approve_command(
+    surface: str, part: Part, terms: PromotionTerms, request: PromotionRequest | None
+) -> str:
+    """Return the command that approves on these terms."""
+    command = f"equipoise approve {surface} {part.version} --role ROLE --why TEXT"
+    command += "" if request is None else f" --as-of {request.as_of}"
+    support = terms.support
     given = {"promotion-why": support.why, "experiment": support.experiment, "waiver": support.waiver}
     command += "".join(f" --{name} {quote(text)}" for name, text in given.items() if text)
-    if request.terms.override is not None:
-        command += f" --override {quote(request.terms.override.why)}"
-    if request.terms.was_canary:
-        command += " --stage champion"
-    or_type = f", or let each type `{command}` under their own account" if by_command else ""
-    answers = f"reviews of evidence {request.evidence[:12]}, as of {request.as_of}"
-    counts = f"Valid are only {answers if request.evidence else 'reviews of its reviewers'}: "
-    return f"{because}{counts}start the DAG {surface}__promote, where reviewers decide{or_type}"
+    if terms.override is not None:
+        command += f" --override {quote(terms.override.why)}"
+    return command + (" --stage champion" if terms.was_canary else "")
 
 
 def answers_of(entries: Sequence[Entry], *, run: str, release: int) -> list[Review]:

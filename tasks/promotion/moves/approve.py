@@ -71,7 +71,7 @@ def run(
         review.approves,
         request.evidence,
         request.as_of,
-        list(request.warnings),
+        list(request.gate.warnings),
     )
 
 

@@ -44,6 +44,7 @@ from tasks.promotion.moves.rules import (
     evidence_digest,
     refuse_other_contracts,
     refuse_verdict,
+    require_reason,
     require_support,
 )
 from tasks.release.view import ReleaseReader
@@ -80,11 +81,7 @@ class MoveResult:
 
 
 def prepare(
-    workspace: Workspace,
-    *,
-    release: str | int,
-    evaluate_gate: GateEvaluator,
-    support: PromotionSupport = PromotionSupport(),  # noqa: B008  # frozen
+    workspace: Workspace, *, release: str | int, evaluate_gate: GateEvaluator, support: PromotionSupport
 ) -> PromotionRequest:
     """Evaluate a release against the current champion.
 
@@ -128,24 +125,14 @@ def _prepare(
     compared = f"compared with champion {champion}" if champion else "without a champion"
     _LOG.info("promote: evaluating the gates of %s %s", part, compared)
     with progress.part("evaluate", done=1, of=2):
-        gate_result = evaluate_gate(workspace, part.version, override=support.override or "", reader=reader)
-    override = find_override(workspace, gate_result.run_id, why=support.override)
+        gate = evaluate_gate(workspace, part.version, override=support.override or "", reader=reader).evidence
+    override = find_override(workspace, gate, why=support.override)
     was_canary = share is None and part.version in live
     terms = PromotionTerms(share, override, was_canary=was_canary, support=support)
     old = None if champion is None else reader.manifest(champion)
-    request = PromotionRequest(
-        release=part.version,
-        champion=champion,
-        verdict=gate_result.verdict,
-        reasons=tuple(gate_result.reasons),
-        warnings=tuple(gate_result.warnings),
-        changed=changed_contracts(manifest.contracts, None if old is None else old.contracts),
-        evidence=evidence_digest(manifest, old, gate_result.gates, rules=gate_result.rules, terms=terms),
-        loosened=tuple(gate_result.loosened),
-        as_of=gate_result.evaluated_as_of,
-        terms=terms,
-        canary_permitted=gate_result.canary_permitted,
-    )
+    changed = changed_contracts(manifest.contracts, None if old is None else old.contracts)
+    evidence = evidence_digest(manifest, old, gate, terms)
+    request = PromotionRequest(gate, champion, changed, evidence, terms)
     refuse_verdict(request)
     return request
 
@@ -154,24 +141,20 @@ def run(
     workspace: Workspace,
     *,
     release: str | int,
-    why: str,
     by: Actor,
     evaluate_gate: GateEvaluator,
-    support: PromotionSupport = PromotionSupport(),  # noqa: B008  # frozen
+    support: PromotionSupport,
 ) -> MoveResult:
     """Promote a release to champion, or to canary first if the surface declares a ramp.
 
     Parameters
     ----------
     release : version or alias.
-    why : reason, recorded in the audit log.
     by : the actor; an Airflow run updates an alias at most once.
     evaluate_gate : `tasks.pipeline.recheck`.
-    support : experiment or waiver, if tasks or policies differ from the champion's; an override.
+    support : reason; experiment or waiver, if tasks or policies differ from the champion's; an override.
     """
-    if not why.strip():
-        raise ContractError("A promotion needs a reason (why)")
-    support = replace(support, why=why)
+    require_reason(support)
     texts = vars(support) | ({} if by.run else {"by": by.name})
     for name, text in texts.items():
         one_line(name, text or "")
@@ -182,22 +165,20 @@ def run(
         moves.settle(strict=True)
         require_any_answers(workspace, part, by, support, moves.audit.entries())
         request = _prepare(workspace, part, evaluate_gate, support)
-        require_support(request, support)
-        return _move(workspace, part, request, by, support)
+        require_support(request)
+        return _move(workspace, part, request, by)
 
 
-def _move(
-    workspace: Workspace, part: Part, request: PromotionRequest, by: Actor, support: PromotionSupport
-) -> MoveResult:
-    moves = workspace.aliases
-    signing = Signing.of(workspace, part, request, by)
+def _move(workspace: Workspace, part: Part, request: PromotionRequest, by: Actor) -> MoveResult:
+    moves, support = workspace.aliases, request.terms.support
+    signing = Signing.of(workspace, part, by, request.terms, loosened=request.gate.loosened, request=request)
     share, override = request.terms.share, request.terms.override
     entry = Entry(
         Kind.PROMOTE if share is None else Kind.CANARY,
         by.name, request.release, request.champion, support.why.strip(), request.evidence,
         experiment=support.experiment, waiver=support.waiver, run=by.run, sha256=part.sha256,
-        loosened="; ".join(request.loosened) or None, override=None if override is None else str(override),
-        share=share,
+        loosened="; ".join(request.gate.loosened) or None,
+        override=None if override is None else str(override), share=share,
     )  # fmt: skip
     if share is None:
         _LOG.info("promote: moving the champion from %s to %s", request.champion or "none", request.release)
@@ -276,13 +257,13 @@ def _has_moved(entries: Sequence[Entry], run: str) -> bool:
     return bool(run) and any(entry.sets_alias and entry.run == run for entry in entries)
 
 
-def find_override(workspace: Workspace, gate_run: str, *, why: str | None) -> Override | None:
-    """Return the override of the verdicts of a gate run, or None if none is requested."""
+def find_override(workspace: Workspace, gate: GateEvidence, *, why: str | None) -> Override | None:
+    """Return the override of the gates' verdicts, or None if none is requested."""
     if why is None:
         return None
     contracts = workspace.contracts
     return lift_verdicts(
-        workspace.store.runs.read_evidence(gate_run, GateEvidence).verdicts,
+        gate.verdicts,
         rule=contracts.surface.override,
         why=why,
         safety=(name for name, task in contracts.tasks.tasks.items() if task.family is Family.SAFETY),

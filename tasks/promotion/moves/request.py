@@ -13,12 +13,11 @@ The page is short markdown in Airflow's form: verdict, warnings, changes, guardr
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from tasks.contracts import digest
-from tasks.errors import ContractError, GateRefused, StoreError
+from tasks.errors import GateRefused, StoreError
 from tasks.evaluation.release_evidence import GateEvidence
-from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.compose import pinned_utility
 from tasks.promotion.moves import promote
 from tasks.promotion.moves.answers import answers_of
@@ -31,6 +30,7 @@ from tasks.promotion.moves.rules import (
     changed_contracts,
     choose_share,
     evidence_digest,
+    require_reason,
     require_support,
 )
 from tasks.promotion.pages.changes import Weighing, list_changes
@@ -66,16 +66,13 @@ def make(
     workspace: Workspace,
     *,
     release: str | int,
-    why: str,
     support: PromotionSupport,
     evaluate_gate: GateEvaluator,
 ) -> RequestedPromotion:
     """Evaluate a release against the current champion, and raise early if it cannot be promoted."""
-    if not why.strip():
-        raise ContractError("A promotion needs a reason (why)")
-    support = replace(support, why=why)
+    require_reason(support)
     request = promote.prepare(workspace, release=release, evaluate_gate=evaluate_gate, support=support)
-    require_support(request, support)
+    require_support(request)
     run_id = _gate_run(workspace, request.release)
     override = "" if request.terms.override is None else str(request.terms.override)
     return RequestedPromotion(
@@ -94,7 +91,6 @@ def show(
     *,
     release: int,
     evidence: str,
-    why: str,
     support: PromotionSupport,
     links: Mapping[str, str],
 ) -> str:
@@ -103,46 +99,35 @@ def show(
     Parameters
     ----------
     evidence : digest of the request; must equal the digest of the stores' current content.
-    why, support : reason and support of the promotion.
+    support : support of the promotion with its reason.
     links : addresses by link text.
     """
     part = workspace.releases.part(release)
     aliases = workspace.store.registry.aliases(part.name)
     champion = aliases.get(CHAMPION)
-    terms = _terms(workspace, release, aliases, replace(support, why=why))
+    dossier = workspace.store.runs.read_evidence(_gate_run(workspace, release), GateEvidence)
+    terms = _terms(workspace, dossier, aliases, support)
     manifest = workspace.releases.manifest(release)
     old = None if champion is None else workspace.releases.manifest(champion)
-    dossier = _dossier(workspace, release)
-    gates, rules = [verdict.to_json() for verdict in dossier.gates], digest(dossier.rules)
-    if evidence_digest(manifest, old, gates, rules=rules, terms=terms) != evidence:
+    if evidence_digest(manifest, old, dossier, terms) != evidence:
         raise GateRefused(
             f"The evidence for {part} has changed since the request was made. Start the promotion again"
         )
-    request = PromotionRequest(
-        release=release,
-        champion=champion,
-        verdict=dossier.verdict,
-        reasons=dossier.reasons,
-        warnings=dossier.warnings,
-        changed=changed_contracts(manifest.contracts, None if old is None else old.contracts),
-        evidence=evidence,
-        loosened=dossier.loosened,
-        terms=terms,
-        canary_permitted=dossier.canary_permitted,
-    )
+    changed = changed_contracts(manifest.contracts, None if old is None else old.contracts)
+    request = PromotionRequest(dossier, champion, changed, evidence, terms)
     words = vocabulary(workspace.contracts, champion=champion)
-    first = _first_screen(workspace, request, dossier, (manifest, old), words)
-    return write_request(request, dossier.verdicts, first, why=why, support=support, links=links)
+    first = _first_screen(workspace, request, (manifest, old), words)
+    return write_request(request, first, links=links)
 
 
 def _terms(
-    workspace: Workspace, release: int, aliases: Mapping[str, int], support: PromotionSupport
+    workspace: Workspace, gate: GateEvidence, aliases: Mapping[str, int], support: PromotionSupport
 ) -> PromotionTerms:
     """Return the terms of a promotion with this support."""
     ramp, live = workspace.contracts.surface.ramp, live_ramps(workspace.audit.entries())
     ramped = {version: one.ramped for version, one in live.items()}
-    share = choose_share(ramp, stage=support.stage, release=release, aliases=aliases, live=ramped)
-    override = promote.find_override(workspace, _gate_run(workspace, release), why=support.override)
+    share = choose_share(ramp, stage=support.stage, release=gate.release, aliases=aliases, live=ramped)
+    override = promote.find_override(workspace, gate, why=support.override)
     return PromotionTerms(share, override, support=support)
 
 
@@ -151,11 +136,6 @@ def approvers(workspace: Workspace, *, release: int, run: str) -> str:
     answers = answers_of(workspace.audit.entries(), run=run, release=release)
     newest = {answer.role: answer for answer in answers}
     return ", ".join(sorted({answer.by for answer in newest.values() if answer.approves}))
-
-
-def _dossier(workspace: Workspace, release: int) -> GateEvidence:
-    """Read the evidence of a release's newest gate run."""
-    return workspace.store.runs.read_evidence(_gate_run(workspace, release), GateEvidence)
 
 
 def _gate_run(workspace: Workspace, release: int) -> str:
@@ -168,7 +148,6 @@ def _gate_run(workspace: Workspace, release: int) -> str:
 def _first_screen(
     workspace: Workspace,
     request: PromotionRequest,
-    dossier: GateEvidence,
     manifests: tuple[Manifest, Manifest | None],
     words: Vocabulary,
 ) -> FirstScreen:
@@ -177,49 +156,39 @@ def _first_screen(
     weighing = Weighing(
         pinned_utility(workspace, manifest), None if old is None else pinned_utility(workspace, old)
     )
-    subject = ReleaseHeader(workspace.surface, request.release, request.champion, dossier.verdict)
-    return first_screen(subject, dossier.verdicts, list_changes(manifest, old, weighing), words)
+    subject = ReleaseHeader(workspace.surface, request.release, request.champion, request.gate.verdict)
+    return first_screen(subject, request.gate.verdicts, list_changes(manifest, old, weighing), words)
 
 
-def write_request(
-    request: PromotionRequest,
-    verdicts: Sequence[Verdict],
-    first: FirstScreen,
-    *,
-    why: str,
-    support: PromotionSupport,
-    links: Mapping[str, str],
-) -> str:
+def write_request(request: PromotionRequest, first: FirstScreen, *, links: Mapping[str, str]) -> str:
     """Return a request as at most 40 lines of markdown.
 
     Parameters
     ----------
-    verdicts : verdicts of every gate, compared with the request's champion.
     first : first screen of the release's dossier.
-    why : reason for the promotion.
     links : addresses by link text.
     """
     blocks = (
-        [_verdict(request, verdicts)],
+        [_verdict(request)],
         ["; ".join(map(plain_markdown, first.primary))],
-        [f"Reason given for the promotion: {plain_markdown(why)}"],
+        [f"Reason given for the promotion: {plain_markdown(request.terms.support.why)}"],
         _terms_of(request),
-        _warned(request.warnings),
+        _warned(request.gate.warnings),
         _changed(request, first),
         _rails(first),
         _harmed(first),
-        [_changes(request, support)],
+        [_changes(request)],
         [" · ".join(f"[{words}]({address})" for words, address in links.items() if address)],
         [f"Evidence `{request.evidence}`"],
     )
     return "\n\n".join("\n".join(block) for block in map(list, blocks) if any(block))
 
 
-def _verdict(request: PromotionRequest, verdicts: Sequence[Verdict]) -> str:
-    counts = Counter(verdict.outcome for verdict in verdicts)
+def _verdict(request: PromotionRequest) -> str:
+    counts = Counter(verdict.outcome for verdict in request.gate.verdicts)
     counted = format_outcomes({outcome: counts[outcome] for outcome in Outcome})
     compared = "no champion" if request.champion is None else f"champion {request.champion}"
-    return f"**{request.verdict}**, compared with {compared}: {counted}."
+    return f"**{request.gate.verdict}**, compared with {compared}: {counted}."
 
 
 def _terms_of(request: PromotionRequest) -> Iterator[str]:
@@ -275,7 +244,8 @@ def _harmed(first: FirstScreen) -> Iterator[str]:
         yield f"- and {more} more segments, in the dossier"
 
 
-def _changes(request: PromotionRequest, support: PromotionSupport) -> str:
+def _changes(request: PromotionRequest) -> str:
+    support = request.terms.support
     if request.champion is None:
         return "It is the first release, so it changes no tasks or policies of a champion."
     if not request.changed:

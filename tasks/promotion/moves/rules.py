@@ -7,13 +7,14 @@
     one approval for each role       see `answers`
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Final
 
 from tasks.contracts import digest
 from tasks.contracts.gates import Ramp
 from tasks.errors import ContractError, GateRefused, unknown
+from tasks.evaluation.release_evidence import GateEvidence
 from tasks.promotion.moves.override import Override
 from tasks.stores.manifest import Manifest
 
@@ -22,34 +23,6 @@ CANARY: Final = "canary"
 """The stages of a promotion, and their aliases."""
 POLICIES: Final = {"tasks": "tasks.yaml", "utility": "utility.yaml", "slate": "slate.yaml"}
 """The contracts whose change no gate can evaluate, and their files."""
-
-
-@dataclass(frozen=True)
-class PromotionRequest:
-    """The verdict on a release compared with the current champion, and the terms of its promotion.
-
-    Parameters
-    ----------
-    champion : the champion's version, or None.
-    changed : tasks and policies that differ from the champion's.
-    evidence : digest of everything the decision is based on.
-    loosened : gates, base rates and reviewers that are looser than when the release was made.
-    as_of : day of the evaluation.
-    terms : stage of the promotion, and its override.
-    canary_permitted : the release is held and may still serve as the canary.
-    """
-
-    release: int
-    champion: int | None
-    verdict: str
-    reasons: tuple[str, ...]
-    warnings: tuple[str, ...]
-    changed: tuple[str, ...]
-    evidence: str
-    loosened: tuple[str, ...] = ()
-    as_of: str = ""
-    terms: "PromotionTerms" = field(default_factory=lambda: PromotionTerms())  # noqa: PLW0108 - it is defined below
-    canary_permitted: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +66,36 @@ class PromotionTerms:
             "override": None if self.override is None else asdict(self.override),
             **{name: " ".join((text or "").split()) for name, text in texts.items()},
         }
+
+
+@dataclass(frozen=True)
+class PromotionRequest:
+    """The gates' evidence on a release compared with the current champion, and the terms of its promotion.
+
+    Parameters
+    ----------
+    gate : evidence of the gates.
+    champion : the champion's version, or None.
+    changed : tasks and policies that differ from the champion's.
+    evidence : digest of everything the decision is based on.
+    terms : stage of the promotion, and its override.
+    """
+
+    gate: GateEvidence
+    champion: int | None
+    changed: tuple[str, ...]
+    evidence: str
+    terms: PromotionTerms
+
+    @property
+    def release(self) -> int:
+        """The release's version."""
+        return self.gate.release
+
+    @property
+    def as_of(self) -> str:
+        """The day of the evaluation."""
+        return self.gate.evaluated_as_of or self.gate.as_of
 
 
 @dataclass(frozen=True)
@@ -168,21 +171,18 @@ def choose_share(
 
 
 def evidence_digest(
-    manifest: Manifest,
-    champion: Manifest | None,
-    gates: Sequence[Mapping[str, Any]],
-    *,
-    rules: str,
-    terms: PromotionTerms = PromotionTerms(),  # frozen
+    manifest: Manifest, champion: Manifest | None, gate: GateEvidence, terms: PromotionTerms
 ) -> str:
     """Digest both releases, every verdict, the gates and the terms of a promotion, but not the runs."""
-    verdicts = [{name: value for name, value in gate.items() if name != "evidence"} for gate in gates]
+    verdicts = [
+        {name: value for name, value in one.to_json().items() if name != "evidence"} for one in gate.gates
+    ]
     return digest(
         {
             "release": manifest.digest,
             "champion": None if champion is None else champion.digest,
             "gates": verdicts,
-            "rules": rules,
+            "rules": digest(gate.rules),
             **terms.plain,
         }
     )
@@ -202,22 +202,26 @@ def refuse_other_contracts(manifest: Manifest, contracts: Mapping[str, str]) -> 
 def refuse_verdict(request: PromotionRequest) -> None:
     """Raise GateRefused if gates hold the release, without an override or a ramp that permits it."""
     ramps = request.terms.share is not None or request.terms.was_canary
-    if (
-        request.verdict != "promote"
-        and request.terms.override is None
-        and not (request.canary_permitted and ramps)
-    ):
-        shown = "; ".join(request.reasons[:3])
-        more = f" and {len(request.reasons) - 3} more, in its dossier" if len(request.reasons) > 3 else ""
+    gate, permitted = request.gate, request.gate.canary_permitted
+    if gate.verdict != "promote" and request.terms.override is None and not (permitted and ramps):
+        shown = "; ".join(gate.reasons[:3])
+        more = f" and {len(gate.reasons) - 3} more, in its dossier" if len(gate.reasons) > 3 else ""
         beside = (
             "without a champion" if request.champion is None else f"compared with champion {request.champion}"
         )
-        alone = "; it may be champion after a ramp, as the canary first" if request.canary_permitted else ""
+        alone = "; it may be champion after a ramp, as the canary first" if permitted else ""
         raise GateRefused(f"Release {request.release} is held, {beside}: {shown}{more}{alone}")
 
 
-def require_support(request: PromotionRequest, support: PromotionSupport) -> None:
+def require_reason(support: PromotionSupport) -> None:
+    """Raise ContractError if a promotion has no reason."""
+    if not support.why.strip():
+        raise ContractError("A promotion needs a reason (why)")
+
+
+def require_support(request: PromotionRequest) -> None:
     """Require an experiment or a waiver if tasks or policies differ from the champion's."""
+    support = request.terms.support
     if support.experiment and support.waiver:
         raise ContractError("An experiment and a waiver exclude each other: give the one that is true")
     if request.changed and not (support.experiment or support.waiver):

@@ -91,14 +91,15 @@ def evaluate_once(
 
 
 def promote_2(
-    workspace: Workspace, *, run: str = "", evaluate_gate: GateEvaluator = evaluate_once, **asked: str
+    workspace: Workspace,
+    *,
+    release: str | int = 2,
+    by: str = "ana",
+    run: str = "",
+    evaluate_gate: GateEvaluator = evaluate_once,
+    **asked: str | None,
 ) -> MoveResult:
     support = replace(TESTED, **asked)
     return promote.run(
-        workspace,
-        release=2,
-        why="carts rose",
-        by=Actor("ana", run),
-        evaluate_gate=evaluate_gate,
-        support=support,
+        workspace, release=release, by=Actor(by, run), evaluate_gate=evaluate_gate, support=support
     )

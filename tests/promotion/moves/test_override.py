@@ -207,9 +207,8 @@ def test_approvals_of_the_release_as_it_is_are_none_of_its_override(held: Worksp
 @pytest.mark.parametrize("run", ["", "manual__1"])
 def test_whoever_asks_for_an_override_it_takes_more_than_one_person(held: Workspace, run: str) -> None:
     part, request = held.releases.part(2), prepared(held, override=WHY)
-    assert Signing.of(held, part, request, Actor("ana", run)).apart
-    as_it_is = replace(request, terms=PromotionTerms(), loosened=())
-    assert not Signing.of(held, part, as_it_is, Actor("ana", run)).apart
+    assert Signing.of(held, part, Actor("ana", run), request.terms, loosened=()).apart
+    assert not Signing.of(held, part, Actor("ana", run), PromotionTerms(), loosened=()).apart
 
 
 def test_what_the_gates_let_through_is_not_overridden(workspace: Workspace, tmp_path: Path) -> None:

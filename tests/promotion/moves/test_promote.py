@@ -17,7 +17,7 @@ from tasks.pipeline import recheck
 from tasks.promotion.moves import answers, promote, rollback
 from tasks.promotion.moves.answers import Review, ReviewRequest
 from tasks.promotion.moves.promote import MoveResult
-from tasks.promotion.moves.rules import Actor, PromotionSupport
+from tasks.promotion.moves.rules import PromotionSupport
 from tasks.release import step as release
 from tasks.release import view as release_view
 from tasks.release.trained import Trained
@@ -29,7 +29,6 @@ from tests.promotion.moves.moving import (
     MODEL,
     TESTED,
     approve,
-    evaluate_once,
     forget_moves,
     moved_aliases,
     moves,
@@ -44,7 +43,7 @@ def test_the_champion_becomes_previous_and_one_row_keeps_why_and_by_what_evidenc
     workspace: Workspace,
 ) -> None:
     request = prepared(workspace, "challenger")
-    assert (request.release, request.champion, request.verdict, request.changed) == (
+    assert (request.release, request.champion, request.gate.verdict, request.changed) == (
         2,
         1,
         "promote",
@@ -84,22 +83,20 @@ def test_an_experiment_that_has_a_file_and_no_read_out_supports_nothing(
 
 def test_a_changed_policy_is_not_promoted_without_experiment_or_waiver(workspace: Workspace) -> None:
     with pytest.raises(ContractError, match=r"changes utility\.yaml of champion 1"):
-        promote.run(workspace, release=2, why="carts rose", by=Actor("ana"), evaluate_gate=evaluate_once)
+        promote_2(workspace, experiment=None)
     assert moved_aliases(workspace) == {"champion": 1}
 
 
 @pytest.mark.parametrize("why", ["", "  "])
 def test_without_a_reason_nothing_moves(workspace: Workspace, why: str) -> None:
     with pytest.raises(ContractError, match="needs a reason"):
-        promote.run(
-            workspace, release=2, why=why, by=Actor("ana"), evaluate_gate=evaluate_once, support=TESTED
-        )
+        promote_2(workspace, why=why)
     assert moved_aliases(workspace) == {"champion": 1}
 
 
 def test_a_version_that_does_not_exist_is_named(workspace: Workspace) -> None:
     with pytest.raises(ContractError, match="Unknown version '17'"):
-        promote.run(workspace, release=17, why="carts rose", by=Actor("ana"), evaluate_gate=evaluate_once)
+        promote_2(workspace, release=17)
 
 
 def test_a_release_that_the_gates_of_now_hold_is_refused(workspace: Workspace, tmp_path: Path) -> None:
@@ -112,7 +109,7 @@ def test_a_release_that_the_gates_of_now_hold_is_refused(workspace: Workspace, t
     with pytest.raises(GateRefused, match=r"held, compared with champion 1: data: .*: inconclusive"):
         promote_2(mini.changed(workspace, tmp_path, surface=ask_more))
     assert moved_aliases(workspace) == {"champion": 1}
-    assert prepared(workspace).verdict == "promote"
+    assert prepared(workspace).gate.verdict == "promote"
 
 
 def loosen(plain: dict[str, Any]) -> None:
@@ -136,8 +133,10 @@ def test_loosened_gates_ask_for_approvals_and_are_named_everywhere(
     there = mini.changed(workspace, tmp_path, surface=loosen)
     before = {file: file.read_bytes() for file in workspace.reports.glob("dossier-*")}
     case = prepared(there)
-    assert case.loosened == LOOSENED
-    assert case.warnings[:4] == tuple(f"loosened since the release was made: {bound}" for bound in LOOSENED)
+    assert case.gate.loosened == LOOSENED
+    assert case.gate.warnings[:4] == tuple(
+        f"loosened since the release was made: {bound}" for bound in LOOSENED
+    )
     assert case.evidence != prepared(workspace).evidence
     with pytest.raises(
         GateRefused, match=r"surface\.yaml was loosened since release 2 was made: gates\.data\.rows 100"
@@ -190,7 +189,7 @@ def test_stricter_gates_ask_for_no_approval_and_replay_nothing_again(
 
     prepared(workspace)
     measured = {step: mini.step_runs(workspace, step) for step in ("validate", "simulate", "shadow")}
-    assert prepared(mini.changed(workspace, tmp_path, surface=tighten)).loosened == ()
+    assert prepared(mini.changed(workspace, tmp_path, surface=tighten)).gate.loosened == ()
     assert {step: mini.step_runs(workspace, step) for step in measured} == measured
 
 
@@ -224,14 +223,7 @@ def test_a_backfilled_release_is_never_promoted_and_moves_no_alias(workspace: Wo
     made = release.run(workspace, as_of=AS_OF, snapshot=snapshot, parts=parts, backfill=True)
     workspace.store.registry.set_tags(workspace.releases.part(made.version), {"verdict": "promote"})
     with pytest.raises(ContractError, match="made by a backfill"):
-        promote.run(
-            workspace,
-            release=made.version,
-            why="it looks good",
-            by=Actor("ana"),
-            evaluate_gate=evaluate_once,
-            support=TESTED,
-        )
+        promote_2(workspace, release=made.version)
     assert workspace.store.registry.aliases(MODEL) == {"champion": 1, "challenger": 2}
 
 
@@ -278,7 +270,7 @@ def test_a_promotion_that_waited_for_another_begins_anew_and_writes_nothing_wher
     with ThreadPoolExecutor(2) as pool:
         with workspace.store.alone(f"{NAME}.promotion", doing="promoting"):
             moving = pool.submit(promote_2, workspace, evaluate_gate=never)
-            showing = pool.submit(promote.prepare, workspace, release=2, evaluate_gate=never)
+            showing = pool.submit(promote.prepare, workspace, release=2, evaluate_gate=never, support=TESTED)
             time.sleep(0.5)
             workspace.aliases.add(
                 lambda entries, aliases: Entry(Kind.PROMOTE, "bo", 2, aliases.get("champion"), "first", "e")
@@ -356,9 +348,7 @@ def test_an_approval_is_for_the_experiment_the_waiver_and_the_reason_that_were_s
 ) -> None:
     approve(workspace, prepared(workspace).evidence, run=RUN)
     with pytest.raises(GateRefused, match="on evidence"):
-        promote.run(
-            workspace, release=2, why=why, by=Actor("ana", RUN), evaluate_gate=evaluate_once, support=asked
-        )
+        promote_2(workspace, run=RUN, **(vars(asked) | {"why": why}))
     assert promote_2(workspace, run=RUN).moved is not None
 
 
@@ -423,7 +413,7 @@ def test_a_release_that_only_shares_the_number_of_the_champion_is_not_promoted(w
 @pytest.mark.parametrize("by", [" ", "", "ana\n   7  2026-07-06 08:11:02  promote"])
 def test_nobody_and_a_row_of_the_history_are_no_names(workspace: Workspace, by: str) -> None:
     with pytest.raises(ContractError, match="'by'"):
-        promote.run(workspace, release=2, why="carts rose", by=Actor(by), evaluate_gate=evaluate_once)
+        promote_2(workspace, by=by)
     with pytest.raises(ContractError, match="'by'"):
         rollback.run(workspace, why="returns rose", by=by)
     assert len(moves(workspace)) == 1

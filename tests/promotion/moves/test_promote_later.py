@@ -18,6 +18,7 @@ from tasks.promotion.moves.rules import PromotionRequest
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace, parse_instant
 from tests.feeds.mini import LATER, NAME, Retrained, step_runs
+from tests.promotion.moves.moving import TESTED
 from tests.stores.local_path import local
 from tests.verdicts import subject_of
 
@@ -52,11 +53,15 @@ def let_log_go_on(workspace: Workspace, *, days: int, without: str = "") -> None
 
 
 def prepare(workspace: Workspace) -> PromotionRequest:
-    return promote.prepare(workspace, release=2, evaluate_gate=recheck)
+    return promote.prepare(workspace, release=2, evaluate_gate=recheck, support=TESTED)
 
 
 def later_validation(judged: GateResult) -> dict[str, Any] | None:
-    found = [gate for gate in judged.gates if subject_of(gate) == "validation_of_later_labels"]
+    found = [
+        gate
+        for gate in judged.evidence.to_json()["gates"]
+        if subject_of(gate) == "validation_of_later_labels"
+    ]
     return found[0] if found else None
 
 
@@ -73,11 +78,12 @@ def test_labels_that_matured_since_are_validated_and_the_case_says_so(alone: Wor
     validated = Store.open(alone.home).registry.client.get_run(verdict["evidence"]).data.tags
     assert validated["step"] == "validate"
     day = LATER + timedelta(days=NEXT_DAYS - 1)  # the last midnight that the log has passed
-    assert parse_instant(validated["as_of"]) == parse_instant(judged.evaluated_as_of) == day
+    assert parse_instant(validated["as_of"]) == parse_instant(judged.evidence.evaluated_as_of or "") == day
     assert "validation_of_later_labels" in Path(judged.dossier).read_text(encoding="utf-8")
     found = step_runs(alone, "validate")
     again = recheck(alone, 2, as_of=day)
-    assert (again.gates, step_runs(alone, "validate")) == (judged.gates, found), "the move finds it again"
+    assert again.evidence.gates == judged.evidence.gates
+    assert step_runs(alone, "validate") == found, "the move finds it again"
 
 
 def test_a_stream_of_events_that_fell_silent_since_holds_the_release(alone: Workspace) -> None:

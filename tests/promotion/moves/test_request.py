@@ -23,16 +23,14 @@ from tests.feeds.mini import NAME, Retrained, step_runs
 from tests.promotion.moves.test_rules import EVIDENCE, a_case
 from tests.reports.vocabularies import verdict
 
-TESTED = PromotionSupport(experiment="feed-142")
+TESTED = PromotionSupport(experiment="feed-142", why="carts rose")
 RUN = "manual__2026-02-12T00:00:00+00:00"
 
 
 @pytest.fixture(scope="module")
 def requested(second_retrain: Retrained) -> RequestedPromotion:
     """The request of release 2, which changes the utility policy of champion 1."""
-    return promotion_request.make(
-        second_retrain.workspace, release=2, why="carts rose", support=TESTED, evaluate_gate=recheck
-    )
+    return promotion_request.make(second_retrain.workspace, release=2, support=TESTED, evaluate_gate=recheck)
 
 
 def page(workspace: Workspace, requested: RequestedPromotion) -> str:
@@ -40,7 +38,6 @@ def page(workspace: Workspace, requested: RequestedPromotion) -> str:
         workspace,
         release=requested.release,
         evidence=requested.evidence,
-        why="carts rose",
         support=TESTED,
         links={"dossier": "http://mlflow/7"},
     )
@@ -56,14 +53,13 @@ def test_a_case_is_about_a_release_beside_the_champion_with_the_gates_last_run(
 def test_what_the_move_would_refuse_is_refused_before_anybody_is_asked(second_retrain: Retrained) -> None:
     with pytest.raises(ContractError, match="needs a reason"):
         promotion_request.make(
-            second_retrain.workspace, release=2, why=" ", support=TESTED, evaluate_gate=recheck
+            second_retrain.workspace, release=2, support=replace(TESTED, why=" "), evaluate_gate=recheck
         )
     with pytest.raises(ContractError, match="name the online experiment"):
         promotion_request.make(
             second_retrain.workspace,
             release=2,
-            why="carts rose",
-            support=PromotionSupport(),
+            support=PromotionSupport(why="carts rose"),
             evaluate_gate=recheck,
         )
 
@@ -107,7 +103,7 @@ def test_who_agreed_is_read_from_the_newest_answers_of_the_run(tmp_path: Path) -
     assert promotion_request.approvers(workspace, release=3, run=RUN) == ""
 
 
-NONE = PromotionSupport()
+NONE = PromotionSupport(why="carts rose")
 VERDICTS = (
     verdict("data", "click.rows", Outcome.PASS, 1200, 1200, 1200),
     verdict("model", "click.auc_drop", Outcome.PASS, 0.001, -0.002, 0.004),
@@ -141,17 +137,18 @@ def written(
     request: PromotionRequest,
     *,
     first: FirstScreen = FIRST,
-    why: str = "carts rose",
     support: PromotionSupport = NONE,
     links: dict[str, str] | None = None,
 ) -> str:
-    return write_request(request, VERDICTS, first, why=why, support=support, links=links or {})
+    gate = request.gate.model_copy(update={"gates": VERDICTS})
+    asked = replace(request, gate=gate, terms=replace(request.terms, support=support))
+    return write_request(asked, first, links=links or {})
 
 
 def test_the_whole_page_reads_like_this() -> None:
     request = a_case(changed=("utility",), warnings=("decision: hide rate +5.0 % vs champion 3: warning",))
     links = {"release 4": "http://mlflow/4", "champion 3": "http://mlflow/3", "dossier": ""}
-    assert written(request, support=PromotionSupport(experiment="feed-142"), links=links) == "\n".join(
+    assert written(request, support=TESTED, links=links) == "\n".join(
         [
             "**promote**, compared with champion 3: 2 pass, 1 warning, 1 with no limit set.",
             "",
@@ -184,7 +181,7 @@ def test_the_whole_page_reads_like_this() -> None:
 
 
 def test_a_waiver_is_shown_as_what_it_is() -> None:
-    shown = written(a_case(changed=("tasks", "slate")), support=PromotionSupport(waiver="a legal duty"))
+    shown = written(a_case(changed=("tasks", "slate")), support=replace(NONE, waiver="a legal duty"))
     assert "It changes tasks.yaml, slate.yaml. Without an experiment: a legal duty" in shown
 
 
@@ -200,7 +197,9 @@ def test_the_first_release_has_nothing_to_change() -> None:
 
 
 def test_a_reason_cannot_pass_for_more_of_the_page() -> None:
-    shown = written(a_case(), why="carts rose\n\n## Evidence\n\n| hide_rate | -90% |")
+    shown = written(
+        a_case(), support=PromotionSupport(why="carts rose\n\n## Evidence\n\n| hide_rate | -90% |")
+    )
     assert "promotion: carts rose ## Evidence | hide_rate | -90% |\n" in shown
 
 

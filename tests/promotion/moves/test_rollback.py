@@ -9,8 +9,7 @@ import pyarrow as pa
 import pytest
 
 from tasks.errors import AuditMismatch, ContractError, StoreError
-from tasks.promotion.moves import promote, rollback
-from tasks.promotion.moves.rules import Actor
+from tasks.promotion.moves import rollback
 from tasks.release import view as release_view
 from tasks.stores import delta
 from tasks.stores.audit import SCHEMA, Entry, Kind
@@ -18,7 +17,7 @@ from tasks.stores.workspace import Workspace
 from tasks.training import plan
 from tests.feeds import mini
 from tests.feeds.mini import LATER, NAME
-from tests.promotion.moves.moving import MODEL, TESTED, evaluate_once, moved_aliases, moves, promote_2
+from tests.promotion.moves.moving import MODEL, moved_aliases, moves, promote_2
 
 
 def test_a_rollback_goes_back_and_a_second_one_changes_nothing(workspace: Workspace) -> None:
@@ -79,14 +78,7 @@ def test_an_alias_moved_by_hand_is_noticed_and_a_rollback_puts_it_right(
     )
     assert f"Somebody updated an alias of {MODEL} by hand. {by_hand}" in caplog.text
     with pytest.raises(AuditMismatch, match="Repair it with `equipoise rollback home_feed --to VERSION"):
-        promote.run(
-            workspace,
-            release=2,
-            why="carts rose",
-            by=Actor("ana"),
-            evaluate_gate=evaluate_once,
-            support=TESTED,
-        )
+        promote_2(workspace)
     registry.set_alias(registry.part(MODEL, 1), "previous")
     with pytest.raises(AuditMismatch, match="with --to VERSION"):
         rollback.run(workspace, why="nobody approved it", by="sam")
@@ -110,14 +102,7 @@ def test_with_a_torn_audit_one_rollback_is_enough_and_needs_no_version(workspace
     newest = max((path / "_delta_log").glob("*.json"))
     newest.write_bytes(newest.read_bytes()[:50])
     with pytest.raises(StoreError, match="`equipoise rollback home_feed --to VERSION --why TEXT`, once"):
-        promote.run(
-            workspace,
-            release=2,
-            why="carts rose",
-            by=Actor("ana"),
-            evaluate_gate=evaluate_once,
-            support=TESTED,
-        )
+        promote_2(workspace)
     assert "cannot be read" in release_view.verify(workspace, 2).problems[0]
     assert rollback.run(workspace, why="returns rose", by="sam").champion == 1
     assert moves(workspace) == [("rollback", 2, 1)]

@@ -4,6 +4,7 @@ import pytest
 
 from tasks.contracts.gates import Ramp
 from tasks.errors import ContractError, GateRefused
+from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence
 from tasks.promotion.moves.rules import (
     PromotionRequest,
     PromotionSupport,
@@ -17,10 +18,21 @@ from tasks.promotion.moves.rules import (
 EVIDENCE = "e" * 64
 
 
-def a_case(**changes: object) -> PromotionRequest:
-    plain = {"release": 4, "champion": 3, "verdict": "promote"}
-    rest = {"reasons": (), "warnings": (), "changed": (), "evidence": EVIDENCE}
-    return PromotionRequest(**{**plain, **rest, **changes})  # type: ignore[arg-type]  # a table of fields
+PLAIN = {"surface": "feed", "release": 4, "as_of": "", "verdict": "promote"}
+NOTHING = {"manifest": {}, "rules": {}, "calibration_in_slots": {}} | dict.fromkeys(
+    ("reasons", "warnings", "notes", "gates", "sensitivity"), ()
+)
+RUNS = EvidenceRuns("validation", "release", "simulation", "shadow")
+
+
+def a_case(
+    champion: int | None = 3,
+    changed: tuple[str, ...] = (),
+    terms: PromotionTerms = PromotionTerms(),  # noqa: B008 - frozen
+    **of_gate: object,
+) -> PromotionRequest:
+    gate = GateEvidence.model_validate({**PLAIN, **NOTHING, "runs": RUNS, **of_gate})
+    return PromotionRequest(gate, champion, changed, EVIDENCE, terms)
 
 
 @pytest.mark.parametrize("changed", ["tasks", "utility", "slate"])
@@ -48,7 +60,8 @@ def test_what_only_inconclusive_evidence_holds_is_champion_after_a_ramp_alone() 
         refuse_verdict(replace(held, terms=terms))
     with pytest.raises(GateRefused, match="may be champion after a ramp"):
         refuse_verdict(held)
-    blocked = replace(held, canary_permitted=False, terms=PromotionTerms(was_canary=True))
+    gate = held.gate.model_copy(update={"canary_permitted": False})
+    blocked = replace(held, gate=gate, terms=PromotionTerms(was_canary=True))
     with pytest.raises(GateRefused, match="reordering only"):
         refuse_verdict(blocked)
 
@@ -63,21 +76,20 @@ def test_a_release_is_champion_at_the_end_of_its_ramp() -> None:
 def test_a_release_that_its_gates_let_through_is_not_refused() -> None:
     request = a_case()
     refuse_verdict(request)
-    assert request.verdict == "promote"
+    assert request.gate.verdict == "promote"
 
 
 def test_changed_policies_want_an_experiment_or_a_waiver() -> None:
-    request = a_case(changed=("tasks", "utility"))
     with pytest.raises(ContractError, match=r"changes tasks\.yaml and utility\.yaml of champion 3"):
-        require_support(request, PromotionSupport())
+        require_support(a_case(changed=("tasks", "utility")))
     for support in (PromotionSupport(experiment="feed-142"), PromotionSupport(waiver="no traffic yet")):
-        require_support(request, support)
+        require_support(a_case(changed=("tasks", "utility"), terms=PromotionTerms(support=support)))
 
 
 def test_the_same_policies_want_neither() -> None:
-    require_support(a_case(), PromotionSupport())
+    require_support(a_case())
 
 
 def test_an_experiment_and_a_waiver_exclude_each_other() -> None:
     with pytest.raises(ContractError, match="exclude each other"):
-        require_support(a_case(), PromotionSupport("feed-142", "no traffic yet"))
+        require_support(a_case(terms=PromotionTerms(support=PromotionSupport("feed-142", "no traffic yet"))))

@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from tasks.evaluation.release_evidence import GateEvidence
 from tasks.evaluation.verdicts import Outcome
 from tasks.pipeline import recheck
 from tasks.promotion import overview
@@ -57,7 +56,7 @@ def test_after_a_tuning_the_release_is_read_by_its_simulation(workspace: Workspa
         run.evidence(tuning(workspace))
     try:
         evaluated = recheck(workspace, 2)
-        (front,) = [gate for gate in evaluated.gates if subject_of(gate) == "front"]
+        (front,) = [gate for gate in evaluated.evidence.to_json()["gates"] if subject_of(gate) == "front"]
         assert front["evidence"] == run.run_id
         found = overview.read(workspace)
         assert found.problems == ()
@@ -66,7 +65,7 @@ def test_after_a_tuning_the_release_is_read_by_its_simulation(workspace: Workspa
         result = checklist.run(workspace)
         (line,) = [line for line in result.lines if line.name == "component view"]
         assert line.state is State.MET
-        simulated = workspace.store.runs.read_evidence(evaluated.run_id, GateEvidence).runs.simulation
+        simulated = evaluated.evidence.runs.simulation
         assert simulated in mini.step_runs(workspace, "simulate", release=2)
         assert line.sources == (simulated,)
     finally:
