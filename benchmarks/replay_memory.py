@@ -33,7 +33,7 @@ from tasks.tuning.tune import TuneRequest
 from tasks.tuning.tuning_slice import tuning_days
 from tests.feeds import mini
 
-MOST: Final = {"simulation": 2.2, "tuning": 2.5}
+MOST: Final = {"simulation": 2.0, "tuning": 2.5}
 """Gigabytes of five million candidates."""
 USERS: Final = 500
 """Copies of one user that are told apart."""

@@ -2,8 +2,8 @@
 
 ::
 
-    growing   appended block by block to an unnamed file; the pages of a column are in memory while its array
-              is in use
+    growing   appended block by block to an unnamed file; the pages of a column are in memory from its use
+              until another column is mapped or filled, and are read again on the next use
 
     sparse    rows    2    5          of 8
               values  1.0  0.0   ->   nan nan 1.0 nan nan 0.0 nan nan      fill: nan
@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from tempfile import TemporaryFile, gettempdir
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ from tasks.replay.outcomes import JointOutcome
 
 Column = npt.NDArray[Any]
 _Value = TypeVar("_Value")
+_MAPPED: Final[weakref.WeakSet[mmap.mmap]] = weakref.WeakSet()
 
 
 class OnDemand(Mapping[str, _Value]):
@@ -98,8 +99,22 @@ class GrowingColumn:
         """All values, [n], in the order of appending; read-only."""
         if not self._size:
             return self._empty
+        _release_pages()
         pages = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        _MAPPED.add(pages)
         return np.frombuffer(pages, dtype=self._empty.dtype)
+
+
+def store(values: Column) -> Column:
+    """Return the same values from an unnamed file, read-only."""
+    column = GrowingColumn()
+    column.append(values)
+    return column.array
+
+
+def _release_pages() -> None:
+    for pages in [*_MAPPED]:
+        pages.madvise(mmap.MADV_DONTNEED)
 
 
 class GrowingColumns(OnDemand[Column]):
@@ -194,6 +209,7 @@ def spread(values: Column, rows: Indices, size: int, fill: float) -> Floats:
     >>> spread(np.array([2.0]), np.array([1]), 3, 0.0).tolist()
     [0.0, 2.0, 0.0]
     """
+    _release_pages()
     dense = np.full(size, fill)
     dense[rows] = values
     return dense

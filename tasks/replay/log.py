@@ -18,6 +18,7 @@ import pandas as pd
 from tasks import columns as c
 from tasks.arrays import Flags, Floats, Integers
 from tasks.evaluation.clustered import RowClusters
+from tasks.replay.joined_columns import store
 from tasks.replay.outcomes import JointOutcome
 
 _HALF: Final = 0.5
@@ -93,7 +94,7 @@ class CandidateLog:
     @cached_property
     def logged_examined(self) -> Floats:
         """Examination of each row's logged position, of the first position if not shown, shape (n,)."""
-        return self.examined_at(self.logged_position)
+        return store(self.examined_at(self.logged_position))
 
     @cached_property
     def in_long_tail(self) -> Flags:

@@ -43,7 +43,7 @@ from tasks.evaluation.subjects import Segment
 from tasks.evaluation.support import effective_clusters
 from tasks.replay.exposure import due_exposure, entropy_by_group, gini_by_group
 from tasks.replay.grouped import GroupedRows, GroupedStatistic
-from tasks.replay.joined_columns import OnDemand
+from tasks.replay.joined_columns import OnDemand, spread
 from tasks.replay.log import CandidateLog, PolicySlates
 
 OTHER: Final = "other"
@@ -394,7 +394,8 @@ def _given_to_one(pairs: Integers, users: Integers) -> tuple[Flags, Integers]:
 
 def examined_by(log: CandidateLog, slates: PolicySlates) -> Floats:
     """Return each row's examination in the policy's slots, 0 off them, shape (n,)."""
-    return np.where(slates.slot > 0, log.examined_at(slates.slot), 0.0)
+    rows = np.flatnonzero(slates.slot > 0)
+    return spread(log.examined_at(slates.slot[rows]), rows, len(slates.slot), 0.0)
 
 
 _MEASUREMENTS: Mapping[MetricKind, Callable[..., Measurement | None]] = {

@@ -21,7 +21,7 @@ from tasks import columns as c
 from tasks.arrays import Flags, Floats, Indices, Integers
 from tasks.evaluation.segments import UNKNOWN
 from tasks.replay.inclusion import inclusion_weights, sequential_weights
-from tasks.replay.joined_columns import GrowingColumns, narrow, sparse_columns, sparse_outcomes
+from tasks.replay.joined_columns import GrowingColumns, narrow, sparse_columns, sparse_outcomes, spread, store
 from tasks.replay.log import CandidateLog
 from tasks.replay.outcomes import JointOutcome, joint_outcome
 
@@ -263,7 +263,7 @@ class LogBuilder:
             labels=sparse_columns(self.size, rows, labels),
             outcomes={},
             segments={name: _join_segment(parts) for name, parts in self._segments.items()},
-            days=np.searchsorted(dates, columns["days"]).astype(np.int32),
+            days=store(np.searchsorted(dates, columns["days"]).astype(np.int32)),
             dates=tuple(dates.astype("datetime64[D]").tolist()),
             examination=reading.examination,
             positions_logged=bool(np.isfinite(columns["position"]).any()),
@@ -312,7 +312,7 @@ class _Seen:
         """Return how many candidates each shown item represents, [n]; None without logged propensities."""
         log, shown = self.log, self.log.shown[self.rows]
         if self.reading.shown_is_all or not log.complete:
-            return log.shown.astype(np.float64)
+            return store(log.shown.astype(np.float64))
         if not np.isfinite(self.propensity[shown]).all() or not shown.any():
             return None
         if self.reading.propensity_kind == "inclusion":
@@ -321,27 +321,22 @@ class _Seen:
         if not np.isfinite(position[shown]).all():
             return None
         where = np.where(shown, position, np.nan)
-        return self._spread(
-            sequential_weights(log.requests[self.rows], where, self.propensity, self._examined)
-        )
+        weights = sequential_weights(log.requests[self.rows], where, self.propensity, self._examined)
+        return self._spread(weights)
 
     def logged_propensity(self) -> Floats | None:
         """Return the propensity of each shown item, NaN elsewhere, [n]; None where one is unknown."""
         shown = self.log.shown[self.rows]
         if not shown.any() or not np.isfinite(self.propensity[shown]).all():
             return None
-        dense = np.full(len(self.log.shown), np.nan)
-        dense[self.rows[shown]] = self.propensity[shown]
-        return dense
+        return self._spread(np.where(shown, self.propensity, np.nan), np.nan)
 
     @property
     def _examined(self) -> Floats:
         return self.log.examined_at(self.log.logged_position[self.rows])
 
-    def _spread(self, values: Floats) -> Floats:
-        dense = np.zeros(len(self.log.shown))
-        dense[self.rows] = values
-        return dense
+    def _spread(self, values: Floats, fill: float = 0.0) -> Floats:
+        return store(spread(values, self.rows, len(self.log.shown), fill))
 
 
 def _join_segment(parts: Sequence[_SegmentPart]) -> pd.Categorical:
