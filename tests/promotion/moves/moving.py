@@ -97,7 +97,7 @@ def promote_2(
     by: str = "ana",
     run: str = "",
     evaluate_gate: GateEvaluator = evaluate_once,
-    **asked: str | None,
+    **asked: str,
 ) -> MoveResult:
     support = replace(TESTED, **asked)
     return promote.run(

@@ -83,7 +83,7 @@ def test_an_experiment_that_has_a_file_and_no_read_out_supports_nothing(
 
 def test_a_changed_policy_is_not_promoted_without_experiment_or_waiver(workspace: Workspace) -> None:
     with pytest.raises(ContractError, match=r"changes utility\.yaml of champion 1"):
-        promote_2(workspace, experiment=None)
+        promote_2(workspace, experiment="")
     assert moved_aliases(workspace) == {"champion": 1}
 
 

@@ -19,7 +19,7 @@ EVIDENCE = "e" * 64
 
 
 PLAIN = {"surface": "feed", "release": 4, "as_of": "", "verdict": "promote"}
-NOTHING = {"manifest": {}, "rules": {}, "calibration_in_slots": {}} | dict.fromkeys(
+NOTHING: dict[str, object] = {"manifest": {}, "rules": {}, "calibration_in_slots": {}} | dict.fromkeys(
     ("reasons", "warnings", "notes", "gates", "sensitivity"), ()
 )
 RUNS = EvidenceRuns("validation", "release", "simulation", "shadow")
