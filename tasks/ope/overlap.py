@@ -19,8 +19,7 @@ from typing import Final
 import numpy as np
 
 from tasks.arrays import Flags, Floats, Indices
-from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, Clusters, effective_number
-from tasks.evaluation.support import Support
+from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, Clusters, Support, effective_number
 from tasks.ope.balance import find_imbalance, weighted_items
 from tasks.ope.estimators import EstimatorSums
 from tasks.ope.log_rows import LogRows
