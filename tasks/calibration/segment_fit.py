@@ -156,7 +156,8 @@ def fit_segmented(
     --------
     >>> frame = pd.DataFrame({"source": np.repeat(["ads", "feed"], 500)})
     >>> outcomes = np.r_[np.tile([1.0, 0.0], 250), np.tile([1.0, 0.0, 0.0, 0.0, 0.0], 100)]
-    >>> fitted = fit_segmented(np.full(1000, 0.3), outcomes, frame, [MappedSegment("source", "source")])
+    >>> segments = [segmented_map.MappedSegment("source", "source")]
+    >>> fitted = fit_segmented(np.full(1000, 0.3), outcomes, frame, segments)
     >>> fitted.apply([0.3, 0.3], frame.iloc[[0, -1]]).round(2)
     array([0.5, 0.2])
     """

@@ -7,7 +7,7 @@ In reading order::
                               weights of a policy that always shows one ranking, for the simulation
         estimators            IPS, SNIPS, DM, DR, Switch-DR, DRos of a slot, and estimators of slates, as
                               sums; expected rewards: means by item and position, cross-fitted
-          balance, overlap    whether the log supports the target
+          overlap             whether the log supports the target
             estimate          one report with a verdict
     gradient                  the gradient of a mean reward by policy weights, from perturbed weights
     off_policy                reads the two tables from Parquet, for the commands
