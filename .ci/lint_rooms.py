@@ -3,7 +3,7 @@
 ::
 
     Steps: build, export.                        what a stage room's docstring says: these may use stores
-    With great_expectations: a module.              ... and these that library alone
+    With great_expectations: a module.           ... and these that library alone
     a kernel (any other module of the room)      imports no store, and no library that keeps or runs things
     a public function that another room uses     takes and gives no mapping of ``Any``
     subjects, thresholds and segments            have fields; nothing takes their printed form apart
