@@ -3,7 +3,7 @@
 ::
 
     Steps: build, export.                        what a stage room's docstring says: these may use stores
-    With great_expectations: suites.             ... and these that library alone
+    With great_expectations: a module.           ... and these that library alone
     a kernel (any other module of the room)      imports no store, and no library that keeps or runs things
     a public function that another room uses     takes and gives no mapping of ``Any``
     subjects, thresholds and segments            have fields; nothing takes their printed form apart
@@ -48,7 +48,7 @@ PARSED: Final = {
 """Modules that may, with the reason."""
 UNTYPED: Final = {
     "tasks.contracts.load.Contracts.head_plan": "the JSON that lies beside a model",
-    "tasks.contracts.yaml_file.read_yaml": "what a person wrote, before it is validated",
+    "tasks.contracts.load.read_yaml": "what a person wrote, before it is validated",
     "tasks.evaluation.documents.Document.content": "a document as JSON",
     "tasks.evaluation.release_evidence.ReleaseEvidence.metrics": "the JSON that `release show` prints",
     "tasks.stores.projects.ProjectRun.answered": "the result of any command",

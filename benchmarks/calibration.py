@@ -1,7 +1,7 @@
 """Calibration by segment against MCGrad and isotonic regression: ``python -m benchmarks.calibration``.
 
 Each way is fitted to the calibrate rows of a data set and predicts fresh rows. Printed are its
-multicalibration error (tasks/evaluation/multicalibration.py; below the least detectable one nothing can be
+multicalibration error (tasks/evaluation/calibration_error.py; below the least detectable one nothing can be
 told), normalized entropy, and what the fit took (ours with its choice on held-out users) by the wall and by
 the processor. The error looks at three segments crossed, one more than ours has effects for.
 
@@ -29,7 +29,7 @@ from benchmarks.calibrating.logged import SHARED, logged, shared_data
 from benchmarks.calibrating.peers import PEERS, Seconds, installed, warm, words
 from benchmarks.calibrating.rows import DISTORTIONS, Case, simulated
 from tasks.evaluation.binary import normalized_entropy
-from tasks.evaluation.multicalibration import Multicalibration, multicalibration
+from tasks.evaluation.calibration_error import Multicalibration, multicalibration
 from tasks.evaluation.observations import Grouping
 from tasks.evaluation.subjects import Segment
 

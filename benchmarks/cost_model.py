@@ -27,7 +27,7 @@ from benchmarks.retrained.repeats import watched
 from benchmarks.retrained.trees import HERE, RECIPES
 from tasks.contracts.durations import format_duration
 from tasks.datasets.world.generate import generate
-from tasks.labels.maturity import matures
+from tasks.labels.windows import matures
 from tasks.pipeline import retrain
 from tasks.stores.workspace import Workspace
 

@@ -28,7 +28,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from tasks.errors import DataError
-from tasks.evaluation.ndcg import request_gains
+from tasks.evaluation.ranking_metrics import request_gains
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

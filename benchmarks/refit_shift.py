@@ -21,8 +21,8 @@ import yaml
 from pydantic import TypeAdapter
 
 from benchmarks.calibrating.logged import LOGGED, ROOT, SHARED, shared_data
-from tasks.calibration.evidence import CalibrationEvidence
-from tasks.contracts.yaml_file import read_yaml
+from tasks.calibration.choice import CalibrationEvidence
+from tasks.contracts.load import read_yaml
 from tasks.datasets.world.generate import START, generate
 from tasks.evaluation.subjects import Segment, Threshold
 from tasks.evaluation.verdicts import Estimate

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import false_discovery_control, poisson
 
-from tasks.monitoring.review_queue import EXCESS, review_units
+from tasks.monitoring.units import EXCESS, review_units
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.slating.instances import Instance
-from tasks.ranking.block import Block, Cap, Fading, Minimum, Penalty
 from tasks.ranking.decide import BLOCK_CELLS
+from tasks.ranking.rules import Block, Cap, Fading, Minimum, Penalty
 from tasks.ranking.slate import fill_slates
 
 WANTED = 20_000

@@ -20,9 +20,9 @@ import yaml
 
 from benchmarks.calibrating.logged import LOGGED, ROOT, SHARED, shared_data
 from tasks.calibration import step as calibration
-from tasks.calibration.evidence import CalibrationEvidence
+from tasks.calibration.choice import CalibrationEvidence
 from tasks.calibration.head_models import MODELS
-from tasks.contracts.yaml_file import read_yaml
+from tasks.contracts.load import read_yaml
 from tasks.evaluation.evidence import HeadModel, HeadModels
 from tasks.evaluation.verdicts import Estimate
 from tasks.labels import build as labels

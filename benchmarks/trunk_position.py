@@ -33,7 +33,7 @@ from tasks.datasets.world.entities import EXAMINATION
 from tasks.ranking.examination import Examination
 from tasks.ranking.maps import expit
 from tasks.ranking.trunk import TrunkModel
-from tasks.training.position import position_weights
+from tasks.training.debiasing import position_weights
 from tasks.trunks.rows import HELD_OUT, TrunkRows, TrunkTask, weight_column
 from tasks.trunks.train import train_trunk
 

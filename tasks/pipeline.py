@@ -23,20 +23,18 @@ from tasks.errors import DataError, GateRefused
 from tasks.progress import part
 
 if TYPE_CHECKING:
-    from tasks.calibration.step import CalibrateResult
-    from tasks.labels.build import LabelsResult
-    from tasks.promotion.gate import GateResult
-    from tasks.release.step import ReleaseResult
+    from tasks.calibration import step as calibration
+    from tasks.labels import build
+    from tasks.promotion import gate
+    from tasks.release import step as release
     from tasks.release.trained import ReusedChampion
     from tasks.release.view import ReleaseReader
-    from tasks.replay.shadow import ShadowResult
-    from tasks.replay.simulate import SimulateResult
+    from tasks.replay import shadow, simulate
     from tasks.stores.workspace import Workspace
-    from tasks.training.plan import PlanResult
+    from tasks.training import plan, trunk_step
+    from tasks.training import step as training
     from tasks.training.rows import TaskRows
-    from tasks.training.step import TrainResult
-    from tasks.training.trunk_step import TrunkVersion
-    from tasks.validation.step import ValidateResult
+    from tasks.validation import step as validation
 
 Results = Mapping[str, Any]
 """Results of upstream steps by name; a list for a step that runs by task or by trunk."""
@@ -141,7 +139,7 @@ def _fields(*names: str) -> Callable[[Any], dict[str, Any]]:
     return lambda result: {name: getattr(result, name) for name in names}
 
 
-def _plan(asked: Retrain, _: Results) -> "PlanResult":
+def _plan(asked: Retrain, _: Results) -> "plan.PlanResult":
     from tasks.training import plan
 
     planned = plan.run(asked.workspace, as_of=asked.as_of, cadence=asked.cadence, tasks=asked.tasks)
@@ -151,7 +149,7 @@ def _plan(asked: Retrain, _: Results) -> "PlanResult":
     return planned
 
 
-def _labels(asked: Retrain, _: Results) -> "LabelsResult":
+def _labels(asked: Retrain, _: Results) -> "build.LabelsResult":
     from tasks.labels import build
     from tasks.logs import arrival
 
@@ -160,14 +158,14 @@ def _labels(asked: Retrain, _: Results) -> "LabelsResult":
     return built
 
 
-def _validate(asked: Retrain, results: Results) -> "ValidateResult":
+def _validate(asked: Retrain, results: Results) -> "validation.ValidateResult":
     from tasks.validation import step
 
     snapshot = results["labels"]["snapshot"]
     return step.run(asked.workspace, as_of=asked.as_of, snapshot=snapshot, parent_run=asked.parent_run)
 
 
-def _train_trunk(one: TrunkRetrain, results: Results) -> "TrunkVersion":
+def _train_trunk(one: TrunkRetrain, results: Results) -> "trunk_step.TrunkVersion":
     """Train a shared trunk, or reuse the champion's if the data or the selected tasks do not suffice."""
     from tasks.training import trunk_step
 
@@ -182,7 +180,7 @@ def _train_trunk(one: TrunkRetrain, results: Results) -> "TrunkVersion":
     )
 
 
-def _train(one: TaskRetrain, _: Results) -> "TrainResult | ReusedChampion":
+def _train(one: TaskRetrain, _: Results) -> "training.TrainResult | ReusedChampion":
     """Train a task, or reuse the champion's model if the data do not suffice."""
     from tasks.release.trained import keep_champion
     from tasks.training import step
@@ -194,7 +192,7 @@ def _train(one: TaskRetrain, _: Results) -> "TrainResult | ReusedChampion":
         return keep_champion(asked.workspace, task=one.task, as_of=asked.as_of, error=error)
 
 
-def _calibrate(one: TaskRetrain, results: Results) -> "CalibrateResult | ReusedChampion":
+def _calibrate(one: TaskRetrain, results: Results) -> "calibration.CalibrateResult | ReusedChampion":
     """Calibrate a task's model, or reuse the champion's if the data do not suffice."""
     from tasks.calibration import step
     from tasks.release.trained import keep_champion, read_reused
@@ -226,7 +224,7 @@ def _keep_part(*names: str) -> Callable[[Any], dict[str, Any]]:
     return keep
 
 
-def _release(asked: Retrain, results: Results) -> "ReleaseResult":
+def _release(asked: Retrain, results: Results) -> "release.ReleaseResult":
     from tasks.release import step
     from tasks.release.trained import read_result
 
@@ -240,21 +238,21 @@ def _release(asked: Retrain, results: Results) -> "ReleaseResult":
     )
 
 
-def _simulate(asked: Retrain, results: Results) -> "SimulateResult":
+def _simulate(asked: Retrain, results: Results) -> "simulate.SimulateResult":
     from tasks.replay import simulate
 
     release = results["release"]["version"]
     return simulate.run(asked.workspace, release=release, parent_run=asked.parent_run)
 
 
-def _shadow(asked: Retrain, results: Results) -> "ShadowResult":
+def _shadow(asked: Retrain, results: Results) -> "shadow.ShadowResult":
     from tasks.replay import shadow
 
     release = results["release"]["version"]
     return shadow.run(asked.workspace, as_of=asked.as_of, challenger=release, parent_run=asked.parent_run)
 
 
-def _gate(asked: Retrain, results: Results) -> "GateResult":
+def _gate(asked: Retrain, results: Results) -> "gate.GateResult":
     from tasks.promotion import gate
 
     runs = gate.StepRuns(
@@ -275,7 +273,7 @@ def _gate(asked: Retrain, results: Results) -> "GateResult":
     )
 
 
-def _keep_gate(result: "GateResult") -> dict[str, Any]:
+def _keep_gate(result: "gate.GateResult") -> dict[str, Any]:
     evidence = result.evidence
     kept = {"release": evidence.release, "verdict": evidence.verdict}
     return kept | {"dossier": result.dossier, "run_id": result.run_id}
@@ -422,7 +420,7 @@ def recheck(
     as_of: datetime | None = None,
     override: str = "",
     reader: "ReleaseReader | None" = None,
-) -> "GateResult":
+) -> "gate.GateResult":
     """Evaluate a release against the current champion, as of today; an earlier replay is reused.
 
     Labels that have matured since the release was made are built and validated too.
@@ -452,7 +450,7 @@ def recheck(
         steps = _Steps(len(_RECHECK))
         asked = Retrain(shared, day, later_validation=later, override=override, reader=reader, steps=steps)
         made = {"version": release, "unchanged": False}
-        gate_result: GateResult = _run(
+        gate_result: gate.GateResult = _run(
             _RECHECK, asked, {"validate": {"run_id": checked.run_id}, "release": made}
         )
         return gate_result
@@ -526,7 +524,7 @@ def _run_one(chain: Sequence[PipelineStep], one: TaskRetrain | TrunkRetrain, kno
     return results[chain[-1].name]
 
 
-def _result(gate_result: "GateResult") -> RetrainResult:
+def _result(gate_result: "gate.GateResult") -> RetrainResult:
     shown = gate_result.evidence.to_json()
     names = ("release", "verdict", "reasons", "gates", "timings")
     return RetrainResult(

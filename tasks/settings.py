@@ -27,6 +27,7 @@ HIDDEN: Final = "***"
 _OURS: Final = "EQUIPOISE_"
 _POSTGRESQL: Final = "EQUIPOISE_POSTGRESQL_"
 _KEY: Final = re.compile(r"(?:[0-9a-fA-F]{2}){32,}")
+_ENGINE_MEMORY: Final = "4GB"
 _MEMORY: Final = re.compile(r"\d+(\.\d+)?\s*[KMGT](i?B)?|\d+(\.\d+)?\s*%", re.IGNORECASE)
 _WHERE: Final = "in the current folder; in the repository for what Airflow and `make` start"
 _LOGIN: Final = re.compile(r"(?<=://)\S+(?=@)")
@@ -314,3 +315,19 @@ def _addresses() -> dict[str, str]:
     """Return the connection string of every PostgreSQL server that is named, by its name in capitals."""
     found = {name: text for name, text in os.environ.items() if name.startswith(_POSTGRESQL) and text}
     return {name.removeprefix(_POSTGRESQL): found[name] for name in sorted(found)}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Number of threads of an engine, and its memory in the format ``4GB``."""
+
+    threads: int
+    memory: str
+
+
+def limits(threads: int | None = None, memory: str | None = None) -> Limits:
+    """Return EQUIPOISE_THREADS and EQUIPOISE_MEMORY if set, else the arguments, else the default."""
+    settings = Settings()
+    return Limits(
+        settings.threads or threads or os.cpu_count() or 1, settings.memory or memory or _ENGINE_MEMORY
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import ContractError
-from tasks.settings import REPOSITORY, Settings, describe_settings, find_misspelt_names
+from tasks.settings import REPOSITORY, Limits, Settings, describe_settings, find_misspelt_names, limits
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +104,18 @@ def test_people_open_mlflow_where_it_is_said_or_at_its_server(monkeypatch: pytes
     assert Settings().mlflow_address == "http://inside:5000"
     monkeypatch.setenv("EQUIPOISE_MLFLOW_URL", "https://mlflow.example")
     assert Settings().mlflow_address == "https://mlflow.example"
+
+
+def test_the_environment_goes_before_the_contract_before_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert limits() == Limits(os.cpu_count() or 1, "4GB")
+    assert limits(3, "2GB") == Limits(3, "2GB")
+    monkeypatch.setenv("EQUIPOISE_THREADS", "5")
+    monkeypatch.setenv("EQUIPOISE_MEMORY", "6GB")
+    assert limits(3, "2GB") == limits() == Limits(5, "6GB")
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "two", "1.5"])
+def test_threads_that_are_no_number_are_refused(monkeypatch: pytest.MonkeyPatch, threads: str) -> None:
+    monkeypatch.setenv("EQUIPOISE_THREADS", threads)
+    with pytest.raises(ContractError, match=f"EQUIPOISE_THREADS = '{threads}' is not a number"):
+        limits()

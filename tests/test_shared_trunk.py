@@ -20,8 +20,7 @@ from tasks.ranking.trunk import TrunkModel
 from tasks.release import view
 from tasks.release.loading import LoadedRelease, load_release
 from tasks.release.view import ReleaseReader
-from tasks.stores.manifest import Role
-from tasks.stores.parts import CALIBRATOR
+from tasks.stores.manifest import CALIBRATOR, Role
 from tasks.stores.workspace import Workspace
 from tasks.training import trunk_step
 from tasks.training.trees import read_model

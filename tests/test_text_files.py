@@ -12,13 +12,12 @@ from tasks.errors import ContractError, DataError, StoreError
 from tasks.stores.backup import restore
 from tasks.stores.store import Store, format_file
 from tasks.text_files import read_json, read_text
-from tasks.validation.suites import load_suite
+from tasks.validation.step import load_suite
 
 TASKS = Path(__file__).resolve().parents[1] / "tasks"
 ELSEWHERE = {
     "text_files.py": "the reader",
-    "stores/locks.py": "/proc, and the lock file that it holds",
-    "stores/files.py": "the lock file of scratch",
+    "stores/files.py": "/proc, the lock file of scratch, and those that a process holds",
     "cli/failures.py": "standard streams",
     "release/model.py": "ships with a release and imports nothing of tasks when it is loaded",
     "datasets/publishing.py": "the first line of a CSV file, also a packed one",

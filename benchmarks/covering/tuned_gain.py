@@ -18,7 +18,7 @@ from scipy.special import expit
 from benchmarks.covering.interval import Interval
 from tasks.contracts import UtilitySpec
 from tasks.contracts.metrics import Metric, MetricKind
-from tasks.datasets.world.logging_policy import place
+from tasks.datasets.world.feed import place
 from tasks.replay.log import PolicySlates
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay

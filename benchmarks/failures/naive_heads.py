@@ -34,8 +34,7 @@ from tasks.training.trees import grow_trees
 from tasks.validation.findings import worst_severity
 from tasks.validation.label_measurements import LABELS, measure_labels
 from tasks.validation.measurements import frame_of
-from tasks.validation.step import suites_and_facts
-from tasks.validation.suites import run_suite
+from tasks.validation.step import run_suite, suites_and_facts
 
 _SLOW: Final = "return_30d"
 _SHARED: Final = ("click_30m", "dwell_60s_1d", "purchase_7d", "hide_7d", "report_7d", "satisfied_7d")

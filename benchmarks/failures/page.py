@@ -10,8 +10,7 @@ from benchmarks.failures.failure import Demonstration
 from benchmarks.failures.world import PARAMETERS, TrueFigure, write_share
 from tasks.evaluation.verdicts import Estimate
 from tasks.reports.charts import IntervalChart, draw_intervals
-from tasks.reports.phrases import name_subject, phrase_verdict, write_change, write_limit
-from tasks.reports.words import Vocabulary
+from tasks.reports.phrases import Vocabulary, name_subject, phrase_verdict, write_change, write_limit
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "failures.md"
 PICTURES: Final = PAGE.parent / "pictures" / "failures"

@@ -27,7 +27,7 @@ from benchmarks.operating_worlds.worlds import Size, World
 from tasks import columns as c
 from tasks.contracts.utility import UtilitySpec
 from tasks.evaluation.subjects import ALL, Segment
-from tasks.reports.words import Vocabulary, vocabulary
+from tasks.reports.phrases import Vocabulary, vocabulary
 
 NAIVE: Final = "naive release"
 SEED: Final = 1

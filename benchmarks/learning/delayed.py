@@ -9,8 +9,7 @@ import pandas as pd
 from benchmarks.learning.days import Days
 from benchmarks.learning.feed import Bools, Distance, Feed, Floats, calibrated, learned, predicted
 from tasks.ranking.heads import Head
-from tasks.training.debiasing import TruncatedOutcomes, truncate_outcomes
-from tasks.training.position import position_weights
+from tasks.training.debiasing import TruncatedOutcomes, position_weights, truncate_outcomes
 
 WINDOW = timedelta(days=7).total_seconds()
 

@@ -20,8 +20,8 @@ from tasks.columns import POSITION, PROPENSITY
 from tasks.evaluation.resampling import cluster_rows
 from tasks.ranking.examination import Examination
 from tasks.ranking.heads import Head, Heads
+from tasks.training.debiasing import position_weights
 from tasks.training.examination import EstimatedExamination, estimate_examination
-from tasks.training.position import position_weights
 
 HELD = {POSITION: 1.0}
 

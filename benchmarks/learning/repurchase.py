@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from tasks.calibration import step as calibrate
-from tasks.contracts.yaml_file import read_yaml
+from tasks.contracts.load import read_yaml
 from tasks.datasets.complete_journey import import_complete_journey
 from tasks.evaluation.figures import TaskFigures
 from tasks.labels import build as labels

@@ -14,9 +14,9 @@ from datetime import timedelta
 import numpy as np
 import numpy.typing as npt
 
-from tasks.training import weights
 from tasks.training.examples import Examples
 from tasks.training.fit import Learning, fit_head
+from tasks.training.sampling import age_weights, balance_classes, combine_factors, propensity_weights
 from tasks.training.trees import start_from_dense
 
 Floats = npt.NDArray[np.float64]
@@ -99,7 +99,7 @@ def rare(*, count: int = 60_000) -> dict[str, Told]:
         rows, fresh = (random.normal(size=(n, len(NAMES))) for n in (count, 100_000))
         clicked, bought = (drawn(rows, of(rows), random) for of in (clicks, purchases))
         dense = fit_head(clicked, Learning(parameters=TREES)).booster
-        balanced, offset = weights.balance_classes(bought.labels, None)
+        balanced, offset = balance_classes(bought.labels, None)
         even = replace(bought, weights=balanced, offsets=np.full(count, offset))
         ways = {
             "alone": fit_head(bought, Learning(parameters=TREES)),
@@ -137,11 +137,7 @@ def drift(*, count: int = 60_000, days: int = 28) -> dict[str, Told]:
         shown_at = np.datetime64("2026-01-01", "us") + (day * 86_400e6).astype("timedelta64[us]")
         ways = {"every day alike": None, "weights: {half_life: P7D}": 7, "weights: {half_life: P2D}": 2}
         for name, life in ways.items():
-            aged = (
-                None
-                if life is None
-                else weights.combine_factors([weights.age_weights(shown_at, timedelta(days=life))])
-            )
+            aged = None if life is None else combine_factors([age_weights(shown_at, timedelta(days=life))])
             fitted = fit_head(replace(examples, weights=aged), Learning(parameters=TREES))
             found.setdefault(name, []).append(Told.of(fitted.booster.predict(fresh), truth))
         found.setdefault("the truth itself", []).append(Told.of(truth, truth))
@@ -158,12 +154,10 @@ def biased(*, count: int = 60_000) -> dict[str, Told]:
         propensity = np.clip(expit(3 * all_rows[:, 0] - 2), 0.02, 1)
         shown = random.random(len(all_rows)) < propensity
         examples = drawn(all_rows[shown], clicks(all_rows[shown]), random)
-        inverse = weights.propensity_weights(propensity[shown], clip=20, task="click")
+        inverse = propensity_weights(propensity[shown], clip=20, task="click")
         ways: dict[str, list[Floats]] = {"as logged": [], "weights: {propensity: {clip: 20}}": [inverse]}
         for name, factors in ways.items():
-            fitted = fit_head(
-                replace(examples, weights=weights.combine_factors(factors)), Learning(parameters=few)
-            )
+            fitted = fit_head(replace(examples, weights=combine_factors(factors)), Learning(parameters=few))
             found.setdefault(name, []).append(Told.of(fitted.booster.predict(fresh), clicks(fresh)))
         found.setdefault("the truth itself", []).append(Told.of(clicks(fresh), clicks(fresh)))
     return {name: mean_of(told) for name, told in found.items()}

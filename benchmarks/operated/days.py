@@ -10,7 +10,7 @@ import pandas as pd
 
 from benchmarks.operated.releases import Floats, Integers, Truth
 from tasks import columns as c
-from tasks.datasets.world.absences import DAY_US
+from tasks.datasets.world.catalog import DAY_US
 from tasks.datasets.world.drifts import Drift, drift_batch, drift_feed, drift_people
 from tasks.datasets.world.entities import LINGER_SECONDS, SOURCES, Batch, Trait, World
 from tasks.datasets.world.loop import LoopDay

@@ -30,7 +30,7 @@ from benchmarks.operating_worlds.truth import looks
 from tasks import columns as c
 from tasks.contracts.gates import Ramp
 from tasks.contracts.slate import Exploration
-from tasks.datasets.world.absences import DAY_US
+from tasks.datasets.world.catalog import DAY_US
 from tasks.datasets.world.drifts import Drift, drifts_on
 from tasks.datasets.world.generate import START
 from tasks.datasets.world.loop import ClosedLoop, LoopDay, Served, Server, serve_arms

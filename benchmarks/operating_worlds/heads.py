@@ -9,7 +9,7 @@ from tasks.contracts import canonical_json
 from tasks.labels.snapshot import Snapshot
 from tasks.ranking.scoring import Scorer
 from tasks.stores.manifest import Role
-from tasks.stores.policies import policy_files
+from tasks.stores.releases import policy_files
 from tasks.stores.workspace import Workspace
 from tasks.training.draw_examples import draw_training_rows
 from tasks.training.rows import TaskRows, read_labels

@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 
 from tasks.contracts import Contracts
-from tasks.contracts.yaml_file import read_yaml
+from tasks.contracts.load import read_yaml
 from tasks.training.slices import learning_window, time_until_known
 
 SURFACE: Final = "home_feed"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tasks.ranking.block import Block, Cap, Fading, Minimum, Penalty
+from tasks.ranking.rules import Block, Cap, Fading, Minimum, Penalty
 from tasks.ranking.slate import fill_slates
 
 Floats = npt.NDArray[np.float64]

@@ -6,7 +6,7 @@ from typing import Any, Final
 import yaml
 
 from benchmarks.operating_worlds.surface import SURFACE, write_surface
-from tasks.contracts.yaml_file import read_yaml
+from tasks.contracts.load import read_yaml
 
 TASKS: Final = ("click_30m", "purchase_7d", "satisfied_7d", "hide_7d")
 COST: Final = "hide_7d"

@@ -20,11 +20,13 @@ leaves the errors of the scores uncorrected. Segments are considered from 200 po
 
 The reported gain is measured on users who were used neither for the choice nor for the fit, because a choice
 looks better on the data that it was made on, even without any true gain (Cawley and Talbot 2010).
+
+`CalibrationEvidence` documents the choice, the fit and the figures on the test days.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,18 +34,56 @@ import pandas as pd
 import pyarrow as pa
 
 from tasks.arrays import Flags, Floats, Indices
-from tasks.calibration.evidence import Gain, MapChoice, MapKind
 from tasks.calibration.fit import LOGISTIC_BELOW, fit_binary, fit_mean, fit_tallies
 from tasks.calibration.segment_fit import SegmentFit, SegmentRows, fit_segmented
 from tasks.contracts.training import LARGEST_LABEL
 from tasks.errors import DataError, ImmatureLabels
-from tasks.evaluation.binary import check_binary, entropy, row_losses
+from tasks.evaluation import binary
+from tasks.evaluation.documents import MaybeFloat, Section
+from tasks.evaluation.evidence import HeadModels, PinnedModel, TaskEvidence
+from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.segments import SegmentColumn, segment_columns
-from tasks.ranking.maps import IdentityMap, LogisticMap
-from tasks.ranking.segmented_map import Calibrator
+from tasks.ranking import maps, segmented_map
 from tasks.training import debiasing
 from tasks.training.draw_examples import user_or_request
 from tasks.training.rows import TaskRows
+
+MapKind = Literal["none", "global", "segment"]
+
+
+class Gain(Section):
+    """Gain in normalized entropy of a kind of map over one map."""
+
+    gain: MaybeFloat
+    standard_error: MaybeFloat
+
+
+class MapChoice(Section):
+    """The chosen map with the reason, and the normalized entropy of each kind on held-out users."""
+
+    kind: MapKind
+    reason: str
+    held_out: dict[MapKind, MaybeFloat]
+    gains: dict[MapKind, Gain]
+
+
+class CalibrationEvidence(TaskEvidence):
+    """Fit of a map, and figures of the test days before and after it, None for refits and factor models.
+
+    ``models``: the model that the map was fitted to, for a task in a shared trunk; None for other tasks.
+    """
+
+    document: Literal["calibration"] = "calibration"
+    version: Literal[1] = 1
+    model: PinnedModel
+    calibrator: str
+    choice: MapChoice | None
+    rows: int
+    positives: int
+    before: TaskFigures | None
+    test: TaskFigures | None
+    models: HeadModels | None = None
+
 
 FOLDS: Final = 4
 """Number of folds of the choosing users, each held out once: three quarters of these users are fitted on.
@@ -57,7 +97,7 @@ Kind = MapKind
 ERRORS: Final[Mapping[Kind, float]] = {"none": 3.0, "segment": 2.0}
 """Standard errors by which another choice must be better than one map: two are the one-sided 2.3 %; three if
 a wrong choice would leave the scores uncorrected (``benchmarks/calibration.py``, docs/decisions/0016)."""
-_NO_MAP: Final = LogisticMap(1.0, 0.0)
+_NO_MAP: Final = maps.LogisticMap(1.0, 0.0)
 """The unchanged scores."""
 _TOO_FEW_USERS: Final = "one map: positives or negatives come from too few users to hold some out"
 _WORDS: Final[Mapping[Kind, str]] = {"none": "no map", "global": "one map", "segment": "segments"}
@@ -71,7 +111,7 @@ def choose_map(
     *,
     users: npt.ArrayLike,
     weights: npt.ArrayLike | None = None,
-) -> tuple[Calibrator, MapChoice]:
+) -> tuple[segmented_map.Calibrator, MapChoice]:
     """Fit the map that performs best on held-out users.
 
     Parameters
@@ -90,7 +130,7 @@ def choose_map(
     >>> choice.kind, choice.reason
     ('global', 'one map: positives or negatives come from too few users to hold some out')
     """
-    y, s, w = check_binary(outcomes, scores, weights)
+    y, s, w = binary.check_binary(outcomes, scores, weights)
     counted = w > 0
     y, s, w, frame = y[counted], s[counted], w[counted] / w.max(initial=0), frame[counted]
     one_map = fit_binary(s, y, w)
@@ -118,7 +158,7 @@ def refit_map(
     segments: Sequence[SegmentColumn],
     *,
     weights: npt.ArrayLike | None = None,
-) -> tuple[Calibrator, MapChoice]:
+) -> tuple[segmented_map.Calibrator, MapChoice]:
     """Fit a previously chosen kind of map to other rows; parameters as in `choose_map`.
 
     Examples
@@ -126,7 +166,7 @@ def refit_map(
     >>> refit_map("none", [0.2, 0.6], [0, 1], pd.DataFrame(index=range(2)), ())[0]
     LogisticMap(slope=1.0, intercept=0.0)
     """
-    mapped: Calibrator = _NO_MAP
+    mapped: segmented_map.Calibrator = _NO_MAP
     if kind == "global":
         mapped = fit_binary(scores, outcomes, weights)
     elif kind == "segment":
@@ -158,8 +198,8 @@ class _HeldOutFigures:
 
     @classmethod
     def of(cls, y: Floats, w: Floats, user: Indices, predicted: Mapping[Kind, Floats]) -> "_HeldOutFigures":
-        losses = {kind: w * row_losses(y, p) for kind, p in predicted.items()}
-        unit = float(w.sum() * entropy((w * y).sum() / w.sum()))
+        losses = {kind: w * binary.row_losses(y, p) for kind, p in predicted.items()}
+        unit = float(w.sum() * binary.entropy((w * y).sum() / w.sum()))
         return cls(
             {kind: float(loss.sum() / unit) for kind, loss in losses.items()},
             {kind: _measure_gain(losses, kind, user, unit) for kind in losses if kind != "global"},
@@ -225,7 +265,7 @@ def _choose_kind(gains: Mapping[Kind, Gain]) -> Kind:
 
 def fit_map(
     rows: TaskRows, table: pa.Table, scores: Floats, outcomes: Floats, *, tested: Kind | None
-) -> tuple[Calibrator, MapChoice | None]:
+) -> tuple[segmented_map.Calibrator, MapChoice | None]:
     """Fit a task's map.
 
     Parameters
@@ -235,7 +275,7 @@ def fit_map(
     tested : the kind of map of a tested recipe; None chooses on held-out users.
     """
     if rows.kind in {"quantile", "ranking"}:
-        return IdentityMap(), None
+        return maps.IdentityMap(), None
     _require_outcomes(rows, outcomes)
     weights = debiasing.calibration_weights(rows, table, scores)
     if rows.kind == "value":

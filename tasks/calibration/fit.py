@@ -26,9 +26,9 @@ from sklearn.isotonic import isotonic_regression
 from tasks.arrays import Flags, Floats, Indices
 from tasks.calibration.segment_design import Tallies
 from tasks.errors import DataError
-from tasks.evaluation.binary import check_binary, check_rows
-from tasks.evaluation.support import calibration_interval
-from tasks.ranking.maps import IsotonicMap, LogisticMap, MeanMap, compress_logits, expit, lift_to_floor, logit
+from tasks.evaluation import binary
+from tasks.evaluation.resampling import calibration_interval
+from tasks.ranking import maps
 
 LOGISTIC_BELOW: Final = 200
 """Positives (or negatives, if fewer) below which the map is logistic, because isotonic regression overfits
@@ -97,7 +97,7 @@ class Blocks:
 
 def fit_binary(
     scores: npt.ArrayLike, outcomes: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> IsotonicMap | LogisticMap:
+) -> maps.IsotonicMap | maps.LogisticMap:
     """Fit a map from raw scores to probabilities.
 
     Parameters
@@ -118,13 +118,13 @@ def fit_binary(
     >>> fitted.kind, round(float(scores.sum()), 6), round(float(fitted.apply(scores).sum()), 1)
     ('logistic', 15.0, 17.4)
     """
-    y, s, w = _normalize_weights(*check_binary(outcomes, scores, weights))
+    y, s, w = _normalize_weights(*binary.check_binary(outcomes, scores, weights))
     return fit_rates(s, y, w, positives=y, negatives=1 - y)
 
 
 def fit_rates(
     scores: Floats, rates: Floats, weights: Floats, *, positives: Floats, negatives: Floats
-) -> IsotonicMap | LogisticMap:
+) -> maps.IsotonicMap | maps.LogisticMap:
     """Fit a map to the rates of groups of rows with equal scores; `fit_binary` is the case of one row each.
 
     Parameters
@@ -146,7 +146,7 @@ def fit_rates(
             f"Calibration needs both outcomes; there is no {kind} among {having + lacking:.0f} observed "
             "rows. Take a longer calibrate slice."
         )
-    x = compress_logits(logit(scores))
+    x = maps.compress_logits(maps.logit(scores))
     if min(having, lacking) >= LOGISTIC_BELOW:
         blocks = fit_isotonic_blocks(
             x, rates, weights, required=(positives, negatives), least=BLOCK_POSITIVES
@@ -156,25 +156,27 @@ def fit_rates(
     return fit_logistic(x, rates, weights)
 
 
-def fit_tallies(logits: Floats, tallies: Tallies) -> IsotonicMap | LogisticMap:
+def fit_tallies(logits: Floats, tallies: Tallies) -> maps.IsotonicMap | maps.LogisticMap:
     """Fit one map to groups whose logits [groups] may have been shifted by segment effects.
 
     Examples
     --------
     >>> rows, positives = np.array([500.0, 500.0]), np.array([100.0, 200.0])
-    >>> tallies = Tallies(np.zeros(2, int), logit([0.1, 0.2]), rows, positives)
+    >>> tallies = Tallies(np.zeros(2, int), maps.logit([0.1, 0.2]), rows, positives)
     >>> fitted = fit_tallies(tallies.logits, tallies)
     >>> round(float((fitted.of_logits(tallies.logits) * tallies.rows).sum()), 6)
     300.0
     """
     rates = tallies.positives / tallies.rows
     negatives = tallies.rows - tallies.positives
-    return fit_rates(expit(logits), rates, tallies.rows, positives=tallies.positives, negatives=negatives)
+    return fit_rates(
+        maps.expit(logits), rates, tallies.rows, positives=tallies.positives, negatives=negatives
+    )
 
 
 def fit_mean(
     predictions: npt.ArrayLike, values: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> MeanMap:
+) -> maps.MeanMap:
     """Fit a map from predicted values to mean observed values.
 
     Parameters
@@ -193,23 +195,23 @@ def fit_mean(
     >>> fitted.apply([1.0, 2.0, 3.0]).round(6)
     array([2., 4., 6.])
     """
-    v, p, w = _normalize_weights(*check_rows(values, predictions, weights))
+    v, p, w = _normalize_weights(*binary.check_rows(values, predictions, weights))
     total = float((w * v).sum())
     if not total > 0:
         raise DataError(
             f"A mean calibrator needs values that add up to more than 0; {v.size} rows add up to {total:g}."
         )
     floor = FLOOR_SHARE * total / float(w.sum())
-    x = np.log(lift_to_floor(p, floor))
+    x = np.log(maps.lift_to_floor(p, floor))
     xs, means = x[:1], np.ones(1)
     if np.count_nonzero(v) >= MEAN_FACTOR_BELOW:
         blocks = fit_isotonic_blocks(x, v, w, required=(v != 0,), least=MEAN_BLOCK)
         if blocks.means[0] > 0:
             xs, means = blocks.centres, blocks.means
     xs, ys = _separate_knots(xs, np.log(means))
-    draft = MeanMap(_floats(np.exp(xs)), _floats(np.exp(ys)), floor)
+    draft = maps.MeanMap(_floats(np.exp(xs)), _floats(np.exp(ys)), floor)
     scale = total / float((w * draft.apply(p)).sum())
-    return MeanMap(draft.knots_x, _floats(np.exp(ys) * scale), floor)
+    return maps.MeanMap(draft.knots_x, _floats(np.exp(ys) * scale), floor)
 
 
 def _normalize_weights(y: Floats, s: Floats, w: Floats) -> tuple[Floats, Floats, Floats]:
@@ -218,19 +220,19 @@ def _normalize_weights(y: Floats, s: Floats, w: Floats) -> tuple[Floats, Floats,
     return y[kept], s[kept], w[kept] / w[kept].mean() if kept.any() else w[kept]
 
 
-def _fit_isotonic(blocks: Blocks, logits: Floats, s: Floats, y: Floats, w: Floats) -> IsotonicMap:
-    base = logit((w * y).sum() / w.sum())
+def _fit_isotonic(blocks: Blocks, logits: Floats, s: Floats, y: Floats, w: Floats) -> maps.IsotonicMap:
+    base = maps.logit((w * y).sum() / w.sum())
     pull = SHRINKAGE / (SHRINKAGE + blocks.support)
-    x, z = blocks.centres, (1 - pull) * logit(blocks.means) + pull * base
+    x, z = blocks.centres, (1 - pull) * maps.logit(blocks.means) + pull * base
     first, last = _find_edges(blocks, logits, y, w)
     x, z = (
         np.r_[first, x, last],
         np.r_[z[0] - EDGE_SLOPE * (x[0] - first), z, z[-1] + EDGE_SLOPE * (last - x[-1])],
     )
     x, z = _separate_knots(x, z)
-    draft = IsotonicMap(_floats(expit(x)), _floats(expit(z)))
-    shift = find_level(logit(draft.apply(s)), y, w)
-    return IsotonicMap(draft.knots_x, _floats(expit(logit(draft.knots_y) + shift)))
+    draft = maps.IsotonicMap(_floats(maps.expit(x)), _floats(maps.expit(z)))
+    shift = find_level(maps.logit(draft.apply(s)), y, w)
+    return maps.IsotonicMap(draft.knots_x, _floats(maps.expit(maps.logit(draft.knots_y) + shift)))
 
 
 def _find_edges(blocks: Blocks, x: Floats, y: Floats, w: Floats) -> tuple[float, float]:
@@ -262,7 +264,7 @@ def fit_joint(
     product: npt.ArrayLike,
     outcomes: npt.ArrayLike,
     users: npt.ArrayLike,
-) -> IsotonicMap | LogisticMap | None:
+) -> maps.IsotonicMap | maps.LogisticMap | None:
     """Fit a map to the product along a chain if the product is not calibrated.
 
     Parameters
@@ -289,7 +291,7 @@ def fit_joint(
     return fit_binary(product, outcomes)
 
 
-def fit_logistic(x: Floats, y: Floats, w: Floats) -> LogisticMap:
+def fit_logistic(x: Floats, y: Floats, w: Floats) -> maps.LogisticMap:
     """Fit a logistic map to logits of scores.
 
     Parameters
@@ -300,12 +302,12 @@ def fit_logistic(x: Floats, y: Floats, w: Floats) -> LogisticMap:
 
     Examples
     --------
-    >>> ten_expected, three_seen = np.full(1000, logit(0.01)), (np.arange(1000) < 3).astype(float)
+    >>> ten_expected, three_seen = np.full(1000, maps.logit(0.01)), (np.arange(1000) < 3).astype(float)
     >>> fitted = fit_logistic(ten_expected, three_seen, np.ones(1000))
     >>> round(float(fitted.apply([0.01])[0]) * 1000, 1)
     7.5
     """
-    chances = expit(x)
+    chances = maps.expit(x)
     information = w * chances * (1 - chances)
     centred = x - (centre := float((information * x).sum() / information.sum()))
     precision, mode = 0.0, _find_posterior_mode(centred, y, w, centre=centre, precision=0.0)
@@ -314,7 +316,7 @@ def fit_logistic(x: Floats, y: Floats, w: Floats) -> LogisticMap:
         mode = _find_posterior_mode(centred, y, w, centre=centre, precision=precision)
     slope = max(mode[1], LEAST_LOGISTIC_SLOPE)
     level = find_level(slope * centred, y, w, centre=centre, precision=precision)
-    return LogisticMap(slope, level - slope * centre)
+    return maps.LogisticMap(slope, level - slope * centre)
 
 
 def _find_posterior_mode(
@@ -323,9 +325,9 @@ def _find_posterior_mode(
     """Return level and slope by Newton's method; ``precision`` is that of the level's prior."""
     basis = np.column_stack([np.ones_like(x), x])
     prior, around = np.array([precision, SLOPE_SPREAD**-2]), np.array([centre, 1.0])
-    at = np.array([float(logit((w * y).sum() / w.sum())), 1.0])
+    at = np.array([float(maps.logit((w * y).sum() / w.sum())), 1.0])
     for _ in range(100):
-        p = expit(basis @ at)
+        p = maps.expit(basis @ at)
         gradient = basis.T @ (w * (y - p)) - prior * (at - around)
         curvature = (basis * (w * p * (1 - p))[:, None]).T @ basis + np.diag(prior)
         step = np.clip(np.linalg.solve(curvature, gradient), -1, 1)
@@ -338,7 +340,7 @@ def _find_posterior_mode(
 def _refutes_level(mode: tuple[float, float], x: Floats, w: Floats, centre: float) -> bool:
     """Whether the level from the rows alone is farther from the scores' than chance and drift explain."""
     level, slope = mode
-    p = expit(level + slope * x)
+    p = maps.expit(level + slope * x)
     variance = LEVEL_SPREAD**2 + 1 / float((w * p * (1 - p)).sum())
     return abs(level - centre) > REFUTED * variance**0.5
 
@@ -353,15 +355,15 @@ def find_level(z: Floats, y: Floats, w: Floats, *, centre: float = 0.0, precisio
 
     Examples
     --------
-    >>> z, y, w = logit([0.1, 0.2]), np.array([0.2, 0.4]), np.array([50.0, 50.0])
+    >>> z, y, w = maps.logit([0.1, 0.2]), np.array([0.2, 0.4]), np.array([50.0, 50.0])
     >>> shift = find_level(z, y, w)
-    >>> round(float((w * expit(z + shift)).sum()), 6)
+    >>> round(float((w * maps.expit(z + shift)).sum()), 6)
     30.0
     """
     total = float((w * y).sum())
 
     def excess(shift: float) -> float:
-        return float((w * expit(z + shift)).sum()) - total + precision * (shift - centre)
+        return float((w * maps.expit(z + shift)).sum()) - total + precision * (shift - centre)
 
     low, high = _find_bracket(excess)
     return float(brentq(excess, low, high, xtol=1e-12))

@@ -39,20 +39,20 @@ from tasks.calibration.choice import FOLDS, MEASURED, assign_folds
 from tasks.calibration.fit import fit_logistic
 from tasks.columns import POSITION
 from tasks.contracts import canonical_json
-from tasks.evaluation.binary import divide, normalize_entropy, normalized_entropy, row_losses
+from tasks.evaluation import binary
+from tasks.evaluation.binary import divide
 from tasks.evaluation.evidence import HeadChoice, HeadModel, HeadModels, PinnedModel
 from tasks.evaluation.metric_rows import Figure, group_by_segment, metric_rows
 from tasks.evaluation.observations import Grouping
 from tasks.evaluation.paired import PairedRows, normalized_entropy_rise, relative_squared_error_rise
-from tasks.evaluation.resampling import Resampler, Statistic, cluster_rows, sum_intervals
+from tasks.evaluation.resampling import Resampler, Statistic, Support, cluster_rows, sum_intervals
 from tasks.evaluation.subjects import Subject
-from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import Estimate
+from tasks.ranking import maps
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.heads import blend_scores
-from tasks.ranking.maps import compress_logits, expit, logit
 from tasks.ranking.trunk import TrunkModel
-from tasks.stores.parts import CHOICE, Part
+from tasks.stores.manifest import CHOICE, Part
 from tasks.training import debiasing
 from tasks.training.draw_examples import user_or_request
 from tasks.training.rows import TaskRows, read_labels
@@ -184,7 +184,7 @@ def find_rises(
 def _relative_error(rows: ModelScores, predictions: Floats) -> float:
     if rows.value:
         return float(((rows.outcomes - predictions) ** 2).mean() / np.var(rows.outcomes))
-    return normalized_entropy(rows.outcomes, predictions)
+    return binary.normalized_entropy(rows.outcomes, predictions)
 
 
 def fit_line(rows: ModelScores, model: HeadModel, at: npt.NDArray[np.bool_]) -> Callable[[Floats], Floats]:
@@ -203,14 +203,14 @@ def fit_line(rows: ModelScores, model: HeadModel, at: npt.NDArray[np.bool_]) -> 
         predicted, happened = float((w * raw).sum()), float((w * y).sum())
         factor = happened / predicted if min(predicted, happened) > 0 else 1.0
         return lambda values: values * factor
-    line = fit_logistic(compress_logits(raw), y, w)
-    return lambda logits: line.of_logits(compress_logits(logits))
+    line = fit_logistic(maps.compress_logits(raw), y, w)
+    return lambda logits: line.of_logits(maps.compress_logits(logits))
 
 
 def _predict_held_out(rows: ModelScores, model: HeadModel, fold: Indices) -> Floats:
     """Predict every choosing row with a line fitted to the other folds; measured rows stay raw."""
     raw = rows.raw(model)
-    predicted = raw.copy() if rows.value else expit(raw)
+    predicted = raw.copy() if rows.value else maps.expit(raw)
     for held in range(FOLDS):
         others = (fold != held) & (fold != MEASURED)
         predicted[fold == held] = fit_line(rows, model, others)(raw[fold == held])
@@ -317,7 +317,7 @@ class TaskModels:
         table = self.rows.report(days)
         scores, value = self.trees(days), self.rows.kind == "value"
         return ModelScores(
-            trees=scores if value else logit(scores),
+            trees=scores if value else maps.logit(scores),
             trunk=self.trunk(days),
             outcomes=read_labels(table, self.rows.task),
             users=_users(table),
@@ -347,8 +347,8 @@ def _measure(
     support, resampler = Support.of(y, once, who.codes, group), Resampler(who.count, 0, _REPLICATES)
     metric = "relative_squared_error" if rows.value else "normalized_entropy"
     for model, predictions in predicted.items():
-        columns = [row_losses(y, predictions), y, once]
-        statistics: dict[str, Statistic] = {metric: normalize_entropy}
+        columns = [binary.row_losses(y, predictions), y, once]
+        statistics: dict[str, Statistic] = {metric: binary.normalize_entropy}
         if rows.value:
             columns, statistics = [(y - predictions) ** 2, (y - y.mean()) ** 2], {metric: divide}
         estimates = sum_intervals(

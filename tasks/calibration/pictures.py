@@ -31,11 +31,10 @@ from tasks.evaluation.binary import check_rows, divide
 from tasks.evaluation.calibration_verdicts import SegmentRatio, off_p_value
 from tasks.evaluation.metric_rows import group_by_segment
 from tasks.evaluation.observations import Observations
-from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
+from tasks.evaluation.resampling import Clusters, Resampler, Support, cluster_rows, sum_intervals
 from tasks.evaluation.subjects import Segment
-from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import Estimate
-from tasks.reports.charts import Scale, Tick, outline_steps
+from tasks.reports import charts
 from tasks.reports.numbers import format_estimate, format_number
 from tasks.reports.render import render
 from tasks.stores.manifest import Manifest, Role
@@ -95,8 +94,8 @@ class Box:
     top: int
     right: int
     bottom: int
-    x_ticks: Sequence[Tick]
-    y_ticks: Sequence[Tick]
+    x_ticks: Sequence[charts.Tick]
+    y_ticks: Sequence[charts.Tick]
     names_x: bool
     names_y: bool
 
@@ -300,7 +299,7 @@ def draw_large(title: str, curves: Mapping[str, Curve], frame: Frame) -> Reliabi
         axes = _Axes.of(frame, left, 62, 340, 290)
         box = axes.box(46, 32, names_x=False, names_y=column == 0)
         diagrams.append(Diagram(box, (headings[name],), axes.diagonal(), (axes.line(name, curve),)))
-        below = _Axes(axes.x, Scale(0.0, 1.1 * most, 434, 364))
+        below = _Axes(axes.x, charts.Scale(0.0, 1.1 * most, 434, 364))
         box = below.box(46, 24, names_x=True, names_y=column == 0)
         strips.append(HistogramStrip(box, name, below.steps(frame, curve)))
     width = 76 + 360 * len(curves)
@@ -339,7 +338,7 @@ def draw_small(
     for number, (heading, curves) in enumerate(pairs.items()):
         row, column = divmod(number, _COLUMNS)
         axes = _Axes.of(frame, 60 + 212 * column, 74 + 196 * row, 198, 140)
-        foot = _Axes(axes.x, Scale(0.0, 1.0, axes.y.start, axes.y.end))
+        foot = _Axes(axes.x, charts.Scale(0.0, 1.0, axes.y.start, axes.y.end))
         box = axes.box(46, 30, names_x=number + _COLUMNS >= len(pairs), names_y=column == 0)
         lines = [axes.line(name, curve, band=name == "after") for name, curve in curves.items()]
         rows = foot.steps(frame, curves["after"], share=_FOOT)
@@ -381,13 +380,13 @@ def format_ratio(ratio: Estimate) -> str:
 class _Axes:
     """Both axes of a diagram."""
 
-    x: Scale
-    y: Scale
+    x: charts.Scale
+    y: charts.Scale
 
     @classmethod
     def of(cls, frame: Frame, left: int, top: int, width: int, height: int) -> "_Axes":
-        x = Scale(*frame.x, left, left + width, logarithmic=frame.rare)
-        return cls(x, Scale(*frame.y, top + height, top, logarithmic=frame.rare))
+        x = charts.Scale(*frame.x, left, left + width, logarithmic=frame.rare)
+        return cls(x, charts.Scale(*frame.y, top + height, top, logarithmic=frame.rare))
 
     def box(self, beside: float, above: float, *, names_x: bool, names_y: bool) -> Box:
         """Return the box; labelled ticks are at least so many pixels apart horizontally and vertically."""
@@ -424,7 +423,7 @@ class _Axes:
         """Return the outline of a histogram of predictions; ``share`` is the height of its highest bar."""
         rows, edges = frame.count(curve.predictions)
         heights = rows if share is None else share * rows / rows.max()
-        return outline_steps(self.y.place(heights), self.x.place(edges), base=self.y.start)
+        return charts.outline_steps(self.y.place(heights), self.x.place(edges), base=self.y.start)
 
     def _points(self, curve: Curve, seen: Flags) -> Iterator[Point]:
         rates = [rate for rate, shown in zip(curve.observed, seen, strict=True) if shown]

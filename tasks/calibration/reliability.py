@@ -11,8 +11,7 @@ import numpy as np
 from tasks.arrays import Floats, Indices
 from tasks.evaluation.binary import divide
 from tasks.evaluation.figures import CurvePoint
-from tasks.evaluation.resampling import Clusters, Resampler, sum_intervals
-from tasks.evaluation.support import Support
+from tasks.evaluation.resampling import Clusters, Resampler, Support, sum_intervals
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 MOST_BINS: Final = 12

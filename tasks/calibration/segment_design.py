@@ -25,7 +25,7 @@ from scipy import sparse
 
 from tasks.arrays import Flags, Floats, Indices
 from tasks.evaluation.segments import UNKNOWN
-from tasks.ranking.segmented_map import Cells, Span
+from tasks.ranking import segmented_map
 
 BINS: Final = 64
 """Number of bins of the score; tuned with ``benchmarks/calibration.py``, like the limits below."""
@@ -135,7 +135,7 @@ class SegmentTerm:
 
 
 def select_terms(
-    cells: Cells, of: Iterable[Sequence[str]], information: Floats, *, most: int
+    cells: segmented_map.Cells, of: Iterable[Sequence[str]], information: Floats, *, most: int
 ) -> tuple[SegmentTerm, ...]:
     """Return the terms of some segments with their most informative levels, at most ``most`` in all.
 
@@ -145,7 +145,8 @@ def select_terms(
 
     Examples
     --------
-    >>> cells = Cells(np.array([0, 1]), {"source": np.array([0, 1])}, {"source": ("ads", "rare")})
+    >>> codes, names = {"source": np.array([0, 1])}, {"source": ("ads", "rare")}
+    >>> cells = segmented_map.Cells(np.array([0, 1]), codes, names)
     >>> (term,) = select_terms(cells, [("source",)], np.array([40.0, 0.3]), most=500)
     >>> term.levels, term.acting
     ((('ads',),), array([0, 1]))
@@ -163,7 +164,7 @@ def select_terms(
     return tuple(term for term in named if term.levels)
 
 
-def _list_levels(cells: Cells, of: tuple[str, ...]) -> SegmentTerm:
+def _list_levels(cells: segmented_map.Cells, of: tuple[str, ...]) -> SegmentTerm:
     """Return a term with all of its levels that occur; cells with a null value have no level."""
     codes = [cells.codes[name] for name in of]
     spellings = [np.array(cells.words[name], dtype=object) for name in of]
@@ -204,11 +205,11 @@ class Design:
     owner: Indices
     matrix: sparse.csr_array
     transposed: sparse.csr_array
-    span: Span
+    span: segmented_map.Span
     scale: float
 
     @classmethod
-    def of(cls, cells: Cells, tallies: Tallies, chances: Floats) -> Self:
+    def of(cls, cells: segmented_map.Cells, tallies: Tallies, chances: Floats) -> Self:
         """Select the levels with enough information; nulls, and values without alternatives, have no effect.
 
         Segments are sorted by name, so that a fit does not depend on the order of their declaration.
@@ -243,10 +244,10 @@ class Design:
         return (weighed @ self.matrix).toarray()
 
 
-def _span(logits: Floats, information: Floats) -> tuple[Span, float]:
+def _span(logits: Floats, information: Floats) -> tuple[segmented_map.Span, float]:
     """Return centre and standard deviation weighted by information; the latter is 1 for equal scores."""
     centre = float(np.average(logits, weights=information))
     scale = float(np.sqrt(np.average((logits - centre) ** 2, weights=information)))
     low, high = np.quantile(logits, _SPANNED)
-    span = Span(centre, min(float(low), centre), max(float(high), centre))
+    span = segmented_map.Span(centre, min(float(low), centre), max(float(high), centre))
     return span, scale if scale > _LEAST_SCALE else 1.0

@@ -36,10 +36,9 @@ from threadpoolctl import threadpool_limits
 from tasks.arrays import Flags, Floats, Indices
 from tasks.calibration.fit import fit_binary, fit_tallies
 from tasks.calibration.segment_design import Design, Groups, Tallies, sum_by_code
-from tasks.evaluation.binary import check_binary
+from tasks.evaluation import binary
 from tasks.evaluation.segments import SegmentColumn, segment_values
-from tasks.ranking.maps import IsotonicMap, LogisticMap, compress_logits, expit, logit
-from tasks.ranking.segmented_map import Cells, Effects, MappedSegment, SegmentedMap
+from tasks.ranking import maps, segmented_map
 
 HELD_OUT_ROUNDS: Final = 3
 """Rounds of map and effects with known variances; tuned with ``benchmarks/calibration.py``."""
@@ -119,14 +118,14 @@ class Shrunk:
             by_cell[0] += term.by_cell(offsets)
         return design.span.moved(logits, by_cell[:, cells])
 
-    def by_term(self, design: Design) -> tuple[Effects, ...]:
+    def by_term(self, design: Design) -> tuple[segmented_map.Effects, ...]:
         """Return the effects of each segment, pair and triple with any effect."""
         ends = np.cumsum([len(term.levels) for term in design.terms])[:-1]
         sides = np.split(_split_sides(self.at, design), ends, axis=1) if design.terms else []
         triples = [np.stack([own, *np.zeros((2, own.size))]) for own in self.tripled]
         every = zip((*design.terms, *design.triples), (*sides, *triples), strict=True)
         return tuple(
-            Effects(term.of, term.levels, *(tuple(row.tolist()) for row in figures))
+            segmented_map.Effects(term.of, term.levels, *(tuple(row.tolist()) for row in figures))
             for term, figures in every
             if figures.any()
         )
@@ -139,7 +138,7 @@ def fit_segmented(
     segments: Sequence[SegmentColumn],
     *,
     weights: npt.ArrayLike | None = None,
-) -> SegmentedMap:
+) -> segmented_map.SegmentedMap:
     """Fit effects of segments, pairs and triples, shrunk by their support, then one map.
 
     Parameters
@@ -157,11 +156,12 @@ def fit_segmented(
     --------
     >>> frame = pd.DataFrame({"source": np.repeat(["ads", "feed"], 500)})
     >>> outcomes = np.r_[np.tile([1.0, 0.0], 250), np.tile([1.0, 0.0, 0.0, 0.0, 0.0], 100)]
-    >>> fitted = fit_segmented(np.full(1000, 0.3), outcomes, frame, [MappedSegment("source", "source")])
+    >>> segments = [segmented_map.MappedSegment("source", "source")]
+    >>> fitted = fit_segmented(np.full(1000, 0.3), outcomes, frame, segments)
     >>> fitted.apply([0.3, 0.3], frame.iloc[[0, -1]]).round(2)
     array([0.5, 0.2])
     """
-    y, s, w = check_binary(outcomes, scores, weights)
+    y, s, w = binary.check_binary(outcomes, scores, weights)
     counted = w > 0
     rows = SegmentRows.of(s[counted], y[counted], frame[counted], segments, w[counted])
     return SegmentFit.of(rows).segmented()
@@ -174,8 +174,8 @@ class SegmentRows:
     logits: Floats
     outcomes: Floats
     weights: Floats
-    segments: tuple[MappedSegment, ...]
-    cells: Cells
+    segments: tuple[segmented_map.MappedSegment, ...]
+    cells: segmented_map.Cells
     groups: Groups
 
     @classmethod
@@ -183,8 +183,8 @@ class SegmentRows:
         cls, s: Floats, y: Floats, frame: pd.DataFrame, segments: Sequence[SegmentColumn], w: Floats
     ) -> Self:
         """Build from rows checked by `check_binary`, all of positive weight; weights are scaled to mean 1."""
-        cells = Cells.of(segment_values(frame, segments), len(frame))
-        x, known = compress_logits(logit(s)), tuple(map(_mapped_segment, segments))
+        cells = segmented_map.Cells.of(segment_values(frame, segments), len(frame))
+        x, known = maps.compress_logits(maps.logit(s)), tuple(map(_mapped_segment, segments))
         return cls(x, y, w / w.mean(), known, cells, Groups.of(cells.of_row, x, y))
 
     @property
@@ -213,12 +213,12 @@ class SegmentFit:
         design = Design.of(rows.cells, tallies, chances)
         return cls(rows, design, shrink(tallies, design))
 
-    def segmented(self) -> SegmentedMap:
+    def segmented(self) -> segmented_map.SegmentedMap:
         """Return the map of these rows."""
         rows, design = self.rows, self.design
         moved = self.shrunk.moved(design, rows.cells.of_row, rows.logits)
-        one = fit_binary(expit(moved), rows.outcomes, rows.weights)
-        return SegmentedMap(rows.segments, self.shrunk.by_term(design), design.span, one)
+        one = fit_binary(maps.expit(moved), rows.outcomes, rows.weights)
+        return segmented_map.SegmentedMap(rows.segments, self.shrunk.by_term(design), design.span, one)
 
     def fitted_to(self, tallies: Tallies, at: Flags) -> Floats:
         """Predict some of the rows with a fit to other rows."""
@@ -231,9 +231,9 @@ class SegmentFit:
         return one.of_logits(moved)
 
 
-def _mapped_segment(segment: SegmentColumn) -> MappedSegment:
+def _mapped_segment(segment: SegmentColumn) -> segmented_map.MappedSegment:
     bins = None if segment.bins is None else tuple(float(cut) for cut in segment.bins)
-    return MappedSegment(segment.name, segment.column, bins)
+    return segmented_map.MappedSegment(segment.name, segment.column, bins)
 
 
 def shrink(
@@ -360,6 +360,6 @@ def _split_sides(at: Floats, design: Design) -> Floats:
     return np.stack([offsets, (slopes - bends) / design.scale, (slopes + bends) / design.scale])
 
 
-def _map_slope(fitted: IsotonicMap | LogisticMap, logits: Floats) -> Floats:
-    above, below = (logit(fitted.of_logits(logits + step)) for step in (_HALF_STEP, -_HALF_STEP))
+def _map_slope(fitted: maps.IsotonicMap | maps.LogisticMap, logits: Floats) -> Floats:
+    above, below = (maps.logit(fitted.of_logits(logits + step)) for step in (_HALF_STEP, -_HALF_STEP))
     return (above - below) / (2 * _HALF_STEP)

@@ -22,15 +22,14 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from tasks.calibration.choice import fit_map, read_segment_columns
-from tasks.calibration.evidence import CalibrationEvidence
+from tasks.calibration.choice import CalibrationEvidence, fit_map, read_segment_columns
 from tasks.calibration.head_models import TaskModels, model_file
 from tasks.calibration.pictures import draw_calibration
 from tasks.errors import ContractError, GateRefused
 from tasks.evaluation.evidence import HeadModels, PinnedModel
 from tasks.evaluation.figures import TaskFigures
-from tasks.ranking.segmented_map import Calibrator, apply_calibrator
-from tasks.stores.parts import CALIBRATOR, Part
+from tasks.ranking import segmented_map
+from tasks.stores.manifest import CALIBRATOR, Part
 from tasks.stores.releases import COMPONENT
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Model, ModelStep
@@ -213,7 +212,7 @@ CALIBRATE: Final = ModelStep(
 )
 
 
-def _fit(opened: StepRun, work: _Calibration) -> tuple[Calibrator, CalibrationEvidence]:
+def _fit(opened: StepRun, work: _Calibration) -> tuple[segmented_map.Calibrator, CalibrationEvidence]:
     """Choose the model, fit the map on the calibrate days, and measure it on the test days."""
     rows, model = work.rows, work.model
     models = TaskModels.read(rows, model, work.trunk)
@@ -240,12 +239,16 @@ def _fit(opened: StepRun, work: _Calibration) -> tuple[Calibrator, CalibrationEv
 
 
 def _measure(
-    opened: StepRun, rows: TaskRows, models: TaskModels, chosen: HeadModels | None, fitted: Calibrator
+    opened: StepRun,
+    rows: TaskRows,
+    models: TaskModels,
+    chosen: HeadModels | None,
+    fitted: segmented_map.Calibrator,
 ) -> tuple[TaskFigures, TaskFigures]:
     """Return and draw the figures of the test days before and after calibration."""
     test = rows.test
     raw = models.scores(rows.slices.test, chosen)
-    mapped = apply_calibrator(fitted, raw, read_segment_columns(rows, test))
+    mapped = segmented_map.apply_calibrator(fitted, raw, read_segment_columns(rows, test))
     raw, calibrated = (debiasing.predict_where_shown(rows, test, predicted) for predicted in (raw, mapped))
     if rows.kind in {"binary", "value"}:
         draw_calibration(opened, rows.task, raw, replace(rows.observed, predictions=calibrated))

@@ -6,7 +6,7 @@ In reading order::
     tasks, surface, training, gates          tasks.yaml and surface.yaml
     bounds, conditions, constrained          building blocks of policies
     utility, slate, effective_policy         utility.yaml and slate.yaml, and the policy that combines them
-    yaml_file, problems, load                strict reading; all problems of a surface in one report
+    problems, load                           strict reading; all problems of a surface in one report
     crosscheck ── crosscheck_training, crosscheck_utility
     event_names                              event names that no task reads
     log_sketch, draft                        a first draft of all four files from a log

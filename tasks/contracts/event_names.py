@@ -10,9 +10,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tasks.contracts.load import surface_names
+from tasks.contracts.load import read_yaml, surface_names
 from tasks.contracts.tasks import TasksSpec
-from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError, list_names
 
 _LONGEST = 80

@@ -31,12 +31,11 @@ from tasks.contracts.base import (
     canonical,
     digest,
 )
-from tasks.contracts.load import Contracts
+from tasks.contracts.load import Contracts, read_yaml
 from tasks.contracts.metrics import Metric, MetricKind, known_metrics, metric_columns, parse_metric
 from tasks.contracts.problems import Problem, abbreviate, problems_of_validation
 from tasks.contracts.surface import Day
 from tasks.contracts.utility import BOUNDS, Bounded, Primary
-from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError, unknown
 
 CONTROL: Final = "control"
@@ -136,6 +135,12 @@ class ExperimentSpec(Closed):
         """Digest of the file's content."""
         return digest(canonical(self))
 
+    def parse_metrics(self, contracts: Contracts) -> dict[str, Metric]:
+        """Return the metrics by name, parsed with the surface's tasks and columns."""
+        tasks, columns = contracts.tasks.tasks, metric_columns(contracts.surface, contracts.slate)
+        found = {name: parse_metric(name, tasks=tasks, columns=columns) for name in self.metrics}
+        return {name: metric for name, metric in found.items() if metric is not None}
+
 
 def experiments_folder(surfaces: Path) -> Path:
     """Return the folder of experiments, which lies next to the folder of surfaces."""
@@ -147,11 +152,12 @@ def experiment_names(surfaces: Path) -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in experiments_folder(surfaces).glob("*.yaml")))
 
 
-def experiment_metrics(spec: ExperimentSpec, contracts: Contracts) -> dict[str, Metric]:
-    """Return an experiment's metrics by name, parsed with the surface's tasks and columns."""
-    columns = metric_columns(contracts.surface, contracts.slate)
-    found = {name: parse_metric(name, tasks=contracts.tasks.tasks, columns=columns) for name in spec.metrics}
-    return {name: metric for name, metric in found.items() if metric is not None}
+def experiments_of(surfaces: Path, surface: str) -> tuple[str, ...]:
+    """Return the names of the experiments whose files name the surface."""
+    folder = experiments_folder(surfaces)
+    return tuple(
+        name for name in experiment_names(surfaces) if names_surface(folder / f"{name}.yaml", surface)
+    )
 
 
 def experiment_outcomes(contracts: Contracts) -> dict[str, str]:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tasks.contracts.load import CONTRACT_FILES
-from tasks.contracts.yaml_file import parse_yaml, read_yaml
+from tasks.contracts.load import CONTRACT_FILES, parse_yaml, read_yaml
 from tasks.errors import ContractError, UsageError
 
 _Content = dict[str, Any]

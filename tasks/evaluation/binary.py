@@ -2,7 +2,7 @@
 
 ::
 
-    ranking              request_pairs, ties count half; over all rows: rank_sums.py
+    ranking              request_pairs, ties count half; over all rows: ranking_metrics.py
     calibration          calibration_ratio = sum observed / sum predicted      1.8: far too low
     both                 log_loss, normalized_entropy = log loss / entropy of the base rate
 

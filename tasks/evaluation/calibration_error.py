@@ -1,4 +1,4 @@
-"""Errors of calibration as a single non-negative number.
+"""Errors of calibration as a single non-negative number, of all rows or of the worst segment.
 
 ::
 
@@ -10,20 +10,40 @@
 Errors that cancel in the calibration ratio (too low in one range, too high in another) do not cancel here.
 Neither has an interval: a resample adds its own noise to a non-negative error, so it would be too high.
 
+The multicalibration error is the most significant miscalibration in any segment, as a probability::
+
+    walk of a segment      by increasing prediction p, the running sum of w (outcome - p) / sum of w
+    cumulative error       highest - lowest point of the walk, which starts at 0
+    deviation              sqrt(sum of w^2 p (1 - p)) / sum of w
+    sigma                  cumulative error / deviation
+    multicalibration error the largest sigma of all segments x the deviation of the whole
+    minimum detectable     5 x the deviation of the whole: a smaller error cannot be distinguished from noise
+
+Segments are the whole, each value of each segment column, and each pair of values of two columns, with at
+least `LEAST_ROWS` rows. The walk is read at the end of tied predictions, so the order of tied rows does not
+matter. Deviations assume independent rows. If users return, sigma is too high; verdicts resample users.
+
 References
 ----------
 Blasiok and Nakkiran 2023, "Smooth ECE" (arXiv 2309.12236), section 3. Kumar, Liang and Ma 2019, "Verified
-uncertainty calibration" (arXiv 1909.10155), section 5.
+uncertainty calibration" (arXiv 1909.10155), section 5. Guy et al. 2025, "Measuring multi-calibration" (arXiv
+2506.11251). Arrieta-Ibarra et al. 2022, "Metrics of calibration for probabilistic predictions" (JMLR 23).
 """
 
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from scipy.fft import dct, idct
 
-from tasks.arrays import Floats, Indices
+from tasks.arrays import Flags, Floats, Indices
+from tasks.errors import DataError
 from tasks.evaluation.binary import check_binary, divide
+from tasks.evaluation.observations import Grouping
 
 CELLS: Final = 1 << 15
 """Cells in which residuals are summed, from 0 to twice the greatest prediction; the error of the integral
@@ -138,3 +158,141 @@ def assign_equal_bins(predictions: Floats, bins: int) -> Indices:
     after = np.cumsum(sizes)[:-1]
     cuts = np.unique((ordered[after - 1] + ordered[after]) / 2)
     return np.searchsorted(cuts, predictions, side="left")
+
+
+LEAST_ROWS: Final = 10
+"""Fewest rows of a measured segment, as in MCGrad, with whose figures the tests compare these."""
+DEPTH: Final = 2
+"""Maximum number of columns whose values are crossed."""
+
+_DETECTABLE: Final = 5.0
+"""Deviations that are distinguishable from noise in any of thousands of segments (Guy et al. 2025)."""
+
+
+@dataclass(frozen=True)
+class CumulativeErrors:
+    """Segments with enough rows: code, cumulative error, and its deviation under calibration, each [m]."""
+
+    codes: Indices
+    errors: Floats
+    deviations: Floats
+
+    @property
+    def sigmas(self) -> Floats:
+        """Errors in deviations; 0 for a zero error, infinite for a nonzero error with zero deviation."""
+        certain = np.where(self.errors > 0, np.inf, 0.0)
+        return np.divide(self.errors, self.deviations, out=certain, where=self.deviations > 0)
+
+
+@dataclass(frozen=True)
+class Multicalibration:
+    """The worst segment's error as a probability, its sigma, and the smallest detectable error."""
+
+    error: float
+    sigma: float
+    detectable: float
+
+
+def multicalibration(
+    outcomes: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    segments: Sequence[Grouping],
+    *,
+    weights: npt.ArrayLike | None = None,
+    depth: int = DEPTH,
+) -> Multicalibration:
+    """Measure multicalibration.
+
+    Parameters
+    ----------
+    outcomes : [n] 0 or 1.
+    predictions : [n] probabilities.
+    segments : each with codes [n].
+    weights : [n] of each row, 0 or more.
+    depth : maximum number of crossed columns.
+
+    Examples
+    --------
+    >>> from tasks.evaluation.subjects import Segment
+    >>> source = Grouping((Segment("source", "ads"), Segment("source", "feed")), np.repeat([0, 1], 100))
+    >>> found = multicalibration(np.tile([0, 1], 100), np.repeat([0.5, 0.1], 100), [source])
+    >>> round(found.sigma, 2)
+    13.33
+    """
+    return SortedRows.of(*check_binary(outcomes, predictions, weights)).worst(segments, depth=depth)
+
+
+@dataclass(frozen=True)
+class SortedRows:
+    """Rows by increasing prediction [n]: contributions to the walk and its variance, and ends of ties.
+
+    They are sorted once for all segment columns.
+    """
+
+    order: Indices
+    steps: Floats
+    variances: Floats
+    weights: Floats
+    ends: Flags
+
+    @classmethod
+    def of(cls, y: Floats, p: Floats, w: Floats) -> "SortedRows":
+        """Sort outcomes, predictions and weights [n], from `check_binary`."""
+        order = np.argsort(p, kind="stable")
+        y, p, w = y[order], p[order], w[order]
+        ends = np.append(np.diff(p) != 0, True)[: p.size]
+        return cls(order, w * (y - p), w * w * p * (1 - p), w, ends)
+
+    def errors(self, codes: Indices, count: int) -> CumulativeErrors:
+        """Return the cumulative errors of segments, by code [n] below ``count``, with enough rows."""
+        codes = codes[self.order]
+        sizes = np.bincount(codes, minlength=count)
+        total = np.bincount(codes, self.weights, count)
+        spread = np.sqrt(np.bincount(codes, self.variances, count))
+        kept = np.flatnonzero((sizes >= LEAST_ROWS) & (total > 0))
+        ranges = _ranges(self, codes, sizes)[kept]
+        return CumulativeErrors(kept, ranges / total[kept], divide(spread, total)[kept])
+
+    def worst(self, segments: Sequence[Grouping], *, depth: int = DEPTH) -> Multicalibration:
+        """Return the multicalibration error over segment columns crossed up to a depth."""
+        if any(segment.codes.shape != self.order.shape for segment in segments):
+            raise DataError(f"Every segment column needs {self.order.size} rows, one for each outcome.")
+        errors = list(_cross_segments(self, segments, depth))
+        whole = errors[0].deviations[0] if errors[0].codes.size else np.nan
+        sigmas = np.concatenate([one.sigmas for one in errors])
+        if not sigmas.size or not np.isfinite(whole):
+            return Multicalibration(np.nan, np.nan, np.nan)
+        sigma = float(np.max(sigmas))
+        return Multicalibration(sigma * float(whole), sigma, _DETECTABLE * float(whole))
+
+
+def _cross_segments(rows: SortedRows, segments: Sequence[Grouping], depth: int) -> Iterator[CumulativeErrors]:
+    yield rows.errors(np.zeros(rows.order.size, dtype=np.intp), 1)
+    for columns in range(1, depth + 1):
+        for chosen in combinations(segments, columns):
+            counts = [one.count for one in chosen]
+            yield rows.errors(np.ravel_multi_index([one.codes for one in chosen], counts), math.prod(counts))
+
+
+def _ranges(rows: SortedRows, codes: Indices, sizes: Indices) -> Floats:
+    """Highest minus lowest point of each group's walk [count], including 0, at the ends of ties."""
+    count = sizes.size
+    present = np.flatnonzero(sizes)
+    if not present.size:
+        return np.zeros(count)
+    small = np.min_scalar_type(count)
+    by_group = np.argsort(codes.astype(small), kind="stable") if count > 1 else np.arange(codes.size)
+    walk = np.cumsum(rows.steps[by_group])
+    last = np.cumsum(sizes[present])
+    starts = np.r_[0, last[:-1]]
+    walk -= np.repeat(np.r_[0.0, walk[last[:-1] - 1]], sizes[present])
+    if not rows.ends.all():
+        ties = np.cumsum(rows.ends)[by_group]
+        inside = np.append(np.diff(ties) == 0, False)
+        inside[last - 1] = False
+        walk = np.where(inside, 0.0, walk)
+    ranges = np.zeros(count)
+    ranges[present] = np.maximum(np.maximum.reduceat(walk, starts), 0) - np.minimum(
+        np.minimum.reduceat(walk, starts), 0
+    )
+    return ranges

@@ -21,7 +21,7 @@ A segment's ratio is observed over predicted; the surface allows a range ``[low,
 
 Counts follow a Poisson distribution whose variance is inflated by the clustering of outcomes in users:
 ``inflation``, the variance of the resampled count over the count, at least that of the task's whole. A count
-is tested if its ratio has an interval (`tasks.evaluation.support`), or, if it lacks one for too few
+is tested if its ratio has an interval (`tasks.evaluation.resampling`), or, if it lacks one for too few
 positives, from `LEAST_PREDICTED` predicted positives on. So an equal head is off in at most 5 % of worlds in
 which users differ (tests/evaluation/test_calibration_verdicts.py). Segments overlap, so their p-values are
 positively dependent, which the adjustment allows (Benjamini and Yekutieli 2001).

@@ -57,6 +57,34 @@ class ComparedRows:
             for name, estimate in zip(group.names, loss(self.rows, group), strict=True)
         }
 
+    def compare_order(self, task: str) -> ChampionComparison:
+        """Compare two models that only order a request's candidates; see `compare_rows`.
+
+        Examples
+        --------
+        >>> rows = PairedRows([1, 0, 1, 0], [4, 3, 2, 1], [4, 3, 1, 2], list("uuvv"), list("rrss"))
+        >>> found = ComparedRows.of(rows, {}).compare_order("click")
+        >>> found.auc_by_request_drop.value, found.normalized_entropy_rise
+        (0.5, None)
+        """
+        return _compare(task, {_DROP: self.by_segment(auc_by_request_drop)})
+
+    def compare_amounts(self, task: str, *, base: float, quantile: float | None) -> ChampionComparison:
+        """Compare two models of an amount: of its mean, or of a quantile if one is given.
+
+        Examples
+        --------
+        >>> rows = PairedRows([1.0, 3.0], [1.0, 3.0], [2.0, 3.0], ["u", "v"], ["r", "s"])
+        >>> found = ComparedRows.of(rows, {}).compare_amounts("dwell", base=2.0, quantile=None)
+        >>> found.relative_squared_error_rise.value, found.auc_drop
+        (0.5, None)
+        """
+        by_mean = partial(relative_squared_error_rise, base=base)
+        by_quantile = partial(relative_pinball_loss_rise, quantile=quantile or 0.5, base=base)
+        rises = self.by_segment(by_mean if quantile is None else by_quantile)
+        name = f"relative_{'squared_error' if quantile is None else 'pinball_loss'}_rise"
+        return _compare(task, {name: rises})
+
 
 def compare_rows(
     task: str, pooled: PairedRows, *, ranked: ComparedRows | None, calibrated: ComparedRows | None
@@ -85,38 +113,6 @@ def compare_rows(
     return _compare(
         task, losses, pooled=auc_drop(pooled), lacking={"normalized_entropy_rise": UNKNOWN_ESTIMATE}
     )
-
-
-def compare_order(task: str, ranked: ComparedRows) -> ChampionComparison:
-    """Compare two models that only order a request's candidates; see `compare_rows`.
-
-    Examples
-    --------
-    >>> rows = PairedRows([1, 0, 1, 0], [4, 3, 2, 1], [4, 3, 1, 2], list("uuvv"), list("rrss"))
-    >>> found = compare_order("click", ComparedRows.of(rows, {}))
-    >>> found.auc_by_request_drop.value, found.normalized_entropy_rise
-    (0.5, None)
-    """
-    return _compare(task, {_DROP: ranked.by_segment(auc_by_request_drop)})
-
-
-def compare_amounts(
-    task: str, rows: ComparedRows, *, base: float, quantile: float | None
-) -> ChampionComparison:
-    """Compare two models of an amount: of its mean, or of a quantile if one is given.
-
-    Examples
-    --------
-    >>> rows = PairedRows([1.0, 3.0], [1.0, 3.0], [2.0, 3.0], ["u", "v"], ["r", "s"])
-    >>> found = compare_amounts("dwell", ComparedRows.of(rows, {}), base=2.0, quantile=None)
-    >>> found.relative_squared_error_rise.value, found.auc_drop
-    (0.5, None)
-    """
-    by_mean = partial(relative_squared_error_rise, base=base)
-    by_quantile = partial(relative_pinball_loss_rise, quantile=quantile or 0.5, base=base)
-    rises = rows.by_segment(by_mean if quantile is None else by_quantile)
-    name = f"relative_{'squared_error' if quantile is None else 'pinball_loss'}_rise"
-    return _compare(task, {name: rises})
 
 
 def _compare(

@@ -6,7 +6,7 @@
     train       TrainingEvidence       -> refit, release, next retrain training/evidence.py
     same_day    SameDayEvidence        -> gate                         training/same_day.py
     examination ExaminationEvidence    -> release                      training/evidence.py
-    calibrate   CalibrationEvidence    -> refit, release               calibration/evidence.py
+    calibrate   CalibrationEvidence    -> refit, release               calibration/choice.py
     release     ReleaseEvidence        -> gate, explanation            evaluation/release_evidence.py
     simulate    SimulationEvidence     -> gate                         replay/evidence.py
     shadow      ShadowEvidence         -> gate                         replay/evidence.py

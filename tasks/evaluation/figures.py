@@ -1,22 +1,61 @@
 """Figures of one task: the quality of a release's calibrated joint predictions on its test days.
 
 The figures are stored in the release step's evidence, shown by ``release show`` and read by the gates.
+
+The metrics of a head are measured on the whole and on every segment value, each with its interval:
+
+============ ================================================================================
+probability  auc, auc_by_request, average_precision, log_loss, normalized_entropy, calibration_ratio,
+             mean_prediction, cumulative_error, cumulative_sigma; of the whole smooth_ece, debiased_ece,
+             multicalibration_error, multicalibration_sigma, multicalibration_detectable
+value        rmse, mae, mean_ratio, mean_prediction
+quantile     pinball_loss, coverage
+ranking      auc_by_request, ndcg, naive_ndcg
+============ ================================================================================
+
+Sums are enough for most metrics, so all values of a segment column share one set of draws. Calibration errors
+are non-negative and include sampling noise, so they have no interval: sigma and the detectable error are
+reported with them. Figures of groups with too few users or positives have no interval either
+(`tasks.evaluation.resampling`).
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
+from tasks.arrays import Floats, Indices
 from tasks.contracts.training import HeadKind
 from tasks.errors import DataError
+from tasks.evaluation.binary import (
+    check_binary,
+    check_rows,
+    divide,
+    normalize_entropy,
+    request_pairs,
+    row_losses,
+)
+from tasks.evaluation.calibration_error import SortedRows, debiased_ece, smooth_ece
 from tasks.evaluation.documents import MaybeFloat, Section
-from tasks.evaluation.metric_rows import Figure
-from tasks.evaluation.observations import Observations
+from tasks.evaluation.metric_rows import Figure, group_by_segment, metric_rows
+from tasks.evaluation.observations import Grouping, Observations
+from tasks.evaluation.paired import pinball_losses
+from tasks.evaluation.ranking_metrics import FallingRows, ranked_intervals, request_gains
 from tasks.evaluation.references import HeadReferences
-from tasks.evaluation.report import binary_report, quantile_report, ranking_report, value_report
+from tasks.evaluation.resampling import (
+    Clusters,
+    Resampler,
+    Statistic,
+    Support,
+    cluster_rows,
+    count_users,
+    sum_intervals,
+)
 from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
@@ -162,3 +201,218 @@ def _of_task(subject: Subject, task: str) -> Subject:
 
 def _finite_or_none(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class _MeasuredRows:
+    """Checked observations with the resampled clusters."""
+
+    outcomes: Floats
+    predictions: Floats
+    weights: Floats
+    requests: Indices
+    who: Clusters
+    resampler: Resampler
+
+    @classmethod
+    def of(cls, observations: Observations, *, binary: bool, replicates: int = 200) -> "_MeasuredRows":
+        check = check_binary if binary else check_rows
+        y, p, w = check(observations.outcomes, observations.predictions, observations.weights)
+        who = cluster_rows(observations.users, observations.requests)
+        requests, _ = pd.factorize(np.asarray(observations.requests), use_na_sentinel=False)
+        return cls(y, p, w, requests, who, Resampler(who.count, 0, replicates))
+
+    def sum_metrics(
+        self, columns: list[Floats], metrics: Mapping[str, Statistic], group: Grouping
+    ) -> dict[str, list[Estimate]]:
+        """Estimate metrics of sums of columns [n], for each group."""
+        codes, count = group.codes, group.count
+        return sum_intervals(columns, metrics, self.who.codes, self.resampler, groups=codes, count=count)
+
+    def support(self, group: Grouping) -> Support:
+        """Count the support of the figures of each group."""
+        return Support.of(self.outcomes, self.weights, self.who.codes, group)
+
+    def request_means(self, columns: list[Floats], rows: Indices, group: Grouping) -> list[Estimate]:
+        """Divide two sums over requests [m], each with the user and segment of one of its ``rows`` [m].
+
+        Requests are weighted by their part of the second sum, so requests without an order have no weight.
+        """
+        of, users = Grouping(group.names, group.codes[rows]), self.who.codes[rows]
+        ratios = sum_intervals(
+            columns, {"ratio": divide}, users, self.resampler, groups=of.codes, count=of.count
+        )["ratio"]
+        return Support.of(self.outcomes[rows], columns[1], users, of).of_any(ratios)
+
+    def request_auc(self, group: Grouping) -> list[Estimate]:
+        """Estimate the AUC by request; pairs share request and segment."""
+        requests = self.requests * np.intp(group.count) + group.codes
+        found = request_pairs(self.outcomes, self.predictions, requests, weights=self.weights)
+        return self.request_means([found.won, found.pairs], found.first_rows, group)
+
+
+def binary_report(observations: Observations, *, replicates: int = 200) -> list[Figure]:
+    """Measure a probability head.
+
+    Examples
+    --------
+    >>> rows = binary_report(Observations([1, 0], [0.5, 0.3], ["u", "v"], ["r", "r"]))
+    >>> {row.subject.metric: row.estimate.value for row in rows}["calibration_ratio"]
+    1.25
+    """
+    rows = _MeasuredRows.of(observations, binary=True, replicates=replicates)
+    y, p, w, who = rows.outcomes, rows.predictions, rows.weights, rows.who
+    columns = [w * row_losses(y, p), w * y, w * p, w]
+    groups, ordered = list(group_by_segment(observations.segments, y.size)), SortedRows.of(y, p, w)
+    metrics, falling = list[Figure](), FallingRows.of(y, p, w)
+    for group in groups:
+        auc, average_precision = ranked_intervals(falling, who.codes, rows.resampler, group)
+        estimates = {
+            "auc": auc,
+            "auc_by_request": rows.request_auc(group),
+            "average_precision": average_precision,
+            **rows.sum_metrics(columns, _BINARY_METRICS, group),
+            **_cumulative(ordered, group, who),
+        }
+        metrics += metric_rows(estimates, group, rows.support(group), resampled=who.resampled)
+    errors = {
+        "smooth_ece": smooth_ece(y, p, weights=w),
+        "debiased_ece": debiased_ece(y, p, weights=w),
+        **_multicalibration(ordered, groups[1:]),
+    }
+    whole = {name: [_without_interval(error, who.count)] for name, error in errors.items()}
+    return metrics + metric_rows(whole, groups[0], rows.support(groups[0]), resampled=who.resampled)
+
+
+def value_report(observations: Observations) -> list[Figure]:
+    """Measure a value head; parameters as in `binary_report`, outcomes in the value's unit.
+
+    Examples
+    --------
+    >>> rows = value_report(Observations([3.0, 1.0], [2.0, 2.0], ["u", "v"], ["r", "r"]))
+    >>> {row.subject.metric: row.estimate.value for row in rows}
+    {'rmse': 1.0, 'mae': 1.0, 'mean_ratio': 1.0, 'mean_prediction': 2.0}
+    """
+    rows = _MeasuredRows.of(observations, binary=False)
+    y, p, w = rows.outcomes, rows.predictions, rows.weights
+    columns = [w * (y - p) ** 2, w * np.abs(y - p), w * y, w * p, w]
+    return _report_sums(rows, columns, _VALUE_METRICS, observations.segments)
+
+
+def quantile_report(observations: Observations, *, quantile: float) -> list[Figure]:
+    """Measure a quantile head; parameters as in `binary_report`.
+
+    ``coverage`` is the share of outcomes at or below their prediction, ideally ``quantile``;
+    ``pinball_loss`` is the mean of quantile x shortfall + (1 - quantile) x excess of the prediction.
+
+    Examples
+    --------
+    >>> rows = quantile_report(Observations([3.0, 1.0], [2.0, 2.0], ["u", "v"], ["r", "r"]), quantile=0.5)
+    >>> {row.subject.metric: row.estimate.value for row in rows}
+    {'pinball_loss': 0.5, 'coverage': 0.5}
+    """
+    rows = _MeasuredRows.of(observations, binary=False)
+    y, q, w = rows.outcomes, rows.predictions, rows.weights
+    columns = [w * pinball_losses(y, q, quantile), w * (y <= q), w]
+    return _report_sums(rows, columns, _QUANTILE_METRICS, observations.segments)
+
+
+def _report_sums(
+    rows: _MeasuredRows,
+    columns: list[Floats],
+    metrics: Mapping[str, Statistic],
+    segments: Mapping[str, npt.ArrayLike],
+) -> list[Figure]:
+    """Report metrics of sums, for the whole and every segment."""
+    return [
+        row
+        for group in group_by_segment(segments, rows.outcomes.size)
+        for row in metric_rows(
+            rows.sum_metrics(columns, metrics, group),
+            group,
+            rows.support(group),
+            resampled=rows.who.resampled,
+        )
+    ]
+
+
+def ranking_report(observations: Observations, *, k: int, replicates: int = 200) -> list[Figure]:
+    """Measure a ranking head, whose scores are comparable within their request only.
+
+    Parameters
+    ----------
+    observations : with scores, higher first. ``ndcg`` is weighted by the examination of the logged positions
+        and leaves out rows with unknown examination; without logged positions all weights are equal.
+    k : number of slots that count.
+
+    Examples
+    --------
+    >>> rows = ranking_report(Observations([1, 0], [0.1, 0.2], ["u", "u"], ["r", "r"]), k=2)
+    >>> {row.subject.metric: round(float(row.estimate.value), 5) for row in rows}
+    {'auc_by_request': 0.0, 'ndcg': 0.63093, 'naive_ndcg': 0.63093}
+    """
+    rows = _MeasuredRows.of(replace(observations, weights=None), binary=True, replicates=replicates)
+    y, s, known = rows.outcomes, rows.predictions, observations.examination
+    examination = np.ones(y.size) if known is None else np.asarray(known, dtype=np.float64)
+    placed = np.flatnonzero(~np.isnan(examination))
+    metrics: list[Figure] = []
+    for group in group_by_segment(observations.segments, y.size):
+        requests = rows.requests * np.intp(group.count) + group.codes
+        gains = request_gains(y[placed], s[placed], requests[placed], k=k, examination=examination[placed])
+        naive = request_gains(y, s, requests, k=k)
+        mean = [np.nan_to_num(naive.by_request), (naive.ideal > 0).astype(np.float64)]
+        estimates = {
+            "auc_by_request": rows.request_auc(group),
+            "ndcg": rows.request_means([gains.gained, gains.ideal], placed[gains.first_rows], group),
+            "naive_ndcg": rows.request_means(mean, naive.first_rows, group),
+        }
+        metrics += metric_rows(estimates, group, rows.support(group), resampled=rows.who.resampled)
+    return metrics
+
+
+_BINARY_METRICS: Mapping[str, Statistic] = {
+    "log_loss": lambda loss, _observed, _predicted, total: divide(loss, total),
+    "normalized_entropy": lambda loss, observed, _predicted, total: normalize_entropy(loss, observed, total),
+    "calibration_ratio": lambda _loss, observed, predicted, _total: divide(observed, predicted),
+    "mean_prediction": lambda _loss, _observed, predicted, total: divide(predicted, total),
+}
+_VALUE_METRICS: Mapping[str, Statistic] = {
+    "rmse": lambda square, _off, _observed, _predicted, total: np.sqrt(divide(square, total)),
+    "mae": lambda _square, off, _observed, _predicted, total: divide(off, total),
+    "mean_ratio": lambda _square, _off, observed, predicted, _total: divide(observed, predicted),
+    "mean_prediction": lambda _square, _off, _observed, predicted, total: divide(predicted, total),
+}
+_QUANTILE_METRICS: Mapping[str, Statistic] = {
+    "pinball_loss": lambda loss, _below, total: divide(loss, total),
+    "coverage": lambda _loss, below, total: divide(below, total),
+}
+
+
+def _cumulative(rows: SortedRows, group: Grouping, who: Clusters) -> dict[str, list[Estimate]]:
+    """Cumulative error of each value and its sigma; NaN for too few rows."""
+    cumulative = rows.errors(group.codes, group.count)
+    sizes = count_users(who.codes, group.codes, group.count)
+
+    def by_group(errors: Floats) -> list[Estimate]:
+        figures = np.full(group.count, np.nan)
+        figures[cumulative.codes] = errors
+        return list(map(_without_interval, figures, sizes))
+
+    return {
+        "cumulative_error": by_group(cumulative.errors),
+        "cumulative_sigma": by_group(cumulative.sigmas),
+    }
+
+
+def _multicalibration(rows: SortedRows, columns: Sequence[Grouping]) -> dict[str, float]:
+    worst = rows.worst(columns)
+    return {
+        "multicalibration_error": worst.error,
+        "multicalibration_sigma": worst.sigma,
+        "multicalibration_detectable": worst.detectable,
+    }
+
+
+def _without_interval(figure: float, users: int) -> Estimate:
+    """Return an estimate without an interval."""
+    return Estimate(float(figure), float("nan"), float("nan"), int(users))

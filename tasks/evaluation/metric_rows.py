@@ -11,9 +11,9 @@ from pydantic import ConfigDict
 
 from tasks.evaluation.documents import CLOSED, MaybeFloat
 from tasks.evaluation.observations import Grouping
+from tasks.evaluation.resampling import Support
 from tasks.evaluation.segments import UNKNOWN
 from tasks.evaluation.subjects import STATED, Segment, Subject
-from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 _RATIOS: Final = ("calibration_ratio", "mean_ratio")

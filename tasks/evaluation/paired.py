@@ -10,7 +10,8 @@
 
 Each is positive if the challenger is worse. Errors of an amount are divided by the loss of a head without
 features, like normalized entropy, so that a rise is comparable across units. A figure has NaN bounds if the
-data are too few (`tasks.evaluation.support`); a request, and so its user, is weighted by its number of pairs.
+data are too few (`tasks.evaluation.resampling`); a request, and so its user, is weighted by its number of
+pairs.
 """
 
 from dataclasses import dataclass, replace
@@ -29,19 +30,19 @@ from tasks.evaluation.binary import (
     row_losses,
 )
 from tasks.evaluation.observations import Grouping
-from tasks.evaluation.rank_sums import FallingRows, sum_ranks
+from tasks.evaluation.ranking_metrics import FallingRows, sum_ranks
 from tasks.evaluation.resampling import (
     Resampler,
+    Support,
     cluster_rows,
     count_users,
     percentile_interval,
     sum_intervals,
 )
-from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 REPLICATES_OF_RANKS = 200
-"""Replicates of pooled AUC, each of which cumulates all bins again (`tasks.evaluation.rank_sums`)."""
+"""Replicates of pooled AUC, each of which cumulates all bins again (`tasks.evaluation.ranking_metrics`)."""
 REPLICATES_OF_SUMS = 500
 """Replicates of statistics of sums."""
 

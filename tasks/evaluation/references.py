@@ -33,9 +33,8 @@ from tasks.evaluation.binary import check_rows, divide, request_pairs
 from tasks.evaluation.documents import MaybeFloat, Section
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.paired import REPLICATES_OF_RANKS, REPLICATES_OF_SUMS
-from tasks.evaluation.rank_sums import FallingRows, sum_ranks
-from tasks.evaluation.resampling import Resampler, cluster_rows, percentile_interval, sum_intervals
-from tasks.evaluation.support import Support
+from tasks.evaluation.ranking_metrics import FallingRows, sum_ranks
+from tasks.evaluation.resampling import Resampler, Support, cluster_rows, percentile_interval, sum_intervals
 from tasks.evaluation.verdicts import Estimate
 
 PRIOR_ROWS: Final = 20.0

@@ -32,8 +32,14 @@ from tasks.arrays import Flags, Floats, Indices
 from tasks.evaluation.binary import check_rows, divide
 from tasks.evaluation.documents import CLOSED, MaybeFloat, Section
 from tasks.evaluation.observations import assign_tenths
-from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
-from tasks.evaluation.support import Support, mean_interval
+from tasks.evaluation.resampling import (
+    Clusters,
+    Resampler,
+    Support,
+    cluster_rows,
+    mean_interval,
+    sum_intervals,
+)
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 

@@ -28,7 +28,6 @@ from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.experiment import (
     CONTROL,
     ExperimentSpec,
-    experiment_metrics,
     experiment_outcomes,
 )
 from tasks.contracts.metrics import Metric, MetricKind
@@ -38,9 +37,9 @@ from tasks.contracts.utility import Weights
 from tasks.errors import DataError, unknown
 from tasks.evaluation.segments import segment_columns, segment_values
 from tasks.experiments.arm_effects import AgedRows, ArmUsers, level_change
-from tasks.labels.maturity import matures
 from tasks.labels.snapshot import Snapshot
-from tasks.logs.schema import to_frame
+from tasks.labels.windows import matures
+from tasks.logs.tables import to_frame
 from tasks.ranking.utility import served_predictions, worth_of_outcomes
 from tasks.replay.read_log import IdCodes, Ids
 
@@ -210,7 +209,7 @@ class _Reader:
     @property
     def metrics(self) -> dict[str, Metric]:
         """Metrics that are sums over impressions."""
-        found = experiment_metrics(self.spec, self.contracts)
+        found = self.spec.parse_metrics(self.contracts)
         return {name: one for name, one in found.items() if one.kind is not MetricKind.LATENCY}
 
     @property

@@ -24,7 +24,7 @@ import numpy as np
 
 from tasks.arrays import Floats
 from tasks.contracts import Contracts
-from tasks.contracts.experiment import ExperimentSpec, experiment_metrics, experiment_outcomes
+from tasks.contracts.experiment import ExperimentSpec, experiment_outcomes
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.utility import BOUNDS, Bounded, Guardrail
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
@@ -41,8 +41,8 @@ from tasks.experiments.evidence import (
     MetricReadout,
     OutcomeChanges,
 )
-from tasks.labels.maturity import matures
-from tasks.replay.guardrails import bounds_of, evaluate_bound
+from tasks.labels.windows import matures
+from tasks.replay import guardrails
 
 _WEEK: Final = 7
 _ONE_SIDED: Final = 0.9
@@ -68,7 +68,7 @@ class Analysis:
     @property
     def metrics(self) -> dict[str, Metric]:
         """The experiment's metrics, primary first."""
-        return experiment_metrics(self.spec, self.contracts)
+        return self.spec.parse_metrics(self.contracts)
 
     def rails(self, metric: str) -> list[tuple[Bounded, bool]]:
         """Return the bounds of a metric, each with whether it is critical; the primary's bound is."""
@@ -196,12 +196,12 @@ def _evaluate_bounds(analysis: Analysis, seen: Measured, readout: MetricReadout)
     for rail, critical in analysis.rails(readout.metric):
         bounds = {bound: getattr(rail, bound) for bound in BOUNDS}
         guardrail = Guardrail(metric=readout.metric, **bounds, action="block")
-        for bound in bounds_of(guardrail, seen):
+        for bound in guardrails.bounds_of(guardrail, seen):
             waits = not bound.relative and not readout.final and not seen.reason
             reason = (
                 f"a bound on a level is evaluated at the end, {readout.mature_on}" if waits else seen.reason
             )
-            verdict = evaluate_bound(guardrail, bound, replace(seen, reason=reason), "")
+            verdict = guardrails.evaluate_bound(guardrail, bound, replace(seen, reason=reason), "")
             verdicts.append(replace(verdict, holds=critical))
     return tuple(verdicts)
 

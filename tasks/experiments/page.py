@@ -9,11 +9,11 @@ from typing import Final
 from tasks.evaluation.subjects import Subject
 from tasks.experiments.always_valid import ALARM
 from tasks.experiments.evidence import CumulativeEffect, ExperimentReadout, MetricReadout, SampleRatio
-from tasks.reports.charts import Scale, Tick, draw_rails, write_percent
+from tasks.reports import charts
+from tasks.reports.charts import draw_rails
 from tasks.reports.numbers import format_change, format_counted, format_estimate, format_share
-from tasks.reports.phrases import describe_subject
+from tasks.reports.phrases import Vocabulary, describe_subject
 from tasks.reports.render import render
-from tasks.reports.words import Vocabulary
 
 _WIDTH, _HEIGHT = 640.0, 200.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56.0, 24.0, 12.0, 34.0
@@ -30,8 +30,8 @@ class LineChart:
     line: str
     band: str
     zero: float | None
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
+    x_ticks: tuple[charts.Tick, ...]
+    y_ticks: tuple[charts.Tick, ...]
     width: float = _WIDTH
     height: float = _HEIGHT
     left: float = _LEFT
@@ -117,8 +117,8 @@ def _draw_effect(one: MetricReadout) -> LineChart:
     points = one.cumulative
     low = min(0.0, *(max(point.change.low, -_MOST) for point in points))
     high = max(0.0, *(min(point.change.high, _MOST) for point in points))
-    y = Scale(low, high, _HEIGHT - _BOTTOM, _TOP)
-    x = Scale(0.0, float(len(points) - 1), _LEFT, _WIDTH - _RIGHT)
+    y = charts.Scale(low, high, _HEIGHT - _BOTTOM, _TOP)
+    x = charts.Scale(0.0, float(len(points) - 1), _LEFT, _WIDTH - _RIGHT)
     across = x.place(range(len(points))).tolist()
     ends = [
         list(zip(across, y.place([getattr(p.change, end) for p in points]), strict=True))
@@ -130,14 +130,14 @@ def _draw_effect(one: MetricReadout) -> LineChart:
         band=_path([*ends[1], *reversed(ends[0])]) + "Z",
         zero=float(y.place([0.0])[0]),
         x_ticks=_days(points, across),
-        y_ticks=y.ticks(28, write_percent),
+        y_ticks=y.ticks(28, charts.write_percent),
     )
 
 
-def _days(points: Sequence[CumulativeEffect], across: Sequence[float]) -> tuple[Tick, ...]:
+def _days(points: Sequence[CumulativeEffect], across: Sequence[float]) -> tuple[charts.Tick, ...]:
     step = max(1, math.ceil(len(points) * _APART / (_WIDTH - _LEFT - _RIGHT)))
     named = list(zip(across, points, strict=True))[::step]
-    return tuple(Tick(at, f"{point.day:%m-%d}") for at, point in named)
+    return tuple(charts.Tick(at, f"{point.day:%m-%d}") for at, point in named)
 
 
 def _draw_sizes(seen: ExperimentReadout) -> LineChart | None:
@@ -149,8 +149,10 @@ def _draw_sizes(seen: ExperimentReadout) -> LineChart | None:
     shares = [treated / (control + treated) if control + treated else 0.0 for control, treated in sums]
     declared = list(ratio.shares.values())[1]
     low, high = min(*shares, declared), max(*shares, declared)
-    y = Scale(max(0.0, low - 0.02), min(1.0, high + 0.02), _HEIGHT - _BOTTOM, _TOP)
-    across = Scale(0.0, float(len(shares) - 1), _LEFT, _WIDTH - _RIGHT).place(range(len(shares))).tolist()
+    y = charts.Scale(max(0.0, low - 0.02), min(1.0, high + 0.02), _HEIGHT - _BOTTOM, _TOP)
+    across = (
+        charts.Scale(0.0, float(len(shares) - 1), _LEFT, _WIDTH - _RIGHT).place(range(len(shares))).tolist()
+    )
     step = max(1, math.ceil(len(shares) * _APART / (_WIDTH - _LEFT - _RIGHT)))
     return LineChart(
         title="share of users in the treatment",
@@ -158,7 +160,7 @@ def _draw_sizes(seen: ExperimentReadout) -> LineChart | None:
         band="",
         zero=float(y.place([declared])[0]),
         x_ticks=tuple(
-            Tick(at, f"{day:%m-%d}") for at, day in list(zip(across, ratio.days, strict=True))[::step]
+            charts.Tick(at, f"{day:%m-%d}") for at, day in list(zip(across, ratio.days, strict=True))[::step]
         ),
         y_ticks=y.ticks(28, lambda share: f"{100 * share:.4g} %"),
     )

@@ -27,8 +27,8 @@ from tasks.experiments.learn import find_long_task, propose_weights
 from tasks.labels import build
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
-from tasks.logs.schema import to_frame
-from tasks.ope.gradient import INCONCLUSIVE, GradientReport, WeightGradient, estimate_gradient
+from tasks.logs.tables import to_frame
+from tasks.ope import gradient
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Done, Step
 from tasks.stores.workspace import Workspace, format_instant, refuse_future
@@ -74,7 +74,7 @@ def run(
 
 
 def _learn(work: PerturbedWork, run: StepRun) -> WeightLearning:
-    report = estimate_gradient(_read(work), reward=_REWARD)
+    report = gradient.estimate_gradient(_read(work), reward=_REWARD)
     weights = work.workspace.contracts.utility.weights
     if strange := sorted(report.gradients.keys() - weights.keys()):
         raise DataError(unknown("weight", strange[0], weights, where="the log's factors"))
@@ -106,20 +106,22 @@ def _learn(work: PerturbedWork, run: StepRun) -> WeightLearning:
     )
 
 
-def step_weights(current: dict[str, float], gradients: dict[str, WeightGradient]) -> dict[str, float]:
+def step_weights(
+    current: dict[str, float], gradients: dict[str, gradient.WeightGradient]
+) -> dict[str, float]:
     """Return the changed weights, with steps in proportion to their gradient over the steepest one.
 
     Examples
     --------
     >>> gradients = {
-    ...     "click": WeightGradient(0.04, 0.01, 0.07, 0.2, "raise"),
-    ...     "hide": WeightGradient(-0.02, -0.03, -0.01, 0.2, "lower"),
-    ...     "like": WeightGradient(0.05, -0.01, 0.11, 0.2, "inconclusive"),
+    ...     "click": gradient.WeightGradient(0.04, 0.01, 0.07, 0.2, "raise"),
+    ...     "hide": gradient.WeightGradient(-0.02, -0.03, -0.01, 0.2, "lower"),
+    ...     "like": gradient.WeightGradient(0.05, -0.01, 0.11, 0.2, "inconclusive"),
     ... }
     >>> step_weights({"click": 1.0, "hide": -5.0, "like": 2.0}, gradients)
     {'click': 1.2, 'hide': -4.5}
     """
-    moved = {term: one for term, one in gradients.items() if one.direction != INCONCLUSIVE}
+    moved = {term: one for term, one in gradients.items() if one.direction != gradient.INCONCLUSIVE}
     steepest = max((abs(one.value) for one in moved.values()), default=0.0)
     steps = {term: one.size * one.value / steepest for term, one in moved.items()}
     return {term: float(f"{current[term] * (1 + step):.{_DIGITS}g}") for term, step in steps.items()}
@@ -151,7 +153,7 @@ def _read(work: PerturbedWork) -> pd.DataFrame:
     return found
 
 
-def _explain(work: PerturbedWork, report: GradientReport) -> Iterator[str]:
+def _explain(work: PerturbedWork, report: gradient.GradientReport) -> Iterator[str]:
     yield (
         f"Weights follow {work.long} of {report.requests:,} requests of {report.users:,} users whose weights "
         "were perturbed."
@@ -161,7 +163,7 @@ def _explain(work: PerturbedWork, report: GradientReport) -> Iterator[str]:
         yield f"  {term}: {one.value:.3g} ({one.low:.3g} to {one.high:.3g}), {one.direction}"
 
 
-def _refuse(report: GradientReport) -> str:
+def _refuse(report: gradient.GradientReport) -> str:
     return (
         f"no gradient's interval excludes 0 with {report.users:,} users: log the perturbation for longer, of "
         "more users or of a larger size"

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from tasks.contracts import Contracts
-from tasks.contracts.experiment import ExperimentSpec, experiment_metrics, load_experiment
+from tasks.contracts.experiment import ExperimentSpec, load_experiment
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.utility import Bounded
 from tasks.errors import DataError
@@ -55,7 +55,7 @@ class _Planning:
 
     def past(self) -> tuple[date, date]:
         """Return the first and last day for the variances."""
-        metrics = experiment_metrics(self.spec, self.contracts).values()
+        metrics = self.spec.parse_metrics(self.contracts).values()
         longest = max(metric_maturity(metric, self.contracts) for metric in metrics)
         last = min(self.spec.starts, self.snapshot.mature_by().date()) - _DAY
         wanted = last - longest - _PAST * _DAY
@@ -126,7 +126,7 @@ def _say_late(planned: PlannedMetric, length: int) -> str:
 
 
 def _planned(work: _Planning, sums: UserDays, first: date) -> Iterator[PlannedMetric]:
-    spec, metrics = work.spec, experiment_metrics(work.spec, work.contracts)
+    spec, metrics = work.spec, work.spec.parse_metrics(work.contracts)
     primary = spec.primary.relative_decrease_max
     yield _plan_bound(work, metrics[spec.primary.metric], sums, first, -primary or spec.smallest_effect)
     for rail in spec.guardrails:

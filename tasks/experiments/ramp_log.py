@@ -26,8 +26,8 @@ from tasks.arrays import Flags, Indices
 from tasks.errors import DataError, list_names
 from tasks.experiments.always_valid import LogRatio, Stage, first_alarm, log_e_values, stratified_log_ratio
 from tasks.experiments.assignment import in_pool
+from tasks.labels import show
 from tasks.labels.compile import query_provisional
-from tasks.labels.show import keep_chain
 from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
@@ -211,7 +211,7 @@ def _read_user_days(
     log: LogTables, began: Sequence[datetime], *, tasks: Sequence[str], as_of: datetime
 ) -> pd.DataFrame:
     """Label the impressions since an instant with the events so far, and sum them."""
-    spec = keep_chain(log.contracts.tasks, *tasks)
+    spec = show.keep_chain(log.contracts.tasks, *tasks)
     days = pd.date_range(began[0].date(), max(began[0], as_of).date(), freq="D").date
     query = query_provisional(log, spec, days, as_of=as_of)
     at = x.column(c.SHOWN_AT)

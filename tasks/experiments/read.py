@@ -42,7 +42,7 @@ from tasks.labels import build
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.reports.numbers import spoken
-from tasks.reports.words import vocabulary
+from tasks.reports.phrases import vocabulary
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Done, Step
 from tasks.stores.workspace import Workspace, format_instant, refuse_future, write_report

@@ -8,9 +8,8 @@ from typing import Final
 from tasks.contracts.experiment import (
     ExperimentSpec,
     experiment_names,
-    experiments_folder,
+    experiments_of,
     load_experiment,
-    names_surface,
 )
 from tasks.errors import ContractError, GateRefused
 from tasks.experiments.evidence import ExperimentPlan, ExperimentReadout, ReadState
@@ -56,9 +55,7 @@ class ListedExperiment:
 
 def surface_experiments(workspace: Workspace) -> tuple[str, ...]:
     """Return the names of the experiments whose files name the surface."""
-    folder = experiments_folder(workspace.surfaces)
-    found = experiment_names(workspace.surfaces)
-    return tuple(name for name in found if names_surface(folder / f"{name}.yaml", workspace.surface))
+    return experiments_of(workspace.surfaces, workspace.surface)
 
 
 def running_experiments(workspace: Workspace, *, as_of: datetime) -> tuple[str, ...]:

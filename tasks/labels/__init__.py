@@ -2,14 +2,14 @@
 
 In reading order::
 
-    maturity, windows                      time range of a label, and the events that may count
+    windows                                time range of a label, and the events that may count
     credit                                 events credited to an impression
     status                                 status and label, parents before children
     query, compile                         one SQL query, or its relations one by one; provisional labels
     spark_build                            the query on Spark
-    build_record, build                    a build: the days that it rewrites, one commit to the store
+    build_record, build                    a build: the days that it rewrites, one commit to the store; state
+                                           of each task's days: mature, immature, failed, not validated
     snapshot, store                        snapshots, and the label store that holds them
-    calendar                               state of each task's days: mature, immature, failed, not validated
     show, compare, export, vacuum          counts, comparison and export of snapshots; removal of old ones
     explain                                reasons for the labels of one impression
       explanation, explanation_text
@@ -20,7 +20,6 @@ Steps: build, compare, compile, explain, export, show, snapshot, spark_build, st
 __all__ = [
     "build",
     "build_record",
-    "calendar",
     "compare",
     "compile",
     "explain",

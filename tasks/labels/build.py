@@ -26,9 +26,8 @@ import pyarrow as pa
 from sqlglot import exp
 
 from tasks import columns as c
-from tasks.contracts import Contracts
+from tasks.contracts import Contracts, event_names
 from tasks.contracts.durations import format_duration
-from tasks.contracts.event_names import describe_strange_events, events_elsewhere
 from tasks.errors import ContractError, DataError, Overtaken
 from tasks.labels.build_record import Basis, Build, Coverage, Day, cover_days, sum_days
 from tasks.labels.compile import compile_days
@@ -221,9 +220,9 @@ def _report_profile(workspace: Workspace, profile: LogProfile) -> None:
             f"{profile.arrived_early:,}",
         )
     if profile.unknown_events:
-        elsewhere = events_elsewhere(workspace.surfaces, workspace.surface)
+        elsewhere = event_names.events_elsewhere(workspace.surfaces, workspace.surface)
         own = workspace.contracts.tasks.events
-        for sentence in describe_strange_events(profile.unknown_events, own, elsewhere):
+        for sentence in event_names.describe_strange_events(profile.unknown_events, own, elsewhere):
             _LOG.warning("labels: %s", sentence)
 
 

@@ -1,4 +1,4 @@
-"""The record of a build, and the identity of its snapshot.
+"""The record of a build, the identity of its snapshot, and the label calendar.
 
 ::
 
@@ -29,12 +29,24 @@ A build rewrites the days that may have changed since the last build.
 
 A day in the store that the log no longer contains stays unchanged under the same contract, because logs may
 be deleted before labels. If its files are lost too, the day is dropped and an error is logged.
+
+The label calendar is the state of every task's labels on every day, from the records of builds::
+
+    not built       the log contains the day and the store does not
+    outdated        an earlier build limited to other days should have rewritten the day
+    immature        the log has not arrived up to the maturity of the day's last impression
+    failed          validation of the newest build failed, and the day differs from the published one
+    not validated   the newest build was not validated, and the day differs from the published one
+    mature          published and available for training
+
+The first matching state applies. No label is read: records of builds hold each day's rows and digest.
 """
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final, Literal, TypeVar
 
 import duckdb
@@ -43,10 +55,9 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.contracts import TasksSpec
-from tasks.labels.maturity import bearing, longest_reach, matures, matures_from
 from tasks.labels.query import Horizon
-from tasks.logs.days import ONE_DAY, DaySum, LogDays, Stream, day_start, list_days, spread_days
-from tasks.logs.rows import DayRange
+from tasks.labels.windows import bearing, longest_reach, matures, matures_from
+from tasks.logs.rows import DayRange, DaySum, LogDays, Stream, day_start
 from tasks.sql import expressions as x
 from tasks.stores.location import Location
 
@@ -311,8 +322,8 @@ def _reasons(last: Build, log: LogDays, tasks: TasksSpec, basis: Basis) -> Itera
             yield day, "grown"
         elif _matures_between(day, tasks, last.mature_by, basis.mature_by):
             yield day, "matured"
-    beside = spread_days(changed, before=reach.after, after=reach.before)
-    yield from ((day, "log") for day in list_days(beside))
+    beside = DayRange.spread(changed, before=reach.after, after=reach.before)
+    yield from ((day, "log") for days in beside for day in days.days)
 
 
 def _touched(last: Build, log: LogDays, tasks: TasksSpec) -> Iterator[date]:
@@ -321,7 +332,8 @@ def _touched(last: Build, log: LogDays, tasks: TasksSpec) -> Iterator[date]:
     for name in {name for _, name in streams} & tasks.events:
         days = [day for day, of_day in streams if of_day == name]
         back, reach = bearing(tasks, name)
-        yield from list_days(spread_days(days, before=back + reach, after=reach))
+        for touched in DayRange.spread(days, before=back + reach, after=reach):
+            yield from touched.days
 
 
 def _differing(then: Mapping[_Key, DaySum], now: Mapping[_Key, DaySum]) -> set[_Key]:
@@ -335,6 +347,71 @@ def _matures_between(day: date, tasks: TasksSpec, one: datetime, other: datetime
     """
     after, until = sorted((one, other))
     return after < until and any(
-        day_start(day) + least <= until and day_start(day) + ONE_DAY + most > after
+        day_start(day) + least <= until and day_start(day) + _DAY + most > after
         for least, most in {(matures_from(tasks, task), matures(tasks, task)) for task in tasks.tasks}
     )
+
+
+_DAY: Final = timedelta(days=1)
+
+
+class DayState(StrEnum):
+    """State of a day's labels of one task."""
+
+    MATURE = "mature"
+    IMMATURE = "immature"
+    FAILED = "failed"
+    NOT_VALIDATED = "not_validated"
+    OUTDATED = "outdated"
+    NOT_BUILT = "not_built"
+
+
+@dataclass(frozen=True)
+class DayStates:
+    """The days of one task, oldest first."""
+
+    task: str
+    days: tuple[tuple[date, DayState], ...]
+
+    @property
+    def mature_to(self) -> date | None:
+        """The newest day available for training, or None."""
+        return max((day for day, state in self.days if state is DayState.MATURE), default=None)
+
+    def count(self, state: DayState) -> int:
+        """Return the number of days in a state."""
+        return sum(found is state for _, found in self.days)
+
+
+def day_states(
+    spec: TasksSpec, newest: Build, published: Build | None, *, newest_failed: bool, last: int
+) -> Iterator[DayStates]:
+    """Yield the newest days of every task, in declared order.
+
+    Parameters
+    ----------
+    newest, published : records of the newest build and of the published one, if any.
+    newest_failed : whether the newest build failed its validation.
+    last : number of days, counted back from the newest of log and store; days in neither are omitted.
+    """
+    known = sorted({*newest.days, *newest.impressions})
+    days = [day for day in known if day > known[-1] - last * _DAY] if known else []
+    for task in spec.tasks:
+        cut = newest.mature_by - matures(spec, task)
+        yield DayStates(
+            task, tuple((day, _state(newest, published, day, cut, failed=newest_failed)) for day in days)
+        )
+
+
+def _state(newest: Build, published: Build | None, day: date, cut: datetime, *, failed: bool) -> DayState:
+    stored = newest.days.get(day)
+    if stored is None:
+        return DayState.NOT_BUILT
+    if stored.left_behind:
+        return DayState.OUTDATED
+    if day_start(day + _DAY) > cut:
+        return DayState.IMMATURE
+    before = None if published is None else published.days.get(day)
+    if before is not None and (before.rows, before.content) == (stored.rows, stored.content):
+        return DayState.MATURE
+    return DayState.FAILED if failed else DayState.NOT_VALIDATED

@@ -25,7 +25,6 @@ from tasks.contracts import Contracts, TasksSpec
 from tasks.contracts.durations import format_duration
 from tasks.errors import ContractError
 from tasks.labels.credit import list_creditings
-from tasks.labels.maturity import matures
 from tasks.labels.query import (
     Form,
     Horizon,
@@ -37,12 +36,11 @@ from tasks.labels.query import (
     make_credit_tables,
 )
 from tasks.labels.status import label_layers, select_labels
-from tasks.labels.windows import ARRIVED
+from tasks.labels.windows import ARRIVED, matures
 from tasks.logs import rows
 from tasks.logs.rows import EVENTS, IMPRESSIONS
-from tasks.logs.schema import Log, contract_log, event_columns
 from tasks.logs.session import open_log
-from tasks.logs.tables import LogTables
+from tasks.logs.tables import Log, LogTables, contract_log, event_columns
 from tasks.sql import expressions as x
 from tasks.stores.workspace import Workspace
 

@@ -23,8 +23,8 @@ from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.contracts.tasks import Positive, ValueRule
 from tasks.labels import windows as w
-from tasks.labels.maturity import credits_alone
 from tasks.labels.query import Crediting, Form, Relations
+from tasks.labels.windows import credits_alone
 from tasks.logs import rows
 from tasks.logs.rows import PLACE, first_of
 from tasks.sql import expressions as x

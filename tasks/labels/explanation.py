@@ -20,13 +20,11 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.labels import windows as w
-from tasks.labels.maturity import known_at
 from tasks.labels.query import Horizon, LabelQuery
 from tasks.labels.status import Why, amount, causes, conditional_on, credit, known
-from tasks.labels.windows import Rule, answers
+from tasks.labels.windows import Rule, answers, known_at
 from tasks.logs import rows
-from tasks.logs.schema import Log
-from tasks.logs.tables import LogTables
+from tasks.logs.tables import Log, LogTables
 from tasks.sql import expressions as x
 
 Json = dict[str, Any]

@@ -28,9 +28,8 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.contracts import TasksSpec
-from tasks.labels.maturity import longest_reach, longest_window
+from tasks.labels.windows import longest_reach, longest_window
 from tasks.logs import rows
-from tasks.logs.days import spread_days
 from tasks.logs.footers import File
 from tasks.logs.rows import DayRange
 from tasks.logs.tables import LogTables
@@ -163,9 +162,9 @@ def find_label_days(tasks: TasksSpec, days: Iterable[date]) -> LabelDays:
     """Return the days of competing impressions and of events to read for the labels of some days."""
     wanted, reach = list(days), longest_reach(tasks)
     return LabelDays(
-        write=spread_days(wanted, before=_NO_TIME, after=_NO_TIME),
-        impressions=spread_days(wanted, before=reach.before, after=reach.after),
-        events=spread_days(wanted, before=reach.before, after=reach.after + longest_window(tasks)),
+        write=DayRange.spread(wanted, before=_NO_TIME, after=_NO_TIME),
+        impressions=DayRange.spread(wanted, before=reach.before, after=reach.after),
+        events=DayRange.spread(wanted, before=reach.before, after=reach.after + longest_window(tasks)),
     )
 
 

@@ -1,6 +1,13 @@
-"""Windows of impressions and the events that may count in them: the first step of crediting in either form.
+"""Windows of labels: their time range for whole chains of tasks, and the events that may count in them.
 
 ::
+
+    shown_at |-- window (sum along the chain) --|            events that can count
+    shown_at |---------- matures ------------------|         label, parents and components are known
+    shown_at |-------- known_at ------|                      earlier, if a deadline column ends a window
+     |-- before --| shown_at |-- after --|                   reach: impressions that compete for its events
+
+The first step of crediting, in either form, creates two relations::
 
     <task>__signals    the events that may count, with the match columns
     windows            of each impression with a window: match columns, ``_opens``,
@@ -9,17 +16,128 @@
 Names that begin with ``_`` cannot collide with a log's columns: contract identifiers begin with a letter.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
 from sqlglot import exp
 
 from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.contracts.tasks import Positive, ValueRule
-from tasks.labels.maturity import grace, label_basis
 from tasks.logs.rows import KNOWN, SHOWN
 from tasks.sql import expressions as x
+
+_NONE = timedelta()
+
+
+def matures(spec: TasksSpec, task: str) -> timedelta:
+    """Return the time after shown_at at which a label and all tasks that it depends on are known."""
+    return max(spec.maturity(task), *(matures(spec, other) for other in spec.needs(task)), _NONE)
+
+
+def label_basis(spec: TasksSpec, task: str) -> dict[str, str | None]:
+    """Return the tasks whose events decide when a label is known, each with its deadline column."""
+    found: dict[str, str | None] = {}
+    for other in spec.needs(task):
+        found |= label_basis(spec, other)
+    rule = spec.tasks[task].rule
+    return found if rule is None else {**found, task: rule.until}
+
+
+def grace(spec: TasksSpec, task: str) -> timedelta:
+    """Return the delay between the end of the window and the maturity of the label."""
+    return spec.maturity(task) - spec.window(task)
+
+
+def known_at(spec: TasksSpec, task: str, row: Mapping[str, Any]) -> datetime:
+    """Return the instant at which the label of an impression is known."""
+    shown_at: datetime = row[c.SHOWN_AT]
+    known = [shown_at]
+    for name, until in label_basis(spec, task).items():
+        latest = shown_at + spec.maturity(name)
+        due: datetime | None = row[until] if until else None
+        known.append(latest if due is None else min(latest, due + grace(spec, name)))
+    return max(known)
+
+
+def matures_from(spec: TasksSpec, task: str) -> timedelta:
+    """Return the minimum time after shown_at at which a label can be known."""
+    fixed = [name for name, until in label_basis(spec, task).items() if until is None]
+    return max(map(spec.maturity, fixed), default=_NONE)
+
+
+def longest_window(spec: TasksSpec) -> timedelta:
+    """Return the time after shown_at in which an event can affect any label."""
+    return max(spec.window(task) for task in spec.tasks)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Time before and after an impression within which other impressions can compete for its events."""
+
+    before: timedelta
+    after: timedelta
+
+
+def reach(spec: TasksSpec, task: str) -> Reach:
+    """Return the reach of impressions that compete for events of this task or of its parents.
+
+    Competing impressions have the same event in their windows, so they lie within one window of each other.
+    Last touch prefers the later impression, first touch the earlier one. The distances add up along a chain
+    if the window opens at a parent's event that is itself competed for.
+    """
+
+    def added(credit: str) -> timedelta:
+        links = (link for link in spec.window_chain(task) if _credit(spec, link) == credit)
+        return sum((spec.window(link) for link in links), _NONE)
+
+    return Reach(before=added("first_touch"), after=added("last_touch"))
+
+
+def longest_reach(spec: TasksSpec) -> Reach:
+    """Return the maximum reach of all tasks; zero if every task credits every impression."""
+    of_tasks = [reach(spec, task) for task in spec.tasks]
+    return Reach(max(r.before for r in of_tasks), max(r.after for r in of_tasks))
+
+
+def credits_alone(spec: TasksSpec, task: str) -> bool:
+    """Return whether the credit of one impression affects no other impression's label."""
+    below = (link for other in spec.tasks for link in (task, *_after(spec, other, task)))
+    return not any(_touch(spec, link) for link in below)
+
+
+def bearing(spec: TasksSpec, event: str) -> tuple[timedelta, timedelta]:
+    """Return how long before an event an affected impression can be, and the reach beyond it.
+
+    An event affects the tasks that read it. If it changes their crediting event, it shifts the windows of the
+    tasks after them. Under touch credit this moves credit between neighbouring impressions.
+    """
+    readers = [task for task in spec.tasks if event in spec.tasks[task].events]
+    back = max((spec.window(task) for task in readers), default=_NONE)
+    beyond = [
+        sum((spec.window(link) for link in _after(spec, task, reader) if _touch(spec, link)), _NONE)
+        for task in spec.tasks
+        for reader in readers
+    ]
+    return back, max(beyond, default=_NONE)
+
+
+def _after(spec: TasksSpec, task: str, reader: str) -> tuple[str, ...]:
+    """Return the links of a task's chain after another task; empty if that task is not in the chain."""
+    chain = spec.window_chain(task)
+    return chain[chain.index(reader) + 1 :] if reader in chain else ()
+
+
+def _credit(spec: TasksSpec, task: str) -> str | None:
+    rule = spec.tasks[task].rule
+    return rule.credit if rule else None
+
+
+def _touch(spec: TasksSpec, task: str) -> bool:
+    return _credit(spec, task) not in {None, "every"}
+
 
 AT, OPENS, CLOSES, ANSWERED, AMOUNT = "_at", "_opens", "_closes", "_answered", "_amount"
 COUNTS, ANSWERS = "_counts", "_answers"

@@ -21,8 +21,7 @@ from tasks.logs import footers as kinds
 from tasks.logs import rows
 from tasks.logs.footers import Column, File, Table, View, refuse_odd_names
 from tasks.logs.rows import CANDIDATES, CONFLICTING_EVENT, EVENTS, NO_EVENT, NO_KEY, REPEATED_KEY
-from tasks.logs.schema import IDS, match_columns
-from tasks.logs.tables import LogTables
+from tasks.logs.tables import IDS, LogTables, match_columns
 from tasks.sql import expressions as x
 from tasks.stores import delta
 from tasks.stores.delta import DataFile, NewFiles

@@ -25,7 +25,6 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.errors import DataError
 from tasks.logs import rows
-from tasks.logs.days import DaySum, LogDays
 from tasks.logs.footers import File
 from tasks.logs.rows import (
     CONFLICTING_EVENT,
@@ -37,6 +36,8 @@ from tasks.logs.rows import (
     NO_KEY,
     PLACE,
     REPEATED_KEY,
+    DaySum,
+    LogDays,
     is_known,
     known_since,
 )

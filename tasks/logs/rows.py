@@ -15,9 +15,9 @@ go to the quarantine under one of four rules. The event that was known first sta
 as-of, so a copy that arrives later changes no label.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 
 from sqlglot import exp
 
@@ -48,6 +48,9 @@ Cut = datetime | None
 """The as-of that cuts a file's rows; None if all of them lie before it and no comparison is needed."""
 
 
+_DAY = timedelta(days=1)
+
+
 @dataclass(frozen=True)
 class DayRange:
     """Days from ``first`` to ``last``, inclusive.
@@ -60,6 +63,37 @@ class DayRange:
 
     first: date = date.min
     last: date = date.max
+
+    @classmethod
+    def spread(cls, days: Iterable[date], *, before: timedelta, after: timedelta) -> "list[DayRange]":
+        """Return the ranges of days that contain every instant from ``before`` a day to ``after`` it.
+
+        Examples
+        --------
+        >>> days = [date(2024, 3, 5), date(2024, 3, 7)]
+        >>> DayRange.spread(days, before=timedelta(), after=timedelta(hours=30))
+        [DayRange(first=datetime.date(2024, 3, 5), last=datetime.date(2024, 3, 9))]
+        """
+        ranges: list[DayRange] = []
+        for day in sorted(days):
+            first = (day_start(day) - before).date()
+            last = (day_start(day) + _DAY + after - timedelta(microseconds=1)).date()
+            if ranges and first <= ranges[-1].last + _DAY:
+                ranges[-1] = cls(ranges[-1].first, max(last, ranges[-1].last))
+            else:
+                ranges.append(cls(first, last))
+        return ranges
+
+    @property
+    def days(self) -> list[date]:
+        """Every day of the range.
+
+        Examples
+        --------
+        >>> [str(day) for day in DayRange(date(2024, 2, 28), date(2024, 3, 1)).days]
+        ['2024-02-28', '2024-02-29', '2024-03-01']
+        """
+        return [self.first + n * _DAY for n in range((self.last - self.first).days + 1)]
 
     def __contains__(self, day: date) -> bool:
         return self.first <= day <= self.last
@@ -298,3 +332,40 @@ def _within(name: str, days: Sequence[DayRange] | None, table: str | None = None
 def _in_range(column: exp.Column, days: DayRange) -> exp.Expr:
     ends = x.day_start(days.last + timedelta(days=1))
     return x.all_of(x.ge(column, x.day_start(days.first)), x.lt(column.copy(), ends))
+
+
+Stream = tuple[date, str]
+"""The events of one name on a day."""
+
+
+@dataclass(frozen=True)
+class DaySum:
+    """Number of rows of a day, and the sum of their hashes."""
+
+    rows: int
+    sum: int
+
+
+@dataclass(frozen=True)
+class LogDays:
+    """The log by day as of a build, and the same for the rows that the previous build knew.
+
+    ``late``: streams with events that happened before the previous build and arrived after it.
+    """
+
+    impressions: Mapping[date, DaySum]
+    events: Mapping[Stream, DaySum]
+    impressions_before: Mapping[date, DaySum] = field(default_factory=dict)
+    events_before: Mapping[Stream, DaySum] = field(default_factory=dict)
+    late: frozenset[Stream] = frozenset()
+
+
+def day_start(day: date) -> datetime:
+    """Return the first instant of a UTC day.
+
+    Examples
+    --------
+    >>> day_start(date(2026, 3, 2)).isoformat()
+    '2026-03-02T00:00:00+00:00'
+    """
+    return datetime.combine(day, time(), UTC)

@@ -33,8 +33,8 @@ from tasks.logs import footers as kinds
 from tasks.logs.checks import check_columns, check_same_kinds, rename_columns
 from tasks.logs.footers import View, read_footers
 from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS
-from tasks.logs.schema import IDS, match_columns
 from tasks.logs.sources import resolve_path
+from tasks.logs.tables import IDS, match_columns
 from tasks.stores.location import Location
 
 _LOG = logging.getLogger("equipoise")

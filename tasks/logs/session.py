@@ -22,11 +22,10 @@ from tasks.contracts import Contracts
 from tasks.errors import DataError, StoreError
 from tasks.logs.checks import check_columns, check_same_kinds, rename_columns
 from tasks.logs.footers import FIRST, LAST, File, View, impossible_time, read_footers
-from tasks.logs.limits import Limits, limits
 from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS
-from tasks.logs.schema import IDS, Log, match_columns
 from tasks.logs.sources import find_source_files
-from tasks.logs.tables import LogTables, configure, read_types, session_folder
+from tasks.logs.tables import IDS, Log, LogTables, configure, match_columns, read_types, session_folder
+from tasks.settings import Limits, limits
 from tasks.sql import expressions as x
 from tasks.stores.files import scratch, scratch_folder
 from tasks.stores.location import Location, identity_of, register_objects

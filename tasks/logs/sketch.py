@@ -16,7 +16,7 @@ import duckdb
 from sqlglot import exp
 
 from tasks import columns as c
-from tasks.contracts.log_sketch import ColumnSketch, EventSketch, LogSketch, find_columns, find_impression
+from tasks.contracts import log_sketch
 from tasks.errors import ContractError
 from tasks.logs.footers import BOOLEAN, OTHER, Table, read_footers
 from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS
@@ -64,18 +64,18 @@ def locate_sources(paths: Mapping[str, Path], *, logs: Path) -> LogFiles:
     return LogFiles(base, {table: path.relative_to(base).as_posix() for table, path in absolute.items()})
 
 
-def sketch_log(files: LogFiles, given: Mapping[str, str], *, home: Path) -> LogSketch:
+def sketch_log(files: LogFiles, given: Mapping[str, str], *, home: Path) -> log_sketch.LogSketch:
     """Examine a log's columns, events and days."""
     tables = {
         name: read_footers(name, resolve_path(source, logs=files.logs, table=name), below=files.logs)
         for name, source in files.sources.items()
     }
-    found = find_columns({name: _kinds(table) for name, table in tables.items()}, given)
+    found = log_sketch.find_columns({name: _kinds(table) for name, table in tables.items()}, given)
     name_here = {**found.get(CANDIDATES, {}), **found[EVENTS], **found[IMPRESSIONS]}
     with session(home) as connection:
         look = _Look(connection, tables, found)
         days, last, positions = look.days_and_positions()
-        return LogSketch(
+        return log_sketch.LogSketch(
             sources=dict(files.sources),
             columns={name: name_in_log for name, name_in_log in name_here.items() if name != name_in_log},
             described=look.described(),
@@ -108,7 +108,7 @@ class _Look:
 
     @property
     def impression(self) -> str:
-        return find_impression({name: _kinds(self.tables[name]) for name in self.found})
+        return log_sketch.find_impression({name: _kinds(self.tables[name]) for name in self.found})
 
     def days_and_positions(self) -> tuple[int, date, int]:
         """Count the days with impressions; return the last one and the greatest position."""
@@ -123,7 +123,7 @@ class _Look:
         )
         return int(days), last, max(int(greatest or 0), 0)
 
-    def described(self) -> tuple[ColumnSketch, ...]:
+    def described(self) -> tuple[log_sketch.ColumnSketch, ...]:
         """Return the columns of the impressions without a standard name, in the order of the files."""
         kinds = _kinds(self.tables[IMPRESSIONS])
         taken = set(self.found[IMPRESSIONS].values())
@@ -133,11 +133,11 @@ class _Look:
         counts = [x.call("APPROX_COUNT_DISTINCT", x.column(name)) for name in names]
         (distinct,) = self._fetch("SELECT $counts FROM $source", IMPRESSIONS, counts=counts)
         return tuple(
-            ColumnSketch(name, str(kinds[name]), int(number))
+            log_sketch.ColumnSketch(name, str(kinds[name]), int(number))
             for name, number in zip(names, distinct, strict=True)
         )
 
-    def events(self) -> tuple[EventSketch, ...]:
+    def events(self) -> tuple[log_sketch.EventSketch, ...]:
         """Return the most frequent events, with the numbers that name an item, a request, an impression."""
         columns = self.found[EVENTS]
         request = x.column(columns[c.REQUEST_ID]) if c.REQUEST_ID in columns else exp.Null()
@@ -152,7 +152,7 @@ class _Look:
             impression=impression,
         )
         delays = self._delays()
-        return tuple(replace(EventSketch(*row), delay=delays.get(row[0], 0.0)) for row in rows)
+        return tuple(replace(log_sketch.EventSketch(*row), delay=delays.get(row[0], 0.0)) for row in rows)
 
     def _delays(self) -> dict[str, float]:
         """Return by name the 90 % quantile of the events' delay in days since the newest matching impression.

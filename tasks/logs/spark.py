@@ -28,8 +28,7 @@ from typing import TYPE_CHECKING, Final
 
 from tasks.contracts.surface import Engine, SparkTable
 from tasks.errors import ContractError, DataError, StoreError, unknown
-from tasks.logs.limits import limits
-from tasks.settings import Settings
+from tasks.settings import Settings, limits
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -38,8 +38,7 @@ from tasks import columns as c
 from tasks.logs import rows
 from tasks.logs.footers import File
 from tasks.logs.rows import EVENTS, IMPRESSIONS, Cut
-from tasks.logs.schema import event_columns
-from tasks.logs.tables import LogTables, time_column
+from tasks.logs.tables import LogTables, event_columns, time_column
 from tasks.sql import expressions as x
 from tasks.stores.files import PART, sweep_scratch
 from tasks.stores.location import Location, relative_path, written

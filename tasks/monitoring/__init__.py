@@ -12,12 +12,11 @@ In reading order::
     early          estimates for days whose labels are not mature
     series         the table of series in the home
     alarms         shifts of levels, detected by ``drift_alarms``
-    review_queue   units whose negative events exceed their predictions
-    sources        value and cost of the items of each source
+    units          units whose negative events exceed their predictions; value and cost of each source
     page           the page of a surface's series, and the newest levels and alarms for Prometheus
     monitor        the monitoring step: days that matured since the last run, one week at a time
 
-Steps: decisions, early, monitor, page, review_queue, series, serving, sources, traffic.
+Steps: decisions, early, monitor, page, series, serving, traffic, units.
 """
 
 __all__ = ["monitor"]

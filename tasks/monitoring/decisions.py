@@ -39,14 +39,13 @@ from tasks.evaluation.metric_rows import Figure
 from tasks.evaluation.resampling import cluster_rows
 from tasks.evaluation.subjects import Subject
 from tasks.logs.rows import CANDIDATES, IMPRESSIONS
-from tasks.logs.schema import to_frame
 from tasks.logs.session import open_log
-from tasks.logs.tables import LogTables
+from tasks.logs.tables import LogTables, to_frame
 from tasks.monitoring.drift_alarms import GAP, HISTORY
 from tasks.monitoring.series import SeriesFigure
 from tasks.monitoring.serving import mean_figure, ratio_figure
 from tasks.monitoring.traffic import ServingReleases, draw_requests
-from tasks.ranking.constraints import relevance_floor_reason, unknown_value_reason
+from tasks.ranking import constraints
 from tasks.ranking.examination import Examination
 from tasks.release.slate_rules import mark_unmet
 from tasks.replay.exposure import due_exposure
@@ -98,8 +97,8 @@ def measure_decisions(scored: pd.DataFrame, users: Indices, utility: UtilitySpec
     dropped = scored[c.DROPPED_BY]
     for reason in (
         *(constraint.name for constraint in utility.hard_constraints),
-        *(unknown_value_reason(column) for column in utility.value_columns),
-        *(relevance_floor_reason(task) for task in utility.floors_by_context()),
+        *(constraints.unknown_value_reason(column) for column in utility.value_columns),
+        *(constraints.relevance_floor_reason(task) for task in utility.floors_by_context()),
     ):
         drops = np.where(dropped == reason, 1.0, 0.0)
         yield mean_figure(Subject("dropped_share", constraint=reason), drops, users)

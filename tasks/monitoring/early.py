@@ -43,8 +43,8 @@ from tasks.evaluation.binary import divide
 from tasks.evaluation.metric_rows import Figure
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.labels.compile import read_provisional
-from tasks.labels.maturity import matures
 from tasks.labels.snapshot import Snapshot
+from tasks.labels.windows import matures
 from tasks.monitoring.series import EARLY, SeriesFigure
 from tasks.monitoring.traffic import LoggedTraffic
 from tasks.stores.workspace import Workspace

@@ -24,7 +24,7 @@ import pandas as pd
 from tasks.arrays import Flags, Floats, Indices
 from tasks.calibration.reliability import cut_equal_shares
 from tasks.contracts.training import HeadKind
-from tasks.evaluation.binary import entropy, request_pairs, row_losses
+from tasks.evaluation import binary
 from tasks.evaluation.clustered import Ratio, RowClusters, Statistic, clustered_interval
 from tasks.evaluation.metric_rows import Figure, group_by_segment
 from tasks.evaluation.observations import Observations
@@ -90,13 +90,13 @@ class _Rows:
         fewer = min(self.events, n - self.events)
         if not fewer:
             return Statistic(np.nan, np.zeros(n), np.ones(n), 0)
-        losses, base = row_losses(self.outcomes, self.predictions), float(entropy(rate))
+        losses, base = binary.row_losses(self.outcomes, self.predictions), float(binary.entropy(rate))
         value, slope = float(losses.mean()) / base, np.log((1 - rate) / rate)
         influence = (losses - losses.mean() - value * slope * (self.outcomes - rate)) / (n * base)
         return Statistic(value, influence, np.ones(n), fewer)
 
     def _auc(self) -> Estimate:
-        pairs = request_pairs(self.outcomes > 0, self.predictions, self.requests)
+        pairs = binary.request_pairs(self.outcomes > 0, self.predictions, self.requests)
         return self._interval(Ratio(pairs.won, pairs.pairs, self.events).statistic, pairs.first_rows)
 
 

@@ -33,18 +33,16 @@ import pyarrow as pa
 from tasks.errors import ContractError, DataError, EquipoiseError, Overtaken, StoreError
 from tasks.evaluation.metric_rows import Figure
 from tasks.evaluation.subjects import ALL, Subject
-from tasks.labels.maturity import matures
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
-from tasks.logs.days import day_start
-from tasks.logs.rows import DayRange
+from tasks.labels.windows import matures
+from tasks.logs.rows import DayRange, day_start
 from tasks.monitoring.alarms import AlarmReading, SeriesAlarm, read_alarms
 from tasks.monitoring.decisions import adjust_boosts, read_decisions
 from tasks.monitoring.drift_alarms import HISTORY
 from tasks.monitoring.early import EarlyLevel, EarlySums, comes_late
 from tasks.monitoring.levels import measure_levels
 from tasks.monitoring.page import SeriesPage, write_page, write_textfile
-from tasks.monitoring.review_queue import ReviewedUnit, UnitReview, days_of
 from tasks.monitoring.series import (
     EVENT,
     ROWS,
@@ -66,9 +64,9 @@ from tasks.monitoring.serving import (
     measure_serving,
     read_retention,
 )
-from tasks.monitoring.sources import SourceSums, SourceValue
 from tasks.monitoring.traffic import LoggedTraffic, ServingReleases, TaskTraffic
-from tasks.release.view import changed_constraints, changed_weights, release_policy
+from tasks.monitoring.units import ReviewedUnit, SourceSums, SourceValue, UnitReview, days_of
+from tasks.release import view
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.workspace import Workspace, format_instant, refuse_future, write_report
@@ -423,10 +421,10 @@ def _describe(workspace: Workspace, releases: ServingReleases, entry: Entry) -> 
     if not entry.moves or entry.champion is None:
         return
     try:
-        old, new = (release_policy(workspace, one) for one in (entry.champion, entry.release))
+        old, new = (view.release_policy(workspace, one) for one in (entry.champion, entry.release))
     except EquipoiseError as error:
         releases.notes[f"The policies of release {entry.release} cannot be compared. {error}"] = None
         return
-    for kind, find in (("weights", changed_weights), ("constraints", changed_constraints)):
+    for kind, find in (("weights", view.changed_weights), ("constraints", view.changed_constraints)):
         if changes := find(old, new):
             yield kind, "; ".join(changes)

@@ -32,10 +32,9 @@ from tasks.monitoring.alarms import OF_SHARES, AlarmReading, SeriesAlarm, split_
 from tasks.monitoring.decisions import EXPOSURE_RATIO
 from tasks.monitoring.early import EarlyLevel
 from tasks.monitoring.levels import BY_TENTH
-from tasks.monitoring.review_queue import ReviewedUnit
 from tasks.monitoring.series import EVENT, SeriesLevel
 from tasks.monitoring.serving import FEATURE_DISTANCE
-from tasks.monitoring.sources import SourceValue
+from tasks.monitoring.units import ReviewedUnit, SourceValue
 from tasks.reports.charts import IntervalChart, draw_intervals
 from tasks.reports.numbers import format_counted, format_estimate, format_number, format_share, spoken
 from tasks.reports.render import render

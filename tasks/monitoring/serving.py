@@ -48,7 +48,7 @@ from tasks.evaluation.subjects import ALL, Subject
 from tasks.labels.snapshot import Snapshot
 from tasks.monitoring.series import RETURNED, SeriesFigure, count_rows
 from tasks.monitoring.traffic import LoggedTraffic, ServingReleases, draw_requests
-from tasks.release.inputs import TrainRows, gains_of
+from tasks.release import inputs
 from tasks.replay.shadow_verdicts import TOLERANCE
 from tasks.sql import expressions as x
 
@@ -112,7 +112,7 @@ def _explain(traffic: LoggedTraffic, task: str, rows: Indices, logged: Floats) -
     release = traffic.releases.find(int(version))
     heads = {head.task: head for head in release.heads} if release else {}
     frame = traffic.frame.iloc[own]
-    for feature, gain in gains_of(heads[task]).items():
+    for feature, gain in inputs.gains_of(heads[task]).items():
         if not gain or feature not in frame:
             continue
         without = frame.assign(**{feature: frame[feature].mask(np.ones(len(own), dtype=bool))})
@@ -136,7 +136,7 @@ _LEAST_GAIN: Final = 0.01
 class FeatureDistances:
     """Compares days with the champion's train days."""
 
-    trained: TrainRows
+    trained: inputs.TrainRows
 
     @classmethod
     def begin(cls, snapshot: Snapshot, releases: ServingReleases) -> "FeatureDistances | None":
@@ -145,7 +145,7 @@ class FeatureDistances:
         if release is None:
             return None
         try:
-            return cls(TrainRows.read(snapshot, release.manifest, release.heads))
+            return cls(inputs.TrainRows.read(snapshot, release.manifest, release.heads))
         except (DataError, StoreError, KeyError) as error:
             releases.notes[f"Features cannot be compared with the champion's train days. {error}"] = None
             return None

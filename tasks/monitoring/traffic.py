@@ -28,7 +28,7 @@ from tasks.evaluation.resampling import cluster_rows
 from tasks.evaluation.segments import segment_columns, segment_values
 from tasks.labels.snapshot import Snapshot
 from tasks.logs.rows import DayRange
-from tasks.logs.schema import to_frame
+from tasks.logs.tables import to_frame
 from tasks.release.loading import LoadedRelease
 from tasks.release.release_days import ReleaseDays, where_shown
 from tasks.release.view import load

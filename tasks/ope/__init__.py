@@ -3,11 +3,11 @@
 In reading order::
 
     log_rows, target_rows     the two tables, checked: a row per shown item, a row per item that may be shown
-      reward_model            expected rewards: means by item and position, cross-fitted
         slates                SIPS, IIPS, RIPS, cascade-DR, adaptive IPS: rewards may depend on other slots;
                               weights of a policy that always shows one ranking, for the simulation
-        estimators            IPS, SNIPS, DM, DR, Switch-DR, DRos of a slot, and estimators of slates, as sums
-          balance, overlap    whether the log supports the target
+        estimators            IPS, SNIPS, DM, DR, Switch-DR, DRos of a slot, and estimators of slates, as
+                              sums; expected rewards: means by item and position, cross-fitted
+          overlap             whether the log supports the target
             estimate          one report with a verdict
     gradient                  the gradient of a mean reward by policy weights, from perturbed weights
     off_policy                reads the two tables from Parquet, for the commands

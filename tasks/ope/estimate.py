@@ -25,11 +25,10 @@ from tasks.arrays import Floats, Indices
 from tasks.errors import ContractError, unknown
 from tasks.evaluation.binary import divide
 from tasks.evaluation.clustered import Ratio, half_width
-from tasks.evaluation.resampling import Resampler, Statistic, sum_intervals
-from tasks.evaluation.support import Support
+from tasks.evaluation.resampling import Resampler, Statistic, Support, sum_intervals
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, evaluate_interval
 from tasks.ope import estimators as e
-from tasks.ope.estimators import EstimatorSums, Unit, slate_terms, slot_terms
+from tasks.ope.estimators import EstimatorSums, ExpectedRewards, Unit, expect_rewards, slate_terms, slot_terms
 from tasks.ope.log_rows import LogRows, read_log
 from tasks.ope.overlap import (
     Overlap,
@@ -38,7 +37,6 @@ from tasks.ope.overlap import (
     measure_overlap,
     unsupported_share,
 )
-from tasks.ope.reward_model import ExpectedRewards, expect_rewards
 from tasks.ope.target_rows import TargetRows, read_target
 
 REPLICATES: Final = 1_000

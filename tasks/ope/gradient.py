@@ -20,8 +20,7 @@ from tasks import columns as c
 from tasks.arrays import Floats
 from tasks.errors import DataError
 from tasks.evaluation.binary import divide
-from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
-from tasks.evaluation.support import Support
+from tasks.evaluation.resampling import Clusters, Resampler, Support, cluster_rows, sum_intervals
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.ope.log_rows import read_numbers, refuse_rows, require_columns, require_keys, select_observed
 

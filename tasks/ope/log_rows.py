@@ -9,7 +9,7 @@ user_id    optional: rows of one user are clustered; if it is null, rows of one 
 shown_at   optional: a time or a date; rows of one day (UTC) are clustered too
 behavior   optional: independent, cascade or standard: which items the rewards of the request depend on
 <reward>__status   optional: rows whose label is not observed are left out and counted
-others     possible inputs of the ranker: propensities are checked by them (`balance`)
+others     possible inputs of the ranker: propensities are checked by them (`overlap`)
 ========== ==================================================================================
 
 A broken rule of a table is reported in one message: column, rule, count, examples.
@@ -29,9 +29,12 @@ from tasks import columns as c
 from tasks.arrays import Flags, Floats, Indices, Integers
 from tasks.errors import DataError, unknown
 from tasks.evaluation.resampling import Clusters, cluster_rows
-from tasks.ope.balance import ContextColumn, choose_columns
 from tasks.ope.slates import BEHAVIORS
 
+MOST_VALUES: Final = 20
+"""Number of compared values of a column, the most frequent; a numeric column with more is binned."""
+BINS: Final = 5
+_OTHER: Final = -1
 _EXAMPLES: Final = 3
 _NEAREST: Final = 12
 """Number of existing columns listed in an error about a missing one: a log may have hundreds."""
@@ -154,6 +157,42 @@ TABLE: Final = "log"
 BEHAVIOR: Final = "behavior"
 REQUIRED: Final = (c.REQUEST_ID, c.ITEM_ID, c.POSITION, c.PROPENSITY)
 OPTIONAL: Final = (c.USER_ID, BEHAVIOR, c.SHOWN_AT)
+
+
+@dataclass(frozen=True)
+class ContextColumn:
+    """A column of n rows by value: codes [n] of ``labels``, -1 if the value is not compared."""
+
+    name: str
+    codes: Indices
+    labels: tuple[str, ...]
+
+    @classmethod
+    def of(cls, column: "pd.Series[Any]") -> "ContextColumn":
+        """Encode a column: its most frequent values, or bins if it is numeric and has more than 20 values.
+
+        Examples
+        --------
+        >>> ContextColumn.of(pd.Series(["web", None, "web"], name="device"))
+        ContextColumn(name='device', codes=array([0, 1, 0]), labels=('web', 'null'))
+        >>> ContextColumn.of(pd.Series(range(100), name="age")).labels
+        ('0 to 19.8', '19.8 to 39.6', '39.6 to 59.4', '59.4 to 79.2', '79.2 to 99')
+        """
+        numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+        if numeric and column.nunique() > MOST_VALUES:
+            column = _bins(column)
+        codes, values = pd.factorize(column.astype(object), use_na_sentinel=False)
+        order = np.argsort(-np.bincount(codes), kind="stable")[:MOST_VALUES]
+        place = np.full(len(values), _OTHER)
+        place[order] = np.arange(len(order))
+        named = tuple("null" if pd.isna(values[at]) else str(values[at]) for at in order)
+        return cls(str(column.name), place[codes], named)
+
+
+def _bins(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    cut = pd.qcut(column.astype(np.float64), BINS, duplicates="drop")
+    names = [f"{max(one.left, column.min()):.4g} to {one.right:.4g}" for one in cut.cat.categories]
+    return cut.cat.rename_categories(dict(zip(cut.cat.categories, names, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -299,3 +338,38 @@ def _behaviors(frame: pd.DataFrame, requests: Indices) -> Indices:
     shown = (c.REQUEST_ID, BEHAVIOR)
     refuse_rows(frame, differs, (BEHAVIOR, "one word in a request"), table=TABLE, shown=shown)
     return first
+
+
+def choose_columns(
+    frame: pd.DataFrame, known: Sequence[str], *, declared: Sequence[str] | None
+) -> tuple[list[ContextColumn], list[str]]:
+    """Return the columns by which balance is checked, and the names of columns that cannot be used.
+
+    Parameters
+    ----------
+    frame : the log.
+    known : its columns with another meaning.
+    declared : names; None uses every other column that does not describe the item: one that differs between
+        the items of a request, or has a single value for each item, describes the item.
+    """
+    if declared is not None:
+        return [ContextColumn.of(frame[name]) for name in declared], []
+    others = [name for name in map(str, frame.columns) if name not in known and not _of_label(name, frame)]
+    several = [name for name in others if len(pd.unique(frame[name])) > 1]
+    of_item = [name for name in several if _describes_item(frame, name)]
+    return [ContextColumn.of(frame[name]) for name in several if name not in of_item], of_item
+
+
+def _of_label(name: str, frame: pd.DataFrame) -> bool:
+    """Whether a column is a task's label, belongs to a label, or is a factor of perturbed weights."""
+    return "__" in name or c.status(name) in frame or name.startswith(c.weight_factor(""))
+
+
+def _describes_item(frame: pd.DataFrame, name: str) -> bool:
+    codes = pd.Series(pd.factorize(frame[name], use_na_sentinel=False)[0], index=frame.index)
+
+    def constant(key: str) -> bool:
+        groups = codes.groupby(frame[key], sort=False)
+        return bool((groups.transform("min") == groups.transform("max")).all())
+
+    return not constant(c.REQUEST_ID) or constant(c.ITEM_ID)

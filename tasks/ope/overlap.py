@@ -10,26 +10,49 @@ weights do not add up their mean differs from 1, minus the share outside the sup
                       standard errors: propensities or probabilities do not match the policies
 out of balance        for a value of a column, an item has more weight than the target's probability of it
 ===================== ===========================================================================
+
+**Balance** tests whether the ranker used a column of the log that the logged propensities ignore.
+Propensities that ignore an input of the ranker can average to the right sum and still be wrong where it
+matters. With correct propensities, for any information known before the item a was drawn,
+
+    E[w 1{item = a} | request, position, items above] = pi(a | request, position, items above)
+
+where pi is the target's probability at the row's own place, within its request if the target depends on it.
+So for an item a and a value v of a column, summed over the rows of a user,
+
+    x = sum over rows with v of  w 1{item = a} - pi(a)        has a mean of 0
+    z = sum of x / sqrt(sum of x^2)
+
+Only an excess (z > 0) rejects the propensities. Wrong propensities give one item too much weight and another
+too little, so an excess always exists. A shortfall also occurs with correct propensities: before a rare draw
+with a large weight has happened, both the sum of x and the sum of x^2 are too small.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import ndtri
 
 from tasks.arrays import Flags, Floats, Indices
-from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, Clusters, effective_number
-from tasks.evaluation.support import Support
-from tasks.ope.balance import find_imbalance, weighted_items
+from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, Clusters, Support, effective_number
 from tasks.ope.estimators import EstimatorSums
-from tasks.ope.log_rows import LogRows
+from tasks.ope.log_rows import ContextColumn, LogRows
 from tasks.ope.target_rows import TargetRows
 
 MOST_UNSUPPORTED: Final = 0.05
 """Largest share of the target's probability where the log has no row."""
 MOST_OF_ONE: Final = 0.1
 """Largest share of all weight of one user."""
+MOST_ITEMS: Final = 20
+"""Number of compared items: those that the target shows most."""
+LEAST_Z: Final = 3.5
+"""Smallest z that rejects the propensities."""
+FALSE_ALARMS: Final = 0.01
+"""Largest share of correct logs that are rejected: the limit of z grows with the number of compared cells."""
 _STANDARD_ERRORS: Final = 3.0
 _EXAMPLES: Final = 3
 
@@ -126,3 +149,108 @@ def _find_odd_mean(terms: EstimatorSums, who: Clusters, *, least: float) -> Iter
             f"the weights have a mean of {1 + mean:.3g} with a standard error of {error:.2g}, and 1 is "
             "expected: propensities or probabilities do not match the policies"
         )
+
+
+@dataclass(frozen=True)
+class Imbalance:
+    """The cell with the largest excess of weights over the target's probability.
+
+    Attributes
+    ----------
+    column, value, item : identify the cell.
+    z : its sum of x divided by the root of its sum of squares.
+    ratio : sum of weights over the target's probability there; 1 is expected.
+    limit : the z above which propensities are rejected, by the number of compared cells.
+    """
+
+    column: str
+    value: str
+    item: str
+    z: float
+    ratio: float
+    limit: float
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the propensities are rejected."""
+        return self.z > self.limit
+
+
+@dataclass(frozen=True)
+class WeightedItem:
+    """An item: the log's weights in rows that show it, and the target's probability in all rows, [n]."""
+
+    name: str
+    weight: Floats
+    probability: Floats
+
+
+def find_imbalance(
+    columns: Sequence[ContextColumn], items: Sequence[WeightedItem], users: Indices
+) -> Imbalance | None:
+    """Return the cell with the largest z; None if no cell can be compared.
+
+    Examples
+    --------
+    >>> device = ContextColumn("device", np.repeat([0, 1], 50), ("web", "app"))
+    >>> always = WeightedItem("7", np.repeat([2.0, 0.0], 50), np.full(100, 1.0))
+    >>> found = find_imbalance([device], [always], np.arange(100))
+    >>> found.value, found.ratio, found.refuses
+    ('web', 2.0, True)
+    """
+    cells = [cell for column in columns for cell in _cells(column, items, users)]
+    if not cells:
+        return None
+    limit = max(LEAST_Z, float(-ndtri(FALSE_ALARMS / len(cells))))
+    column, value, item, z, ratio = max(cells, key=lambda cell: cell[3])
+    return Imbalance(column, value, item, z, ratio, limit)
+
+
+def _cells(
+    column: ContextColumn, items: Sequence[WeightedItem], users: Indices
+) -> Iterator[tuple[str, str, str, float, float]]:
+    """Yield column, value, item, z and ratio of each comparable cell."""
+    rows = np.flatnonzero(column.codes >= 0)
+    size = len(column.labels)
+    groups, pairs = pd.factorize(users[rows] * np.intp(size) + column.codes[rows])
+    values = pairs % size
+    enough = np.bincount(values, minlength=size) >= LEAST_CLUSTERS
+
+    def by_value(of_group: Floats) -> Floats:
+        return np.bincount(values, of_group, size).astype(np.float64)
+
+    for item in items:
+        weights, expected = (
+            np.bincount(groups, each[rows]).astype(np.float64) for each in (item.weight, item.probability)
+        )
+        drawn, shown = by_value(weights), by_value(expected)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = drawn / shown
+            z = (drawn - shown) / np.sqrt(by_value((weights - expected) ** 2))
+        for at in np.flatnonzero(enough & (drawn > 0) & (shown > 0) & np.isfinite(z)):
+            yield column.name, column.labels[at], item.name, float(z[at]), float(ratio[at])
+
+
+def weighted_items(
+    items: npt.NDArray[np.object_],
+    probability: Floats,
+    places: Indices,
+    logged: tuple[npt.NDArray[np.object_], Indices, Floats],
+) -> Iterator[WeightedItem]:
+    """Yield the items that the target shows most, with their weights and probabilities in the log's rows.
+
+    Parameters
+    ----------
+    items, probability, places : [m] columns of the target.
+    logged : [n] items, places and weights of the log's rows.
+    """
+    logged_items, logged_places, weight = logged
+    codes, names = pd.factorize(np.concatenate([items, logged_items]))
+    of_target, of_log = codes[: len(items)], codes[len(items) :]
+    count = int(max(places.max(), logged_places.max())) + 1
+    mass = np.bincount(of_target, probability * np.bincount(logged_places, minlength=count)[places])
+    for item in np.argsort(-mass, kind="stable")[:MOST_ITEMS]:
+        if mass[item] > 0:
+            mine = of_target == item
+            shown = np.bincount(places[mine], probability[mine], count).astype(np.float64)[logged_places]
+            yield WeightedItem(str(names[item]), np.where(of_log == item, weight, 0.0), shown)

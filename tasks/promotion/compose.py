@@ -21,11 +21,11 @@ from tasks.promotion.readiness.checklist import conclusive_before, read_audit, r
 from tasks.promotion.readiness.facts import GateReading, ReadinessFacts, ReadinessLine, ReadRelease
 from tasks.release.view import ReleaseReader
 from tasks.replay.evidence import ShadowEvidence, SimulationEvidence
-from tasks.reports.words import vocabulary
+from tasks.reports.phrases import vocabulary
 from tasks.settings import Settings
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.manifest import Manifest, Role
-from tasks.stores.policies import POLICY_FILE
+from tasks.stores.releases import POLICY_FILE
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 

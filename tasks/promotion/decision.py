@@ -6,8 +6,7 @@ from typing import Literal
 
 from tasks.evaluation.verdicts import Outcome, Verdict, stops
 from tasks.replay.leaks import GATE as CONSTRAINTS
-from tasks.reports.phrases import phrase_verdict
-from tasks.reports.words import NO_WORDS, Vocabulary
+from tasks.reports.phrases import NO_WORDS, Vocabulary, phrase_verdict
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
 from tasks.release.view import ReleaseReader
 from tasks.replay.shadow import read_times
 from tasks.replay.shadow_verdicts import LATENCY, evaluate_serving
-from tasks.reports.words import vocabulary
+from tasks.reports.phrases import vocabulary
 from tasks.stores.aliases import OVERRIDE
 from tasks.stores.manifest import Manifest
 from tasks.stores.registry import mark_overridden

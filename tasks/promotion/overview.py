@@ -18,7 +18,7 @@ from tasks.errors import ContractError, StoreError
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.release_evidence import GateEvidence
 from tasks.experiments.offline import MetricAgreement, Surrogate, compare_experiments, find_surrogates
-from tasks.labels.calendar import DayStates, day_states
+from tasks.labels.build_record import DayStates, day_states
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.monitoring.alarms import AlarmReading

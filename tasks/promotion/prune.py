@@ -37,8 +37,7 @@ from tasks.release.view import ReleaseReader
 from tasks.reports.numbers import format_counted
 from tasks.stores.aliases import release_name
 from tasks.stores.audit import Entry, Kind
-from tasks.stores.manifest import Role
-from tasks.stores.parts import Part
+from tasks.stores.manifest import Part, Role
 from tasks.stores.releases import SNAPSHOT
 from tasks.stores.removal import Inventory, empty_bin
 from tasks.stores.runs import PARENT

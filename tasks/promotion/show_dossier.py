@@ -17,9 +17,8 @@ from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.compose import recompose
 from tasks.replay.evidence import SimulationEvidence
 from tasks.reports.charts import draw_rails
-from tasks.reports.phrases import phrase_verdict
+from tasks.reports.phrases import Vocabulary, phrase_verdict, say_outcomes, vocabulary
 from tasks.reports.render import render
-from tasks.reports.words import Vocabulary, say_outcomes, vocabulary
 from tasks.stores.workspace import Workspace, write_report
 
 

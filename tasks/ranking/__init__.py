@@ -6,9 +6,9 @@ In reading order::
     heads, examination         predictions of each task; examination by position
     maps, segmented_map        calibration maps, without and with effects of segments
     conditions, constraints    tests on columns; candidates that may not be ranked
-    utility, exploration       the sum that ranks; random draws by hash
-    block, rules               the rules of a slate as arrays
-    slate, swaps, prices       greedy filling of slots, and search where greedy slates fall short
+    utility                    the sum that ranks
+    rules                      the rules of a slate as arrays; random draws by hash
+    slate, better_slates       greedy filling of slots, and search where greedy slates fall short
     decide                     the whole decision for every request
     certificate, explain       which rules a slate meets, and why a candidate has its position
     scoring                    loads a release's files and scores candidates

@@ -7,6 +7,7 @@ A candidate set is all rows of one request. Rows may come in any order; code tha
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,6 +20,7 @@ from ..errors import DataError, unknown
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Hashes = npt.NDArray[np.uint64]
 Codes = npt.NDArray[np.int16]
 """Index of a row's context or drop among the declared ones, -1 for none."""
 Series: TypeAlias = "pd.Series[Any]"  # subscripted for type checkers only
@@ -198,3 +200,45 @@ def _rank_ids(item_ids: Sequence[Any] | npt.NDArray[np.object_]) -> Integers:
     except TypeError as error:
         raise DataError(f"Column '{ITEM_ID}' mixes strings and numbers: {error}.") from error
     return rank
+
+
+def mix(numbers: Hashes) -> Hashes:
+    """Map 64-bit numbers one to one to pseudorandom numbers.
+
+    Source: Steele, Lea, Flood, *Fast splittable pseudorandom number generators* (2014), its finaliser.
+
+    Examples
+    --------
+    >>> mix(np.array([0, 1], dtype=np.uint64)).tolist()
+    [16294208416658607535, 10451216379200822465]
+    """
+    z = numbers + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(z ^ (z >> np.uint64(31)))
+
+
+def hash_ids(ids: Series, name: str, salt: str) -> Hashes:
+    """Hash each id as text, whole numbers alike in every type; null is hashed as empty text.
+
+    Examples
+    --------
+    >>> whole, text = pd.Series([7, 8]), pd.Series(["7", "8"])
+    >>> hash_ids(whole, "item_id", "spring").tolist() == hash_ids(text, "item_id", "spring").tolist()
+    True
+    >>> (hash_ids(whole, "item_id", "spring") == hash_ids(whole, "item_id", "autumn")).any()
+    np.False_
+    """
+    codes, distinct = factorize(ids, name)
+    key = blake2b(salt.encode(), digest_size=32).digest()
+    hashes = [_hash_text(_spell(value), key, name) for value in distinct]
+    return np.array([*hashes, _hash_text("", key, name)], dtype=np.uint64)[codes]
+
+
+def _hash_text(text: str, key: bytes, name: str) -> int:
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, key=key, person=name.encode())
+    return int.from_bytes(digest.digest(), "little")
+
+
+def _spell(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

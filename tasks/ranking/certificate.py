@@ -25,8 +25,7 @@ import pandas as pd
 
 from ..columns import REQUEST_ID
 from .candidates import CandidateSets, Integers, Mask
-from .exploration import EXPLORATION
-from .rules import LENGTH, SlateColumns
+from .rules import EXPLORATION, LENGTH, SlateColumns
 
 REQUIREMENT = "requirement"
 WANTED = "wanted"

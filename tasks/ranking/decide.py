@@ -30,7 +30,6 @@ from ..columns import (
 from ..contracts.slate import SlateSpec
 from ..contracts.utility import UtilitySpec
 from ..errors import DataError
-from .block import Values
 from .candidates import (
     CandidateSets,
     Codes,
@@ -45,7 +44,7 @@ from .candidates import (
 from .certificate import Certificates, DecidedSlates, certify
 from .conditions import meets_all
 from .constraints import Drops, find_drops
-from .rules import SlateColumns
+from .rules import SlateColumns, Values
 from .slate import Slates, fill_slates
 from .utility import Utilities, compute_utilities
 

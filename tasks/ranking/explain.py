@@ -17,7 +17,6 @@ from ..columns import ITEM_ID, REQUEST_ID
 from ..contracts.slate import SlateSpec
 from ..contracts.utility import UtilitySpec
 from ..errors import DataError
-from .block import Values
 from .candidates import (
     CandidateSets,
     Floats,
@@ -30,6 +29,7 @@ from .candidates import (
 )
 from .certificate import Certificates
 from .decide import Decision, decide
+from .rules import Values
 from .utility import TermSignal, name_multipliers
 
 TASK = "task"

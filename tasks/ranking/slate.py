@@ -6,14 +6,14 @@ Candidates are in a rectangle, one request per row, best first; loops run over s
    ``utility x decay - strength x slots with its value of diversity.by`` (ties: the better
    rank), where decay is (1 - floor) x factor^k + floor for the k-th item of its value of decay.by, from 0.
    This is the final slate of a request without required candidates that falls short of no rule.
-2. For other requests with caps and without tiers, swap candidates (``swaps.py``), and fill the slots with
-   the result if it falls short of no rule.
+2. For other requests with caps and without tiers, swap candidates (``better_slates.py``), and fill the
+   slots with the result if it falls short of no rule.
 3. For the remaining requests, reserve: required candidates, then for each minimum the best ones that meet it,
    as far as caps and length allow. A reserved candidate counts towards the caps from the start, so that no
    better ranked candidate can exhaust them. Then fill as before, required ones first. When as many slots are
    left as reservations, only reserved ones are placed. A reservation that has become unnecessary is
    released, worst rank first. If the slate falls short of a rule that more slots could meet, search for
-   candidates that meet more (``prices.py``), swap those, and fill the slots with them.
+   candidates that meet more (``better_slates.py``), swap those, and fill the slots with them.
 4. The last slots may be drawn: once no reservation is left, each takes a random candidate among those that
    exploration selects and no cap excludes. With ``among``, these are the best ranked M at the first such
    slot, and later slots draw from the rest of them. If there is none, or reservations are left, the slot is
@@ -31,10 +31,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .block import Block, Cap, Column, Counts, Draws, Rectangle, Values, arrange, take_requests
-from .exploration import mix
-from .prices import Better, count_shortfalls, find_better
-from .swaps import swap_candidates
+from .better_slates import Better, count_shortfalls, find_better, swap_candidates
+from .candidates import mix
+from .rules import Block, Cap, Column, Counts, Draws, Rectangle, Values, arrange, take_requests
 
 _NONE = -1
 _NO_PICK = -2
@@ -71,7 +70,7 @@ def fill_slates(block: Block, length: int) -> Slates:
 
     Examples
     --------
-    >>> from tasks.ranking.block import Cap
+    >>> from tasks.ranking.rules import Cap
     >>> three = Block(
     ...     valid=np.ones((1, 3), dtype=bool),
     ...     utility=np.array([[3.0, 2.0, 1.0]]),

@@ -32,9 +32,18 @@ import pandas as pd
 from ..columns import USER_ID, served
 from ..contracts.utility import Multiplier, Perturbation, PolicyContext, Term, UtilitySpec
 from ..errors import DataError
-from .candidates import Codes, Floats, Mask, describe_rows, read_column, read_numbers, read_prediction
+from .candidates import (
+    Codes,
+    Floats,
+    Mask,
+    describe_rows,
+    hash_ids,
+    mix,
+    read_column,
+    read_numbers,
+    read_prediction,
+)
 from .conditions import meets_all
-from .exploration import hash_ids, mix
 
 _Shares = float | Floats
 _Kind = TypeVar("_Kind", bound=np.generic)

@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
-from tasks.calibration.evidence import CalibrationEvidence
+from tasks.calibration.choice import CalibrationEvidence
 from tasks.contracts import canonical
 from tasks.evaluation.evidence import HeadModels
 from tasks.evaluation.figures import TaskFigures
@@ -36,11 +36,9 @@ from tasks.release.refit import ScoredRelease, calibrated_on, refit_shifts
 from tasks.release.release_days import ReleaseDays, Reports, read_examination
 from tasks.stores.aliases import release_name
 from tasks.stores.files import sha256
-from tasks.stores.manifest import MANIFEST, ROOT, Manifest, PinnedPart, PinnedSnapshot, Role
-from tasks.stores.parts import Part
-from tasks.stores.policies import contract_tags, register_policies
+from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Part, PinnedPart, PinnedSnapshot, Role
 from tasks.stores.registry import Registry
-from tasks.stores.releases import BACKFILLED, COMPONENT, FILE, SNAPSHOT
+from tasks.stores.releases import BACKFILLED, COMPONENT, FILE, SNAPSHOT, contract_tags, register_policies
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Model, ModelStep
 from tasks.stores.workspace import Workspace, format_instant

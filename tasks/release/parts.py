@@ -15,17 +15,15 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
-from tasks.calibration.evidence import CalibrationEvidence
+from tasks.calibration.choice import CalibrationEvidence
 from tasks.contracts import canonical_json
 from tasks.errors import ContractError, StoreError
 from tasks.ranking.examination import FILE as EXAMINATION
 from tasks.ranking.trunk import ARRAYS, DESCRIPTION
 from tasks.release.trained import Trained
-from tasks.stores.manifest import Manifest, PinnedPart, Role
-from tasks.stores.parts import BOOSTER, CALIBRATOR, CHOICE, ENCODER, HEAD, Part
-from tasks.stores.policies import POLICY_FILE, policy_files
+from tasks.stores.manifest import BOOSTER, CALIBRATOR, CHOICE, ENCODER, HEAD, Manifest, Part, PinnedPart, Role
 from tasks.stores.registry import Registry
-from tasks.stores.releases import COMPONENT
+from tasks.stores.releases import COMPONENT, POLICY_FILE, policy_files
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.evidence import ExaminationEvidence, TrainingEvidence
 from tasks.training.trunk_step import TrunkEvidence

@@ -38,7 +38,7 @@ import numpy.typing as npt
 
 from tasks.arrays import Floats
 from tasks.calibration import step as calibrate
-from tasks.calibration.evidence import CalibrationEvidence
+from tasks.calibration.choice import CalibrationEvidence
 from tasks.errors import DataError
 from tasks.evaluation.binary import divide
 from tasks.evaluation.metric_rows import group_by_segment

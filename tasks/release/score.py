@@ -18,7 +18,7 @@ from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.evaluation.verdicts import Estimate
 from tasks.logs import parquet_footer
 from tasks.logs.footers import impossible_time
-from tasks.logs.schema import to_frame
+from tasks.logs.tables import to_frame
 from tasks.progress import report
 from tasks.release.loading import LoadedRelease
 from tasks.release.sensitivity import whole_ratios, with_error_bars

@@ -27,10 +27,9 @@ from tasks.release.parts import Pins, pin_examination, pin_tasks
 from tasks.release.refit import Refit
 from tasks.release.trained import TaskResult, split_results
 from tasks.stores.aliases import CHAMPION
-from tasks.stores.parts import Part
-from tasks.stores.policies import refuse_silent_changes
+from tasks.stores.manifest import Part
 from tasks.stores.registry import Registry
-from tasks.stores.releases import COMPONENT, Releases
+from tasks.stores.releases import COMPONENT, Releases, refuse_silent_changes
 from tasks.stores.steps import DoneModel
 from tasks.stores.workspace import Workspace
 from tasks.training import examination

@@ -27,14 +27,13 @@ from tasks.settings import Settings
 from tasks.stores.aliases import OVERRIDE, UNBELIEVED
 from tasks.stores.audit import broken_entries
 from tasks.stores.files import sha256
-from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Role
-from tasks.stores.parts import Part
-from tasks.stores.policies import POLICY_FILE
+from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Part, Role
 from tasks.stores.registry import Registry
 from tasks.stores.releases import (
     BACKFILLED,
     COMPONENT,
     FILE,
+    POLICY_FILE,
     SNAPSHOT,
     Releases,
     read_share,

@@ -10,7 +10,7 @@ from pathlib import Path
 from tasks.errors import EquipoiseError
 from tasks.release.loading import is_own_loading
 from tasks.settings import Settings
-from tasks.stores.parts import folder_sha256
+from tasks.stores.manifest import folder_sha256
 from tasks.stores.store import Store
 
 

@@ -22,9 +22,8 @@ from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.logs import rows
 from tasks.logs.rows import CANDIDATES, IMPRESSIONS
-from tasks.logs.schema import to_frame
 from tasks.logs.session import open_log
-from tasks.logs.tables import LogTables
+from tasks.logs.tables import LogTables, to_frame
 from tasks.sql import expressions as x
 from tasks.stores.workspace import Workspace, format_instant
 

@@ -36,11 +36,10 @@ from tasks import columns as c
 from tasks.arrays import Flags, Floats, Indices, Integers
 from tasks.contracts.metrics import NEW_ITEMS, OF_EXPOSURE, Metric, MetricKind
 from tasks.evaluation.clustered import Ratio, RowClusters
-from tasks.evaluation.ndcg import request_gains
 from tasks.evaluation.observations import Grouping
-from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
+from tasks.evaluation.ranking_metrics import request_gains
+from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, effective_clusters
 from tasks.evaluation.subjects import Segment
-from tasks.evaluation.support import effective_clusters
 from tasks.replay.exposure import due_exposure, entropy_by_group, gini_by_group
 from tasks.replay.grouped import GroupedRows, GroupedStatistic
 from tasks.replay.joined_columns import OnDemand, spread

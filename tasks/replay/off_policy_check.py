@@ -26,9 +26,8 @@ import numpy as np
 from tasks.arrays import Flags, Floats, Integers
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.clustered import Statistic, clustered_interval, relative_change
-from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
+from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, Support, effective_clusters
 from tasks.evaluation.subjects import Subject
-from tasks.evaluation.support import Support, effective_clusters
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 from tasks.ope.overlap import MOST_OF_ONE, measure_overlap
 from tasks.ope.slates import LoggedPlaces, place_weights, prefix_weights

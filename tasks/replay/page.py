@@ -13,9 +13,8 @@ from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Verdict
 from tasks.replay.evaluate import MOST_SHARES, Findings
 from tasks.replay.evidence import OffPolicyCheck
 from tasks.reports.charts import draw_rails
-from tasks.reports.phrases import describe_subject, find_primary, phrase_verdict
+from tasks.reports.phrases import Vocabulary, describe_subject, find_primary, phrase_verdict, say_outcomes
 from tasks.reports.render import render
-from tasks.reports.words import Vocabulary, say_outcomes
 
 _BY_DAY: Final = frozenset({MetricKind.OBSERVED_UTILITY, MetricKind.RATE})
 _OF_A_TASK: Final = frozenset(

@@ -18,10 +18,9 @@ from pydantic import ValidationError
 from tasks import columns as c
 from tasks.contracts import Contracts, Problem, SlateSpec, UtilitySpec, canonical
 from tasks.contracts.crosscheck import find_slate_problems
-from tasks.contracts.load import find_problems
+from tasks.contracts.load import find_problems, read_yaml
 from tasks.contracts.metrics import mix_columns
 from tasks.contracts.problems import ALL_READ, problems_of_validation
-from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError
 from tasks.release.view import load
 from tasks.replay.decided_slice import Entrant, Entrants, SliceBuilder, build_slice, decided_blocks
@@ -33,8 +32,8 @@ from tasks.replay.notes import stood_in
 from tasks.replay.replay_policies import Replay
 from tasks.replay.slates import Scored, TestSlice, release_policy, release_slate
 from tasks.reports.numbers import format_counted
+from tasks.reports.phrases import vocabulary
 from tasks.reports.render import render
-from tasks.reports.words import vocabulary
 from tasks.stores.aliases import CHAMPION, release_name
 from tasks.stores.workspace import Workspace, write_report
 

@@ -27,8 +27,7 @@ from scipy.stats import binom
 from tasks import columns as c
 from tasks.arrays import Floats, Indices, Integers
 from tasks.errors import DataError
-from tasks.evaluation.resampling import cluster_rows
-from tasks.evaluation.support import mean_interval
+from tasks.evaluation.resampling import cluster_rows, mean_interval
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, stops
 from tasks.release.inputs import served_inputs
 from tasks.release.loading import LoadedRelease

@@ -33,7 +33,7 @@ from tasks.replay.slates import release_policy
 from tasks.replay.spark_stream import decide_slice_with_spark
 from tasks.replay.terms import composition
 from tasks.reports.numbers import format_counted
-from tasks.reports.words import vocabulary
+from tasks.reports.phrases import vocabulary
 from tasks.stores.audit import champions
 from tasks.stores.manifest import Manifest
 from tasks.stores.runs import StepRun

@@ -28,7 +28,7 @@ from tasks.replay.leaks import count_leaks, refuse_leaks
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.read_log import NUMBERS, WORDS, LogReading, candidate_log
 from tasks.stores.manifest import Manifest, Role
-from tasks.stores.policies import POLICY_FILE
+from tasks.stores.releases import POLICY_FILE
 from tasks.stores.workspace import Workspace
 from tasks.training import examination
 

@@ -32,9 +32,15 @@ from tasks.arrays import Floats
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Threshold
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Outcome, Verdict
 from tasks.reports.numbers import format_estimate
-from tasks.reports.phrases import describe_subject, name_subject, write_change, write_interval, write_limit
+from tasks.reports.phrases import (
+    Vocabulary,
+    describe_subject,
+    name_subject,
+    write_change,
+    write_interval,
+    write_limit,
+)
 from tasks.reports.render import render
-from tasks.reports.words import Vocabulary
 
 _MANTISSAS: Final = (tuple(range(1, 10)), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
 """Labelled multiples of each decade, the finest set first."""

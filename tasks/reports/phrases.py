@@ -1,6 +1,6 @@
-"""The phrases of figures and verdicts, used on pages, on the command line and in documents.
+"""The phrases of figures and verdicts, and the words of a surface for tasks and baselines.
 
-::
+Pages, the command line and documents use them::
 
     name, change or level, baseline (interval; limit): outcome, reason
 
@@ -8,19 +8,140 @@
     AUC of return 0.58 (95 % CI 0.49 to 0.66; at least 0.5): pass
 
 A metric is one row of `METRICS`: its name, its unit and its meaning.
+
+A `Vocabulary` names tasks, metrics and baselines for readers who do not know their identifiers::
+
+    passed_over_7d -> "took another product"          the task's description, which completes "people ..."
+    logged order   -> "logged order"                  the baseline
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
-from tasks.contracts.metrics import MetricKind
+from tasks.contracts import Contracts, Family
+from tasks.contracts.metrics import Metric, MetricKind, metric_columns, parse_metric
 from tasks.evaluation.subjects import ALL, Segment, Subject
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.reports.numbers import format_number, format_percent, isolate, spoken
-from tasks.reports.words import Vocabulary
+from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Outcome, Verdict
+from tasks.reports.numbers import (
+    format_counted,
+    format_number,
+    format_outcomes,
+    format_percent,
+    isolate,
+    spoken,
+)
+
+UNKNOWN_BASELINE: Final = "baseline"
+
+
+@dataclass(frozen=True)
+class TaskWords:
+    """A task's description, which completes "people ...", its family, and whether it is a value."""
+
+    did: str = ""
+    family: Family = Family.ENGAGEMENT
+    value: bool = False
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The vocabulary of a surface.
+
+    Attributes
+    ----------
+    tasks : by name, in the order of tasks.yaml.
+    columns : columns that metrics may refer to.
+    guards : description of each guardrail, by metric.
+    constraints : description of each hard constraint, by name.
+    primary : the primary metrics.
+    baseline : name of the replay's baseline.
+    inconclusive : effect of an inconclusive verdict on this surface.
+    """
+
+    tasks: Mapping[str, TaskWords] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    guards: Mapping[str, str] = field(default_factory=dict)
+    constraints: Mapping[str, str] = field(default_factory=dict)
+    primary: tuple[str, ...] = ()
+    baseline: str = UNKNOWN_BASELINE
+    inconclusive: Literal["hold", "warn"] = "hold"
+
+    def metric(self, name: str) -> Metric | None:
+        """Parse a metric's name; None if this surface has no such metric."""
+        return parse_metric(name, tasks=self.tasks, columns=self.columns)
+
+    def did(self, task: str | None) -> str:
+        """Return a task's description, which completes "people ...".
+
+        Examples
+        --------
+        >>> words = Vocabulary({"click": TaskWords("clicked it"), "buy": TaskWords()})
+        >>> words.did("click"), words.did("buy")
+        ('clicked it', 'did buy')
+        """
+        known = self.tasks.get(task or "")
+        return known.did if known and known.did else f"did {task}"
+
+    def is_value(self, task: str | None) -> bool:
+        """Whether a task is a value, not an event."""
+        known = self.tasks.get(task or "")
+        return known is not None and known.value
+
+    def family(self, task: str | None) -> Family | None:
+        """Return a task's family; None for an unknown task."""
+        known = self.tasks.get(task or "")
+        return known.family if known else None
+
+
+NO_WORDS: Final = Vocabulary()
+"""A vocabulary without contracts: identifiers are used as names."""
+
+
+def say_outcomes(verdicts: Sequence[Verdict]) -> str:
+    """Count verdicts by outcome, the worst first.
+
+    Examples
+    --------
+    >>> from tasks.evaluation.verdicts import Outcome
+    >>> outcomes = Outcome.PASS, Outcome.INCONCLUSIVE
+    >>> from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Subject
+    >>> hide = Subject("rate", task="hide")
+    >>> judged = [Verdict("decision", hide, ALL, outcome, NO_THRESHOLD, None) for outcome in outcomes]
+    >>> say_outcomes(judged), say_outcomes([])
+    ('2 verdicts: 1 inconclusive, 1 pass', 'Nothing was evaluated')
+    """
+    counts = {
+        str(outcome): sum(verdict.outcome is outcome for verdict in verdicts) for outcome in WORST_FIRST
+    }
+    named = format_outcomes(counts)
+    return f"{format_counted(len(verdicts), 'verdict')}: {named}" if named else "Nothing was evaluated"
+
+
+def vocabulary(contracts: Contracts, *, champion: int | None) -> Vocabulary:
+    """Collect the vocabulary of a surface's contracts."""
+    surface, utility = contracts.surface, contracts.utility
+    return Vocabulary(
+        tasks={
+            name: TaskWords(isolate(task.description or ""), task.family, task.kind == "value")
+            for name, task in contracts.tasks.tasks.items()
+        },
+        columns=metric_columns(surface, contracts.slate),
+        guards={one.metric: isolate(one.description) for one in utility.guardrails if one.description},
+        constraints={one.name: isolate(one.description) for one in utility.filters if one.description},
+        primary=tuple(one.metric for one in utility.primary),
+        baseline=_say_baseline(contracts, champion),
+        inconclusive=surface.gates.inconclusive,
+    )
+
+
+def _say_baseline(contracts: Contracts, champion: int | None) -> str:
+    if champion is not None:
+        return f"champion {champion}"
+    first = contracts.surface.gates.decision.first
+    return "logged order" if isinstance(first, str) else f"order of {first.column}"
 
 
 class Unit(StrEnum):

@@ -4,15 +4,14 @@ Each process opens `Store.open(home)` once and passes it on in a `Workspace`; no
 connection. In reading order::
 
     store, workspace             the opened home; a surface with its contracts and its home
-      registry, parts, boosters  registered models, whose versions are identified by the sha256 of their files
+      registry                   registered models, whose versions are identified by the sha256 of their files
       runs, steps                runs with their evidence; steps that reuse the evidence of equal inputs
         tracking, database       the MLflow client; the sqlite database that it opens
       audit, aliases             one row per alias update and approval; champion, previous and canary
-      releases, manifest         the releases of a surface; the components of a release
-      policies                   utility and slate policy as registered models
+      releases, manifest         releases and policies of a surface as registered models; their components
       delta                      tables: files committed by one log
         location, object_store   a local folder or a prefix of an object store
-        files, locks             durable writes; one process at a time
+        files                    durable writes; one process at a time
       removal                    permanent removal of a surface's MLflow entities
       backup                     copy of a home while it is in use
       projects                   the run that MLflow opened for a process of an MLflow project

@@ -31,7 +31,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from tasks.errors import ContractError, StoreError, unknown
 from tasks.stores.files import flush_uri, write_files
-from tasks.stores.parts import (
+from tasks.stores.manifest import (
     Part,
     drop_caches,
     files_sha256,

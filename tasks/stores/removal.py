@@ -27,7 +27,7 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from tasks.errors import StoreError
 from tasks.stores.location import listing, locate
-from tasks.stores.parts import Part
+from tasks.stores.manifest import Part
 from tasks.stores.store import Store
 from tasks.stores.tracking import is_served, pages, tracking_uri
 

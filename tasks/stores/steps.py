@@ -33,7 +33,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from tasks.contracts import digest
 from tasks.evaluation.documents import Document
 from tasks.stores.files import sha256
-from tasks.stores.parts import Part
+from tasks.stores.manifest import Part
 from tasks.stores.registry import Registry
 from tasks.stores.runs import INPUTS, StepKey, StepRun
 from tasks.stores.workspace import Workspace

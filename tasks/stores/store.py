@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Final
 
 from tasks.errors import ContractError, StoreError
 from tasks.settings import Settings, parse_key
+from tasks.stores.files import alone
 from tasks.stores.location import Location, locate
-from tasks.stores.locks import alone
 from tasks.text_files import read_text
 
 if TYPE_CHECKING:

@@ -49,7 +49,7 @@ from tasks.stores.database import (
     is_passing,
     make_database,
 )
-from tasks.stores.locks import hold
+from tasks.stores.files import hold
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -3,8 +3,8 @@
 In reading order::
 
     slices, rows, inputs                 the days of a task, its rows, and the inputs of a model
-    encoding, sampling, weights          features as codes; sampled rows; loss weights
-    position, examination, debiasing     correction of outcomes for position, delay and non-response
+    encoding, sampling                   features as codes; sampled rows and their loss weights
+    examination, debiasing               correction of outcomes for position, delay and non-response
     examples, draw_examples              the examples of one task
     log_odds, fit                        LightGBM with early stopping on held-out users
     cluster                              training on a Dask cluster

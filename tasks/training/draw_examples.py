@@ -28,11 +28,21 @@ from tasks.errors import DataError, ImmatureLabels
 from tasks.ranking.candidates import read_numbers
 from tasks.ranking.features import FeatureEncoder
 from tasks.stores.files import scratch_folder
-from tasks.training import debiasing, weights
+from tasks.training import debiasing
 from tasks.training.encoding import encode_pieces, fit_encoder
 from tasks.training.examples import ClusterFeatures, Examples, StoredFeatures
 from tasks.training.rows import ROW, TaskRows, read_labels
-from tasks.training.sampling import hold_out_users, negative_rates, sample_rows
+from tasks.training.sampling import (
+    age_weights,
+    balance_classes,
+    column_weights,
+    combine_factors,
+    describe_factors,
+    hold_out_users,
+    negative_rates,
+    propensity_weights,
+    sample_rows,
+)
 from tasks.training.slices import DaySlice
 from tasks.training.trainable import require_trainable
 
@@ -119,7 +129,7 @@ def draw_training_rows(rows: TaskRows, *, encoder: FeatureEncoder | None = None)
     """Read and encode a task's examples; the outcomes are freed before the features are read."""
     drawn = draw_rows(rows)
     encoder = encoder or fit_encoder(drawn.observed, rows.learned)
-    counts, factors = drawn.counts, weights.describe_factors(drawn.factors)
+    counts, factors = drawn.counts, describe_factors(drawn.factors)
     columns, numbers = _example_columns(rows, drawn), drawn.table.column(ROW).to_numpy()
     del drawn
     pa.default_memory_pool().release_unused()
@@ -159,7 +169,7 @@ def _weigh_rows(
     factors: dict[str, Floats] = {}
     if (column := _example_weights(rows).column) is not None:
         values = _read_floats(table, column, "weights.column")
-        logged = weights.column_weights(values, task=rows.task, column=column)
+        logged = column_weights(values, task=rows.task, column=column)
         if len(logged) and not logged.any() and newest is None:
             raise ImmatureLabels(
                 f"Task '{rows.task}' cannot be trained: all {len(logged)} observed rows of its train slice "
@@ -175,11 +185,11 @@ def _weight_factors(rows: TaskRows, table: pa.Table, newest: datetime | None) ->
     if spec.half_life is not None and len(table):
         yield (
             "half_life",
-            weights.age_weights(table.column(SHOWN_AT).to_numpy(), spec.half_life, newest=newest),
+            age_weights(table.column(SHOWN_AT).to_numpy(), spec.half_life, newest=newest),
         )
     if spec.propensity is not None:
         logged = _read_floats(table, PROPENSITY, "weights.propensity")
-        yield "propensity", weights.propensity_weights(logged, clip=spec.propensity.clip, task=rows.task)
+        yield "propensity", propensity_weights(logged, clip=spec.propensity.clip, task=rows.task)
     yield from debiasing.weight_factors(rows, table)
 
 
@@ -203,9 +213,9 @@ def require_negatives(task: str, negatives: int, sampled: Sequence[float] | Floa
 
 def _weigh_examples(rows: TaskRows, drawn: DrawnRows) -> tuple[Floats | None, Floats]:
     """Return the weights of the sampled rows, None if all are equal, and the log odds added by sampling."""
-    weighed, offset = weights.combine_factors(drawn.factors.values()), -np.log(drawn.rates)
+    weighed, offset = combine_factors(drawn.factors.values()), -np.log(drawn.rates)
     if balances(rows):
-        weighed, balance = weights.balance_classes(read_labels(drawn.table, rows.task), weighed)
+        weighed, balance = balance_classes(read_labels(drawn.table, rows.task), weighed)
         offset = offset + balance
     return weighed, offset
 

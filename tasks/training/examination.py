@@ -43,13 +43,12 @@ from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.ranking.candidates import read_numbers
 from tasks.ranking.examination import FILE, Examination
-from tasks.stores.parts import Part
+from tasks.stores.manifest import Part
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Model, ModelStep
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.evidence import CurveEvidence, ExaminationEvidence
 from tasks.training.inputs import curve_inputs
-from tasks.training.position import require_positions
 from tasks.training.rows import TaskRows
 
 LEAST_POSITIVES: Final = 30
@@ -232,6 +231,20 @@ def _harvest_pairs(workspace: Workspace, table: pa.Table, task: str) -> Estimate
         requests=pd.factorize(frame[REQUEST_ID])[0],
         users=cluster_rows(frame[USER_ID], frame[REQUEST_ID]).codes,
     )
+
+
+def require_positions(positions: Floats) -> None:
+    """Refuse positions that count from 0, which would shift every item by one position.
+
+    Examples
+    --------
+    >>> require_positions(np.array([1.0, 2.0, np.nan]))
+    """
+    if below := int(np.count_nonzero(positions < 1)):
+        raise DataError(
+            f"{below} of {positions.size} positions are below 1, the least is {np.nanmin(positions):g}; "
+            "places count from 1. Log them so, or leave `position` out of surface.yaml."
+        )
 
 
 def _read_positions(rows: TaskRows) -> pa.Table:

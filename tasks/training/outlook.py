@@ -17,7 +17,7 @@ from typing import Any
 from tasks.contracts import Contracts
 from tasks.contracts.durations import format_duration
 from tasks.errors import DataError, ImmatureLabels
-from tasks.labels.show import LabelCount, count_labels
+from tasks.labels import show
 from tasks.logs.arrival import count_days, find_arrived
 from tasks.logs.session import open_log
 from tasks.progress import part, report
@@ -119,12 +119,12 @@ def foresee(workspace: Workspace, *, as_of: datetime) -> Outlook:
         if not (days := foreseen.sliced_days):
             return foreseen
         with part("labels", done=1, of=2):
-            counted = count_labels(log, days, as_of=as_of)
+            counted = show.count_labels(log, days, as_of=as_of)
         return count_positives(contracts, foreseen, counted)
 
 
 def count_positives(
-    contracts: Contracts, outlook: Outlook, labels: Mapping[str, Mapping[date, LabelCount]]
+    contracts: Contracts, outlook: Outlook, labels: Mapping[str, Mapping[date, show.LabelCount]]
 ) -> Outlook:
     """Add the positives of each slice, and a reason if a train slice has too few."""
 
@@ -145,9 +145,9 @@ def count_positives(
     return replace(outlook, tasks={name: counted(name, task) for name, task in outlook.tasks.items()})
 
 
-def _count(labels: Mapping[date, LabelCount], first: str, last: str) -> LabelCount:
+def _count(labels: Mapping[date, show.LabelCount], first: str, last: str) -> show.LabelCount:
     within = (count for day, count in labels.items() if first <= day.isoformat() <= last)
-    return sum(within, LabelCount())
+    return sum(within, show.LabelCount())
 
 
 def foresee_days(contracts: Contracts, as_of: datetime, counts: Mapping[date, int]) -> Outlook:

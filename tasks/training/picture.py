@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.reports.charts import Scale, Tick
+from tasks.reports import charts
 from tasks.reports.render import render
 
 _SHOWN: Final = 30
@@ -33,7 +33,7 @@ class ImportanceFigure:
 
     title: str
     bars: Sequence[Bar]
-    ticks: Sequence[Tick]
+    ticks: Sequence[charts.Tick]
     left: int
     width: int
     height: int
@@ -56,7 +56,7 @@ def importance_figure(gains: Mapping[str, float], *, title: str) -> ImportanceFi
     shown = sorted(gains.items(), key=lambda item: item[1], reverse=True)[:_SHOWN]
     left = 20 + _LETTER * min(_LETTERS, max(len(name) for name, _ in shown))
     most = shown[0][1] / total or 1.0
-    scale = Scale(0.0, 100 * most, left, left + _BARS)
+    scale = charts.Scale(0.0, 100 * most, left, left + _BARS)
     return ImportanceFigure(
         title=title,
         bars=[
@@ -93,8 +93,8 @@ class Panel:
     title: str
     left: int
     curves: Sequence[TaskCurve]
-    levels: Sequence[Tick]
-    epochs: Sequence[Tick]
+    levels: Sequence[charts.Tick]
+    epochs: Sequence[charts.Tick]
     kept: float
 
 
@@ -157,10 +157,10 @@ def _panel(title: str, series: Sequence[Mapping[str, float | None]], kept: int, 
     known = [value for epoch in series for value in epoch.values() if value is not None]
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
     pad = 0.05 * (high - low) or 0.05
-    across = Scale(1.0, max(2.0, float(len(series))), left, left + _WIDTH)
-    up = Scale(low - pad, high + pad, _TOP + _HEIGHT, _TOP)
+    across = charts.Scale(1.0, max(2.0, float(len(series))), left, left + _WIDTH)
+    up = charts.Scale(low - pad, high + pad, _TOP + _HEIGHT, _TOP)
 
-    def at(scale: Scale, value: float) -> float:
+    def at(scale: charts.Scale, value: float) -> float:
         return round(float(scale.place(value)), 1)
 
     tasks = [*series[0]]

@@ -14,7 +14,7 @@ from typing import Literal
 
 from tasks.errors import ContractError, ImmatureLabels
 from tasks.logs.schema_fit import require_schema
-from tasks.stores.policies import refuse_silent_changes
+from tasks.stores.releases import refuse_silent_changes
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.cluster import require_dask
 from tasks.training.outlook import Outlook, foresee

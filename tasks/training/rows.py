@@ -25,7 +25,7 @@ from tasks.evaluation.observations import Observations
 from tasks.evaluation.segments import segment_columns, segment_values
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
-from tasks.stores.parts import Part
+from tasks.stores.manifest import Part
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.encoding import encode_dictionaries

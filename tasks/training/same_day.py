@@ -32,13 +32,13 @@ from tasks.contracts.surface import Features, LightGBMParameters, Split
 from tasks.contracts.tasks import Sampling
 from tasks.contracts.training import TaskTraining
 from tasks.errors import ContractError, DataError, StoreError
-from tasks.evaluation.compared_rows import ComparedRows, compare_amounts, compare_order, compare_rows
+from tasks.evaluation.compared_rows import ComparedRows, compare_rows
 from tasks.evaluation.documents import Document, Section
 from tasks.evaluation.evidence import ChampionComparison, Days, PinnedModel
 from tasks.evaluation.paired import PairedRows
+from tasks.ranking import maps
 from tasks.ranking.features import FeatureEncoder
-from tasks.ranking.maps import LogisticMap, compress_logits, logit
-from tasks.stores.parts import Part
+from tasks.stores.manifest import Part
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Step
 from tasks.stores.workspace import Workspace, format_instant
@@ -269,11 +269,11 @@ def _hold_against(rows: TaskRows, new: _ScoredRows, old: _ScoredRows) -> Champio
     scores = compared(old.scores, new.scores)
     calibrated = None if old.mapped is None or new.mapped is None else compared(old.mapped, new.mapped)
     if rows.kind == "ranking":
-        return compare_order(rows.task, scores)
+        return scores.compare_order(rows.task)
     if rows.kind in {"value", "quantile"}:
         quantile = rows.training.predicted_quantile if rows.kind == "quantile" else None
         base = _constant(rows, quantile)
-        return compare_amounts(rows.task, calibrated or scores, base=base, quantile=quantile)
+        return (calibrated or scores).compare_amounts(rows.task, base=base, quantile=quantile)
     ranked = None if rows.spec.level == "request" else scores
     return compare_rows(rows.task, scores.rows, ranked=ranked, calibrated=calibrated)
 
@@ -391,7 +391,7 @@ def _task(spec: TaskSpec, learned: _Learned) -> TaskSpec:
     return spec.model_copy(update={"loss_weight": learned.loss_weight, "sampling": sampling})
 
 
-def fit_score_line(scores: Floats, outcomes: Floats) -> LogisticMap | None:
+def fit_score_line(scores: Floats, outcomes: Floats) -> maps.LogisticMap | None:
     """Fit a line to the logits of scores; None if there is only one outcome.
 
     Parameters
@@ -409,10 +409,10 @@ def fit_score_line(scores: Floats, outcomes: Floats) -> LogisticMap | None:
     """
     if not len(outcomes) or np.ptp(outcomes) == 0:
         return None
-    design = np.column_stack([np.ones(len(scores)), compress_logits(logit(scores))])
+    design = np.column_stack([np.ones(len(scores)), maps.compress_logits(maps.logit(scores))])
     intercept, slope = fit_log_odds(design, outcomes)
     if slope >= LEAST_SLOPE:
-        return LogisticMap(slope=float(slope), intercept=float(intercept))
+        return maps.LogisticMap(slope=float(slope), intercept=float(intercept))
     moved = LEAST_SLOPE * design[:, 1]
     (level,) = fit_log_odds(design[:, :1], outcomes, offsets=moved)
-    return LogisticMap(slope=LEAST_SLOPE, intercept=float(level))
+    return maps.LogisticMap(slope=LEAST_SLOPE, intercept=float(level))

@@ -1,17 +1,36 @@
-"""Selects training rows and held-out rows by stable hashes.
+"""Selects training rows and held-out rows by stable hashes, and weighs training examples.
 
 The selection of a row depends only on its key (or its user) and a salt: it is the same on every machine and
 Python version, in every row order, and with any other rows. Each distinct value is hashed once.
+
+The weight of an example is a product of factors; offsets correct for some of them::
+
+    column        a logged number, 0 or more; rows of 0 are dropped before training
+    half_life     2 ** -(age / half-life), with the age relative to the newest example
+    propensity    min(clip, 1 / probability that the log's policy showed the item there)
+    balanced      equal total weights of positives and negatives; corrected by offsets, see below
+
+Column, half-life and propensity determine which rows the model fits best. Balanced weights and sampled
+negatives only help the trees to learn a rare outcome. They multiply the odds of a row by ``weight of a
+positive / weight of a negative / rate of its negatives``. The logarithm of this factor is the row's *offset*,
+which is added to its log odds in training but not in scoring, so that the trees learn the odds in the log
+(King and Zeng 2001, "Logistic regression in rare events data", section 4.1, by row).
+
+No weight of this module is a utility weight: it only affects learning (R12, R13).
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.arrays import Flags, Floats, Hashes
+from tasks.arrays import AnyFloats, Flags, Floats, Hashes
+from tasks.errors import DataError
 from tasks.evaluation.segments import spell_value
 
 
@@ -107,3 +126,172 @@ def _splitmix(values: Hashes) -> Hashes:
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
+
+
+GREATEST: Final = 1e12
+"""Maximum logged weight, so that products and squares do not overflow."""
+
+OLDEST: Final = 100.0
+"""Maximum age in half-lives: its weight 2^-100 is negligible, but not 0."""
+
+
+def column_weights(values: AnyFloats, *, task: str, column: str) -> Floats:
+    """Return a logged column as weights, shape [rows].
+
+    Examples
+    --------
+    >>> column_weights(np.array([0.0, 2.0]), task="click", column="quality")
+    array([0., 2.])
+    """
+    weights = np.asarray(values, dtype=np.float64)
+    wrong = ~((weights >= 0) & (weights <= GREATEST))
+    if wrong.any():
+        raise DataError(
+            f"{_refusal(task)} weights.column '{column}' is {_format_values(weights, wrong)} in "
+            f"{wrong.sum()} of {len(weights)} rows. A weight is a number from 0 to {GREATEST:g}; 0 leaves "
+            "the row out."
+        )
+    return weights
+
+
+def age_weights(
+    shown_at: npt.NDArray[np.datetime64], half_life: timedelta, *, newest: datetime | None = None
+) -> Floats:
+    """Return weights that halve with every ``half_life`` before the newest row, shape [rows].
+
+    Parameters
+    ----------
+    newest : the instant from which ages are counted; default: the time of the newest row.
+
+    Examples
+    --------
+    >>> days = np.array(["2026-01-01", "2026-01-08", "2026-01-15"], dtype="datetime64[us]")
+    >>> age_weights(days, timedelta(days=7))
+    array([0.25, 0.5 , 1.  ])
+    """
+    last = shown_at.max() if newest is None else np.datetime64(newest.replace(tzinfo=None))
+    age = (last - shown_at) / np.timedelta64(half_life)
+    return np.asarray(np.exp2(-np.minimum(age.astype(np.float64), OLDEST)))
+
+
+def propensity_weights(propensity: AnyFloats, *, clip: float, task: str) -> Floats:
+    """Return the inverse of the logged propensities, at most ``clip``, shape [rows].
+
+    Examples
+    --------
+    >>> propensity_weights(np.array([1.0, 0.5, 0.001]), clip=20, task="click")
+    array([ 1.,  2., 20.])
+    """
+    known = np.asarray(propensity, dtype=np.float64)
+    wrong = ~((known > 0) & (known <= 1))
+    if wrong.any():
+        raise DataError(
+            f"{_refusal(task)} the logged propensity is {_format_values(known, wrong)} in {wrong.sum()} of "
+            f"{len(known)} rows. weights.propensity needs one above 0 and at most 1 in each: log it, or "
+            "leave the weight out."
+        )
+    return np.minimum(1 / np.maximum(known, np.finfo(np.float64).tiny), clip)
+
+
+def combine_factors(factors: Iterable[Floats]) -> Floats | None:
+    """Multiply factors and scale them to mean 1, so that the trees' regularisation keeps its meaning.
+
+    Examples
+    --------
+    >>> combine_factors([np.array([1.0, 3.0]), np.array([2.0, 2.0])])
+    array([0.5, 1.5])
+    """
+    product = None
+    for factor in factors:
+        product = factor if product is None else product * factor
+    return None if product is None else product / product.mean()
+
+
+def balance_classes(labels: AnyFloats, weights: Floats | None) -> tuple[Floats, float]:
+    """Give positives and negatives equal total weights.
+
+    Parameters
+    ----------
+    labels : float [rows], 0 or 1, with both outcomes among them.
+    weights : weights of the rows so far, or None.
+
+    Returns
+    -------
+    weights : weights of mean 1, shape [rows].
+    offset : log of a positive's factor over a negative's.
+
+    Examples
+    --------
+    >>> weights, offset = balance_classes(np.array([1.0, 0.0, 0.0, 0.0]), None)
+    >>> weights.round(3), round(float(np.exp(offset)), 3)
+    (array([2.   , 0.667, 0.667, 0.667]), 3.0)
+    """
+    before = np.ones(len(labels)) if weights is None else weights
+    positive = labels > 0
+    lighter, heavier = before[positive].sum(), before[~positive].sum()
+    factor = np.where(positive, before.sum() / (2 * lighter), before.sum() / (2 * heavier))
+    after = before * factor
+    return after / after.mean(), float(np.log(heavier / lighter))
+
+
+def scale_classes(rows: Floats, weights: Floats, *, balanced: bool) -> tuple[Floats, float]:
+    """Return factors that scale weights to mean 1, like `combine_factors` and `balance_classes` by row.
+
+    Parameters
+    ----------
+    rows, weights : [2] numbers and total weights of negatives and positives.
+
+    Returns
+    -------
+    scales : [2] factors of the weights of negatives and of positives.
+    offset : log of a positive's factor over a negative's.
+
+    Examples
+    --------
+    >>> scales, offset = scale_classes(np.array([3.0, 1.0]), np.array([3.0, 1.0]), balanced=True)
+    >>> scales.round(3), round(float(np.exp(offset)), 3)
+    (array([0.667, 2.   ]), 3.0)
+    """
+    if balanced:
+        return rows.sum() / (2 * weights), float(np.log(weights[0] / weights[1]))
+    return np.full(2, rows.sum() / weights.sum()), 0.0
+
+
+def effective_size(weights: AnyFloats) -> float:
+    """Return the effective sample size (Kish 1965): (sum w)^2 / sum w^2.
+
+    Examples
+    --------
+    >>> effective_size(np.array([1.0, 1.0, 2.0])), effective_size(np.ones(3))
+    (2.6666666666666665, 3.0)
+    """
+    return float(weights.sum() ** 2 / np.square(weights).sum())
+
+
+def describe_factors(factors: Mapping[str, Floats]) -> dict[str, dict[str, float]]:
+    """Return the minimum, mean, maximum and effective number of rows of each factor.
+
+    Examples
+    --------
+    >>> describe_factors({"half_life": np.array([0.5, 1.0])})["half_life"]
+    {'least': 0.5, 'mean': 0.75, 'greatest': 1.0, 'effective_rows': 1.8}
+    """
+    return {
+        name: {
+            "least": float(values.min()),
+            "mean": float(values.mean()),
+            "greatest": float(values.max()),
+            "effective_rows": effective_size(values),
+        }
+        for name, values in factors.items()
+    }
+
+
+def _refusal(task: str) -> str:
+    return f"Task '{task}' cannot be trained:"
+
+
+def _format_values(values: Floats, wrong: Flags) -> str:
+    """Format up to three distinct values; NaN is null."""
+    distinct = list(dict.fromkeys(values[wrong].tolist()))[:3]
+    return ", ".join(dict.fromkeys("null" if np.isnan(value) else f"{value:g}" for value in distinct))

@@ -10,21 +10,29 @@
 The inputs of the model are digested first; a version with the same inputs is reused.
 """
 
+import importlib.metadata
 import json
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import lightgbm as lgb
+import mlflow.lightgbm
+import mlflow.models
 import pandas as pd
+from lightgbm import Booster
+from mlflow.models.model import MLMODEL_FILE_NAME
+from mlflow.types import ColSpec, Schema
 
 from tasks.arrays import Floats
 from tasks.contracts import canonical_json, digest
 from tasks.evaluation.figures import TaskFigures
-from tasks.stores.boosters import booster_files
-from tasks.stores.parts import ENCODER, HEAD, Part, files_sha256
+from tasks.stores.files import sha256
+from tasks.stores.manifest import ENCODER, HEAD, Part, files_sha256
 from tasks.stores.runs import INPUTS, StepRun
 from tasks.stores.steps import Model, ModelStep
 from tasks.stores.workspace import Workspace
@@ -280,3 +288,28 @@ def _flatten_metrics(figures: TaskFigures | None) -> dict[str, float]:
 
 def _part(trained: TrainResult) -> Part:
     return Part(trained.model, trained.version, trained.sha256)
+
+
+def booster_files(booster: Booster, as_of: datetime) -> dict[str, bytes]:
+    """Save a booster as text in MLflow's lightgbm flavour.
+
+    MLflow adds the time, a random id and a set in arbitrary order. They are replaced by the as-of, the
+    model's digest and a sorted list, so every byte is deterministic.
+    """
+    columns = [ColSpec("double", name) for name in booster.feature_name()]
+    identity = mlflow.models.Model(
+        utc_time_created=as_of, model_uuid=sha256(booster.model_to_string().encode())[:32]
+    )
+    with tempfile.TemporaryDirectory(prefix="equipoise-part-") as parent:
+        folder = Path(parent) / "model"
+        mlflow.lightgbm.save_model(
+            booster,
+            str(folder),
+            mlflow_model=identity,
+            signature=mlflow.models.ModelSignature(Schema(columns), Schema([ColSpec("double")])),
+            pip_requirements=[f"lightgbm=={importlib.metadata.version('lightgbm')}"],
+        )
+        identity.flavors[mlflow.lightgbm.FLAVOR_NAME]["skops_trusted_types"].sort()
+        identity.save(str(folder / MLMODEL_FILE_NAME))
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}

@@ -30,8 +30,7 @@ from tasks.contracts.training import Objective
 from tasks.errors import ContractError, DataError
 from tasks.ranking.features import FeatureEncoder
 from tasks.stores.aliases import CHAMPION
-from tasks.stores.manifest import Role
-from tasks.stores.parts import BOOSTER, ENCODER, HEAD, Part
+from tasks.stores.manifest import BOOSTER, ENCODER, HEAD, Part, Role
 from tasks.stores.workspace import parse_instant
 from tasks.training import debiasing
 from tasks.training.draw_examples import TrainingRows, draw_training_rows

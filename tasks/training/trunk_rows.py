@@ -48,11 +48,10 @@ from tasks.training.draw_examples import (
 )
 from tasks.training.encoding import encode_dictionaries
 from tasks.training.rows import KEYS, TaskRows, read_labels
-from tasks.training.sampling import hold_out_users
+from tasks.training.sampling import hold_out_users, scale_classes
 from tasks.training.slices import DaySlice, trunk_slices
 from tasks.training.trainable import require_outcomes
 from tasks.training.trees import task_loss
-from tasks.training.weights import scale_classes
 from tasks.trunks.rows import HELD_OUT, Tables, TrunkTask, offset_column, weight_column
 
 Days = npt.NDArray[np.object_]

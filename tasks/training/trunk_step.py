@@ -23,8 +23,7 @@ from tasks.evaluation.documents import Document, Section
 from tasks.evaluation.evidence import Days
 from tasks.ranking.trunk import TrunkModel
 from tasks.stores.files import scratch_folder
-from tasks.stores.manifest import Role
-from tasks.stores.parts import Part
+from tasks.stores.manifest import Part, Role
 from tasks.stores.runs import INPUTS, StepRun
 from tasks.stores.steps import Model, ModelStep
 from tasks.stores.workspace import Workspace, format_instant

@@ -30,14 +30,12 @@ from tasks.contracts.utility import Bounded, Constrained
 from tasks.errors import DataError
 from tasks.evaluation.evidence import Measured
 from tasks.evaluation.verdicts import Estimate
-from tasks.replay.costs import cost_of, given_that, predictions_of
-from tasks.replay.guardrails import Bound, bounds_of, no_share, rises_from_none
+from tasks.replay import costs, guardrails
 from tasks.replay.log import PolicySlates
 from tasks.replay.metrics import OF_OUTCOMES
 from tasks.replay.primary import one_sided
 from tasks.replay.replay_policies import Replay
-from tasks.tuning.front import hypervolume
-from tasks.tuning.search import WeightFigures, Weights
+from tasks.tuning.search import WeightFigures, Weights, hypervolume
 
 _HALF: Final = 0.5
 _LOST: Final = -1.0
@@ -117,8 +115,8 @@ def blocking_bounds(contracts: Contracts, columns: Mapping[str, object]) -> Iter
         if metric is None or rail.action != "block" or rail.anchor is not None:
             continue
         yield GoalBound(rail, (metric,))
-        cost, rise = cost_of(rail.metric, tasks), rail.relative_increase_max
-        predictions = predictions_of(cost, contracts.tasks.trained) if cost is not None else ()
+        cost, rise = costs.cost_of(rail.metric, tasks), rail.relative_increase_max
+        predictions = costs.predictions_of(cost, contracts.tasks.trained) if cost is not None else ()
         if predictions and rise is not None:
             named = "_given_".join(str(prediction.subject) for prediction in predictions)
             half = Bounded(metric=f"{named}_predicted", relative_increase_max=_HALF * rise)
@@ -152,7 +150,7 @@ class GoalMeter:
         return WeightFigures(
             tuple(change if math.isfinite(change) else _LOST for change in changes),
             tuple(
-                max(_excess(bound, one) for one in each for bound in bounds_of(goal.bounded, one))
+                max(_excess(bound, one) for one in each for bound in guardrails.bounds_of(goal.bounded, one))
                 for goal, each in self._bounded(found)
             ),
         )
@@ -162,7 +160,7 @@ class GoalMeter:
         for axis in self.goal.axes:
             (first, *_) = self.replay.measure(axis.metric, slates, self.baseline, ())
             if not math.isfinite(change_of(first)):
-                reason = first.reason or no_share(first) or "it has no value here"
+                reason = first.reason or guardrails.no_share(first) or "it has no value here"
                 raise DataError(f"Weights cannot be tuned by {axis.name}: {reason}")
 
     def changes(self, slates: PolicySlates, against: PolicySlates | None = None) -> tuple[Estimate, ...]:
@@ -196,7 +194,7 @@ class GoalMeter:
             (goal.bounded.metric, one, bound.observed)
             for goal, each in self._bounded(found)
             for one in each
-            for bound in bounds_of(goal.bounded, one)
+            for bound in guardrails.bounds_of(goal.bounded, one)
         )
         return tuple(
             dict.fromkeys(
@@ -222,7 +220,10 @@ class GoalMeter:
         """Yield each bound with the figures of every reference model, or with reasons why there are none."""
         for goal in self.goal.bounds:
             seen = [found[metric.name] for metric in goal.metrics]
-            yield goal, reduce(given_that, seen) or [one for each in seen for one in each if not one.relative]
+            yield (
+                goal,
+                reduce(costs.given_that, seen) or [one for each in seen for one in each if not one.relative],
+            )
 
 
 def change_of(measured: Measured) -> float:
@@ -240,13 +241,13 @@ def _turned(measured: Measured, sign: int) -> Estimate:
     return Estimate(-estimate.value, -estimate.high, -estimate.low, estimate.n)
 
 
-def _excess(bound: Bound, measured: Measured) -> float:
+def _excess(bound: guardrails.Bound, measured: Measured) -> float:
     """Return the excess over a bound; for an absolute bound, as a share of the bound.
 
     A metric that rises from zero exceeds a bound on its rise by its whole level.
     """
     observed = bound.observed
-    if measured.policy is not None and rises_from_none(bound, measured):
+    if measured.policy is not None and guardrails.rises_from_none(bound, measured):
         return measured.policy.value
     if observed is None or not math.isfinite(observed.value):
         return 0.0

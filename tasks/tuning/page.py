@@ -7,12 +7,11 @@ from typing import Final
 
 from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import Estimate
-from tasks.replay.guardrails import MODEL_JUDGED
-from tasks.reports.charts import Scale, Tick, write_percent
+from tasks.replay import guardrails
+from tasks.reports import charts
 from tasks.reports.numbers import format_counted
-from tasks.reports.phrases import describe_subject
+from tasks.reports.phrases import Vocabulary, describe_subject
 from tasks.reports.render import render
-from tasks.reports.words import Vocabulary
 from tasks.tuning.evidence import Ending, FrontPoint, Objective, TuningEvidence
 from tasks.tuning.search import WeightTrial
 
@@ -54,8 +53,8 @@ class FrontChart:
     along: str
     dots: tuple[Dot, ...]
     marks: tuple[FrontMark, ...]
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
+    x_ticks: tuple[charts.Tick, ...]
+    y_ticks: tuple[charts.Tick, ...]
     zero: tuple[float, float]
     left: int = _LEFT
     right: int = WIDTH - _RIGHT
@@ -96,30 +95,34 @@ def _draw(evidence: TuningEvidence, trials: Sequence[WeightTrial], other: int) -
             )
             for one, (a, b) in zip(evidence.front, pairs, strict=True)
         ),
-        x_ticks=x.ticks(_APART, write_percent),
-        y_ticks=y.ticks(_APART, write_percent),
+        x_ticks=x.ticks(_APART, charts.write_percent),
+        y_ticks=y.ticks(_APART, charts.write_percent),
         zero=(_at(x, 0.0), _at(y, 0.0)),
     )
 
 
-def _at(scale: Scale, value: float) -> float:
+def _at(scale: charts.Scale, value: float) -> float:
     return float(scale.place([value])[0])
 
 
 def _axis(objective: Objective) -> str:
-    return f"change of {objective.metric}" + (f", {MODEL_JUDGED}" if objective.model_judged else "")
+    return f"change of {objective.metric}" + (
+        f", {guardrails.MODEL_JUDGED}" if objective.model_judged else ""
+    )
 
 
-def _scale(confirmed: Sequence[Estimate], searched: Sequence[float], first: float, last: float) -> Scale:
+def _scale(
+    confirmed: Sequence[Estimate], searched: Sequence[float], first: float, last: float
+) -> charts.Scale:
     """Return a scale that contains zero change, the front's intervals and the feasible trials."""
     ends = [end for one in confirmed for end in (one.low, one.value, one.high) if math.isfinite(end)]
     values = [0.0, *ends, *searched]
     low, high = min(values), max(values)
     margin = _MARGIN * (high - low) or 0.01
-    return Scale(low - margin, high + margin, first, last)
+    return charts.Scale(low - margin, high + margin, first, last)
 
 
-def _ends(estimate: Estimate, scale: Scale) -> tuple[float, float]:
+def _ends(estimate: Estimate, scale: charts.Scale) -> tuple[float, float]:
     low, high = (end if math.isfinite(end) else estimate.value for end in (estimate.low, estimate.high))
     return _at(scale, low), _at(scale, high)
 
@@ -177,7 +180,6 @@ def tuning_page(
     surface: str, evidence: TuningEvidence, trials: Sequence[WeightTrial], words: Vocabulary
 ) -> str:
     """Render the report as one self-contained page."""
-    charts = draw_fronts(evidence, trials)
     first, last = evidence.days
     searched, unseen = (format_counted(count, "request") for count in evidence.requests)
     own, ever = evidence.searched_policies
@@ -196,7 +198,7 @@ def tuning_page(
         facts=facts,
         evidence=evidence,
         meanings=_meanings(evidence, words),
-        charts=charts,
+        charts=draw_fronts(evidence, trials),
         gains=[_heading(one) for one in evidence.objectives],
         proposed=None if evidence.proposal is None else _moved(evidence, evidence.proposal.weights, words),
         cards=[
@@ -208,7 +210,7 @@ def tuning_page(
 
 def _heading(objective: Objective) -> str:
     named = objective.metric if objective.raised else f"fall of {objective.metric}"
-    return f"{named}, {MODEL_JUDGED}" if objective.model_judged else named
+    return f"{named}, {guardrails.MODEL_JUDGED}" if objective.model_judged else named
 
 
 def _meanings(evidence: TuningEvidence, words: Vocabulary) -> dict[str, str]:

@@ -20,16 +20,16 @@ import yaml
 from mlflow.entities import Metric, Param
 
 from tasks.contracts import Contracts, UtilitySpec
+from tasks.contracts.load import read_yaml
 from tasks.contracts.utility import Constrained
-from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError
 from tasks.evaluation.verdicts import Verdict
+from tasks.replay import guardrails
 from tasks.replay.entrants import Baseline, EntrantVersions
 from tasks.replay.evaluate import OfflineEvaluation, evaluate_offline
-from tasks.replay.guardrails import MODEL_JUDGED
 from tasks.replay.policy_diff import read_policy
 from tasks.reports.numbers import format_change, format_estimate
-from tasks.reports.words import vocabulary
+from tasks.reports.phrases import vocabulary
 from tasks.stores.runs import INPUTS, PARENT, StepRun
 from tasks.stores.steps import Step
 from tasks.stores.workspace import Workspace, write_report
@@ -317,7 +317,7 @@ def _not_confirmed(tuned: WeightSearchResult) -> list[str]:
 
 
 def _heading(objective: Objective) -> str:
-    return objective.metric + (f" ({MODEL_JUDGED})" if objective.model_judged else "")
+    return objective.metric + (f" ({guardrails.MODEL_JUDGED})" if objective.model_judged else "")
 
 
 def _propose(work: _Tuning, run: StepRun, days: TuningSlice, chosen: Chosen) -> WeightProposal:

@@ -26,9 +26,16 @@ from tasks.evaluation.evidence import Measured
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.primary import one_sided
 from tasks.tuning.evidence import Ending, FrontPoint, Objective
-from tasks.tuning.front import find_knee
 from tasks.tuning.goal import ReplayedWeights
-from tasks.tuning.search import Weights, WeightSpace, WeightTrial, best_trial, front_trials, search_weights
+from tasks.tuning.search import (
+    Weights,
+    WeightSpace,
+    WeightTrial,
+    best_trial,
+    find_knee,
+    front_trials,
+    search_weights,
+)
 
 _ROUNDS: Final = 3
 _STEP: Final = 0.15

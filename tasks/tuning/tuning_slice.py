@@ -32,16 +32,7 @@ from tasks.arrays import Flags
 from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.metrics import MetricKind
 from tasks.errors import DataError
-from tasks.replay.decided_slice import (
-    BLOCK_ROWS,
-    DecidedSlice,
-    Entrant,
-    Entrants,
-    GrowingSlates,
-    SliceBuilder,
-    decide_block,
-    slice_blocks,
-)
+from tasks.replay import decided_slice
 from tasks.replay.leaks import refuse_leaks
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.read_log import users_of
@@ -68,7 +59,7 @@ class TuningHalf:
     policy : the release's policy.
     """
 
-    decided: DecidedSlice
+    decided: decided_slice.DecidedSlice
     blocks: tuple[TestSlice, ...]
     policy: UtilitySpec
 
@@ -90,7 +81,7 @@ class TuningHalf:
     def slates(self, policy: UtilitySpec, *, composed: bool = True) -> PolicySlates:
         """Return the slates of a policy, decided block by block."""
         name = f"version {policy.version}"
-        made = GrowingSlates(PolicySlates(name, np.zeros(0, dtype=np.int32)))
+        made = decided_slice.GrowingSlates(PolicySlates(name, np.zeros(0, dtype=np.int32)))
         for block, scored in self._scored_blocks():
             one = block.slates_by(policy, scored, name)
             kept = one.contributions if composed else {}
@@ -135,14 +126,16 @@ class TuningSlice:
     confirm: TuningHalf
 
     @classmethod
-    def of(cls, workspace: Workspace, entrants: Entrants, *, rows: int = BLOCK_ROWS) -> "TuningSlice":
+    def of(
+        cls, workspace: Workspace, entrants: decided_slice.Entrants, *, rows: int = decided_slice.BLOCK_ROWS
+    ) -> "TuningSlice":
         """Read and score the days between training and test."""
         manifest = entrants.under_test.release.manifest
-        beside = [entrants.baseline] if isinstance(entrants.baseline, Entrant) else []
+        beside = [entrants.baseline] if isinstance(entrants.baseline, decided_slice.Entrant) else []
         days = tuning_days(manifest, *(one.release.manifest for one in beside))
         read = _policy_columns(workspace.contracts)
         search, confirm = (_GrowingHalf(replace(entrants, later=True), read) for _ in range(2))
-        for block in slice_blocks(workspace, manifest, days, rows=rows):
+        for block in decided_slice.slice_blocks(workspace, manifest, days, rows=rows):
             searches = _searching(block.candidates)
             search.add(block, searches)
             confirm.add(block, ~searches)
@@ -157,9 +150,9 @@ class TuningSlice:
 class _GrowingHalf:
     """A half that collects the rows of its users, block by block."""
 
-    def __init__(self, entrants: Entrants, read: Collection[str]) -> None:
+    def __init__(self, entrants: decided_slice.Entrants, read: Collection[str]) -> None:
         self._entrants, self._read = entrants, read
-        self._decided = SliceBuilder()
+        self._decided = decided_slice.SliceBuilder()
         self._blocks: list[TestSlice] = []
 
     @property
@@ -171,7 +164,7 @@ class _GrowingHalf:
         if not rows.any():
             return
         own = replace(block, candidates=block.candidates[rows].reset_index(drop=True))
-        decided = decide_block(own, self._entrants)
+        decided = decided_slice.decide_block(own, self._entrants)
         # contributions are read only for trials
         slates = {key: replace(one, contributions={}) for key, one in decided.slates.items()}
         self._decided.add(replace(decided, slates=slates))

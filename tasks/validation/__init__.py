@@ -4,16 +4,15 @@ In reading order::
 
     measurements                       statistics of a table: few rows, however large the table is
       row_measurements                 impressions and candidates: rows, keys, users, constraints, infinities
-      event_measurements               events that are known as of the snapshot
       label_measurements               label rules; statuses, positives, features and segments by day
-    measure                            all of these for a snapshot, by suite
+    measure                            all of these and the known events, for a snapshot, by suite
     findings                           a rule, its result, and the result of a suite
       trailing                         the usual interval of a day, from the days before it
       day_rules, rules                 the rules, and the table of them
-    suites                             a suite of ``expectations/`` run by Great Expectations
-    report, step                       the report; the step that publishes a snapshot
+    report, step                       the report; the step that runs the suites of ``expectations/`` and
+                                       publishes a snapshot
 
-Steps: step, measure, suites
+Steps: step, measure
 """
 
 import sys

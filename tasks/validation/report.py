@@ -19,7 +19,7 @@ import pandas as pd
 
 from tasks.columns import Status
 from tasks.evaluation.evidence import LabelCalendar, TaskDays
-from tasks.reports.charts import Scale
+from tasks.reports import charts
 from tasks.reports.numbers import format_number, format_share
 from tasks.reports.render import render
 from tasks.validation import measurements as m
@@ -185,15 +185,15 @@ def _span(days: Sequence[date]) -> str:
 
 def _across(days: Sequence[date]) -> Sequence[float]:
     span = max((days[-1] - days[0]).days, 1) if days else 1
-    places = Scale(0, span, _EDGE, _WIDTH - _EDGE).place([(day - days[0]).days for day in days])
+    places = charts.Scale(0, span, _EDGE, _WIDTH - _EDGE).place([(day - days[0]).days for day in days])
     return [float(x) for x in places]
 
 
-def _scale(line: DayLine) -> Scale:
+def _scale(line: DayLine) -> charts.Scale:
     """Return the scale of a line's values; a band far beyond them is cut."""
     values = [value for value in line.figures if value is not None] or [0.0]
     reach = max(values) - min(values) or abs(values[0]) or 1.0
-    return Scale(max(min(values) - reach, 0.0), max(values) + reach, _HEIGHT - _EDGE, _EDGE)
+    return charts.Scale(max(min(values) - reach, 0.0), max(values) + reach, _HEIGHT - _EDGE, _EDGE)
 
 
 def _format(value: float, *, share: bool) -> str:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from benchmarks import policy_sweep
 from benchmarks.policy_sweep import SweptCandidates, sweep_policies
 from tasks.errors import DataError
-from tasks.evaluation.ndcg import request_gains
+from tasks.evaluation.ranking_metrics import request_gains
 
 
 def drawn(seed: int, *, requests: int = 12, longest: int = 9) -> SweptCandidates:

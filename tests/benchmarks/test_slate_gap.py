@@ -8,7 +8,7 @@ import pytest
 from benchmarks.slating.instances import Instance, draw_instance
 from benchmarks.slating.optimum import best_by_highs, measure_gaps, program_of
 from benchmarks.slating.swaps import swap_pairs
-from tasks.ranking.block import Block, Cap, Fading, Minimum, Penalty
+from tasks.ranking.rules import Block, Cap, Fading, Minimum, Penalty
 
 
 def small_instance(seed: int) -> Instance:

@@ -12,8 +12,7 @@ import pytest
 
 from benchmarks.calibrating.rows import simulated
 from tasks.calibration import choice
-from tasks.calibration.choice import choose_map, fit_map, read_segment_columns
-from tasks.calibration.evidence import MapChoice, MapKind
+from tasks.calibration.choice import MapChoice, MapKind, choose_map, fit_map, read_segment_columns
 from tasks.calibration.fit import LOGISTIC_BELOW, fit_binary
 from tasks.errors import DataError, ImmatureLabels
 from tasks.evaluation.binary import log_loss, normalized_entropy

@@ -9,7 +9,7 @@ from tasks.calibration import step as calibrate
 from tasks.calibration.step import CalibrateResult
 from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.ranking.segmented_map import apply_calibrator, calibrator_from_json
-from tasks.stores.parts import BOOSTER, CALIBRATOR
+from tasks.stores.manifest import BOOSTER, CALIBRATOR
 from tasks.stores.store import Store
 from tasks.stores.tracking import PatientClient
 from tasks.stores.workspace import Workspace

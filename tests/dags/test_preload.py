@@ -21,7 +21,7 @@ def step(folder):
     from sklearn.isotonic import IsotonicRegression
     from deltalake import DeltaTable, write_deltalake
     import importlib_metadata, lightgbm as lgb
-    from tasks.stores.boosters import booster_files
+    from tasks.training.step import booster_files
     from tasks.stores.tracking import connect
 
     x = np.arange(4000.0)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tasks.contracts import check_surface
-from tasks.contracts.yaml_file import read_yaml
+from tasks.contracts.load import read_yaml
 from tests.contracts.files import setting
 from tests.docs.example_files import EXAMPLES, FOLDER, NAME, rendered
 

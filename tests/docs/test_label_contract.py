@@ -14,7 +14,7 @@ import pytest
 
 from tasks.cli import main
 from tasks.contracts import TasksSpec
-from tasks.contracts.yaml_file import read_yaml
+from tasks.contracts.load import read_yaml
 from tests.docs.pages import DOCS, blocks, examples
 from tests.docs.test_examples import OWN_SURFACE, write
 from tests.labels.engine import run

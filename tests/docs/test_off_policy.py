@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
-from tasks.ope.balance import FALSE_ALARMS, LEAST_Z, MOST_ITEMS
 from tasks.ope.estimators import OF_SLATES, OF_SLOTS
-from tasks.ope.overlap import MOST_OF_ONE, MOST_UNSUPPORTED
+from tasks.ope.overlap import FALSE_ALARMS, LEAST_Z, MOST_ITEMS, MOST_OF_ONE, MOST_UNSUPPORTED
 from tests.docs.pages import DOCS
 from tests.docs.walking import walk
 

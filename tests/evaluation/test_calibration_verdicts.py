@@ -15,10 +15,10 @@ from tasks.evaluation.calibration_verdicts import (
     inflation,
     off_p_value,
 )
+from tasks.evaluation.figures import binary_report
 from tasks.evaluation.observations import Observations
-from tasks.evaluation.report import binary_report
+from tasks.evaluation.resampling import calibration_interval
 from tasks.evaluation.subjects import ALL
-from tasks.evaluation.support import calibration_interval
 from tasks.evaluation.verdicts import Estimate
 
 RANGE = {"low": 0.9, "high": 1.1}

@@ -4,7 +4,7 @@ import math
 
 import numpy.typing as npt
 
-from tasks.evaluation.compared_rows import ComparedRows, compare_amounts, compare_order, compare_rows
+from tasks.evaluation.compared_rows import ComparedRows, compare_rows
 from tasks.evaluation.paired import PairedRows
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Estimate
@@ -68,7 +68,7 @@ def test_without_declared_segments_there_is_the_whole_alone() -> None:
 
 def test_an_order_is_compared_by_itself() -> None:
     both = _paired(RIGHT, ONE_TURNED)
-    found = compare_order("click", both)
+    found = both.compare_order("click")
     assert (found.auc_drop, found.normalized_entropy_rise) == (None, None)
     with_errors = compare_rows("click", both.rows, ranked=both, calibrated=None)
     assert repr(found.auc_by_request_drop) == repr(with_errors.auc_by_request_drop)  # a NaN equals no other
@@ -83,7 +83,7 @@ def test_amounts_lose_by_squared_error_or_by_pinball_loss_in_each_segment() -> N
     """Seconds watched; one user of the old ones is predicted 2 too low."""
     watched = [4.0, 0.0] * 4
     rows = ComparedRows.of(PairedRows(watched, watched, [*watched[:-2], 2.0, 0.0], USERS, REQUESTS), SEGMENTS)
-    by_mean = compare_amounts("watch", rows, base=2.0, quantile=None)
+    by_mean = rows.compare_amounts("watch", base=2.0, quantile=None)
     assert value(by_mean.relative_squared_error_rise) == 2**2 / (8 * 2**2)
     assert by_mean.relative_pinball_loss_rise is None
     segments = {one.segment: one.relative_squared_error_rise for one in by_mean.segments}
@@ -92,6 +92,6 @@ def test_amounts_lose_by_squared_error_or_by_pinball_loss_in_each_segment() -> N
         Segment("tenure", "old"): 2**2 / (6 * 2**2),
         Segment("wide", "true"): 2**2 / (8 * 2**2),
     }
-    by_quantile = compare_amounts("watch", rows, base=2.0, quantile=0.75)
+    by_quantile = rows.compare_amounts("watch", base=2.0, quantile=0.75)
     assert value(by_quantile.relative_pinball_loss_rise) == 0.75 * 2 / (4 * 2 * 0.75 + 4 * 2 * 0.25)
     assert (by_quantile.auc_by_request_drop, by_quantile.relative_squared_error_rise) == (None, None)

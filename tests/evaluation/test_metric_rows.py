@@ -6,8 +6,8 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from tasks.evaluation.metric_rows import Figure, group_by_segment, metric_rows
+from tasks.evaluation.resampling import Support
 from tasks.evaluation.subjects import ALL, Segment, Subject
-from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import Estimate
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from tasks.errors import DataError
-from tasks.evaluation import binary, rank_sums
+from tasks.evaluation import binary, ranking_metrics
 from tasks.evaluation.observations import Grouping
 from tasks.evaluation.paired import (
     PairedRows,
@@ -59,8 +59,8 @@ def test_paired_differences_are_told_where_single_intervals_overlap() -> None:
     good, worse = _probability(person + item), _probability(person + item + noise)
     rows = PairedRows(y, good, worse, users, requests)
     drop, who = auc_drop(rows), cluster_rows(users)
-    (alone,), _ = rank_sums.ranked_intervals(
-        rank_sums.FallingRows.of(*binary.check_binary(y, good)), who.codes, Resampler(who.count, 0, 200)
+    (alone,), _ = ranking_metrics.ranked_intervals(
+        ranking_metrics.FallingRows.of(*binary.check_binary(y, good)), who.codes, Resampler(who.count, 0, 200)
     )
     assert drop.value == pytest.approx(roc_auc_score(y, good) - roc_auc_score(y, worse))
     assert drop.low > 0

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tasks.calibration.evidence import CalibrationEvidence
+from tasks.calibration.choice import CalibrationEvidence
 from tasks.evaluation.documents import Document
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence

@@ -18,8 +18,7 @@ from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.stores.workspace import Workspace
 from tasks.validation.measure import measure
-from tasks.validation.step import suites_and_facts
-from tasks.validation.suites import run_suite
+from tasks.validation.step import run_suite, suites_and_facts
 
 NAME = "shop"
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)

@@ -19,8 +19,7 @@ from mlflow.models import Model
 from tasks.pipeline import RetrainResult, retrain
 from tasks.release import packaging
 from tasks.release.packaging import package_release
-from tasks.stores.manifest import ROOT
-from tasks.stores.parts import Part
+from tasks.stores.manifest import ROOT, Part
 from tasks.stores.steps import Code
 from tasks.stores.workspace import Workspace
 

@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from tasks.cli import main
-from tasks.contracts.yaml_file import read_yaml
+from tasks.contracts.load import read_yaml
 from tasks.pipeline import RetrainResult, retrain
 from tasks.progress import listening
 from tasks.stores.audit import Entry, Kind

@@ -23,8 +23,7 @@ from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.maps import LogisticMap, MeanMap
 from tasks.ranking.scoring import Scorer
 from tasks.release.packaging import number_columns, package_release, release_signature, typical_request
-from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
-from tasks.stores.parts import Part
+from tasks.stores.manifest import Manifest, Part, PinnedPart, PinnedSnapshot, Role
 from tasks.stores.store import Store
 
 NAME = "toy"

@@ -9,7 +9,7 @@ from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.labels.compile import label_query
 from tasks.labels.query import Form, Horizon
-from tasks.logs.schema import Log
+from tasks.logs.tables import Log
 from tasks.sql.expressions import render
 from tests.labels import worlds
 from tests.labels.reference import Key, Label, Row

@@ -16,9 +16,9 @@ from tasks.datasets.world.generate import generate
 from tasks.errors import ContractError
 from tasks.labels import build
 from tasks.labels.compile import DIALECTS, label_query, labels_script, labels_sql
-from tasks.labels.maturity import longest_reach
 from tasks.labels.query import Form, Horizon, LabelQuery
-from tasks.logs.schema import Log
+from tasks.labels.windows import longest_reach
+from tasks.logs.tables import Log
 from tasks.settings import Settings
 from tasks.sql.expressions import render
 from tasks.stores.store import Store

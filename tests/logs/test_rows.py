@@ -1,9 +1,14 @@
-"""Which rows take part: known before the as-of, one impression a key, by hand."""
+"""Which rows take part: known before the as-of, one impression a key, by hand.
 
+Days: ranges around them, in UTC.
+"""
+
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
+from tasks.logs.rows import DayRange
 from tests.labels.engine import Story, tasks
 
 SPEC = tasks(t={"positive": {"event": "click", "within": "PT2H"}})
@@ -75,3 +80,42 @@ def test_a_null_id_in_an_event_is_legal_and_counts_where_it_is_not_matched_on(
 def test_an_event_without_name_or_instant_does_nothing(story: Story) -> None:
     story.shown("r", 1).event(None, 1).event("click", None)
     assert story.told(SPEC, "t") == {"r": 0}
+
+
+FIFTH, SEVENTH = date(2024, 3, 5), date(2024, 3, 7)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "first", "last"),
+    [
+        (0, 0, 5, 5),
+        (1, 0, 4, 5),
+        (24, 24, 4, 6),
+        (25, 0, 3, 5),
+        (0, 0.5, 5, 6),
+    ],
+)
+def test_a_range_holds_every_instant_within_the_reach_of_a_day(
+    before: float, after: float, first: int, last: int
+) -> None:
+    spread = DayRange.spread([FIFTH], before=timedelta(hours=before), after=timedelta(hours=after))
+    assert spread == [DayRange(date(2024, 3, first), date(2024, 3, last))]
+
+
+def test_ranges_that_touch_are_one() -> None:
+    day = timedelta(days=1)
+    assert DayRange.spread([SEVENTH, FIFTH], before=day, after=timedelta()) == [
+        DayRange(date(2024, 3, 4), SEVENTH)
+    ]
+    assert len(DayRange.spread([SEVENTH, FIFTH], before=timedelta(), after=timedelta())) == 2
+
+
+def test_every_day_of_the_ranges_is_listed() -> None:
+    ranges = [DayRange(FIFTH, FIFTH), DayRange(SEVENTH, date(2024, 3, 8))]
+    assert [day for days in ranges for day in days.days] == [FIFTH, SEVENTH, date(2024, 3, 8)]
+
+
+def test_a_range_holds_its_ends_and_by_default_every_day() -> None:
+    assert FIFTH in DayRange(FIFTH, SEVENTH)
+    assert date(2024, 3, 8) not in DayRange(FIFTH, SEVENTH)
+    assert date.min in DayRange()

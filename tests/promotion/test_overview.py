@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import ContractError, StoreError
-from tasks.labels.calendar import DayState
+from tasks.labels.build_record import DayState
 from tasks.promotion import overview
 from tasks.stores import delta
 from tasks.stores.audit import Entry, Kind

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.utility import UtilitySpec
-from tasks.ranking.block import Block, Cap
 from tasks.ranking.decide import Decision, decide
+from tasks.ranking.rules import Block, Cap
 from tasks.ranking.slate import fill_slates
 from tests.ranking.policies import frame_of, slate_json, utility_json
 from tests.ranking.reference import differing_requests

@@ -26,7 +26,7 @@ from tasks.evaluation.evidence import ChampionComparison
 from tasks.evaluation.paired import PairedRows, auc_by_request_drop
 from tasks.evaluation.subjects import SAME_DAY
 from tasks.release import view as release_view
-from tasks.stores.parts import BOOSTER
+from tasks.stores.manifest import BOOSTER
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.rows import NEWEST, TaskRows, read_labels

@@ -7,8 +7,7 @@ import pytest
 from tasks.errors import ContractError
 from tasks.release.parts import Pins, pin_examination, pin_tasks, release_files
 from tasks.release.trained import Trained
-from tasks.stores.manifest import Role
-from tasks.stores.parts import BOOSTER
+from tasks.stores.manifest import BOOSTER, Role
 from tasks.stores.registry import Registry
 from tasks.stores.store import Store
 from tests.feeds import small_release

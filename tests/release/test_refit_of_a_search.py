@@ -17,7 +17,7 @@ from tasks.calibration import step as calibrate
 from tasks.release.parts import Pins, pin_trained
 from tasks.release.refit import Refit
 from tasks.release.trained import Trained
-from tasks.stores.parts import BOOSTER
+from tasks.stores.manifest import BOOSTER
 from tasks.stores.registry import Registry
 from tasks.stores.runs import PARENT
 from tasks.stores.workspace import Workspace

@@ -28,8 +28,7 @@ from tasks.release.parts import Pins, pin_examination, pin_tasks, release_files
 from tasks.release.refit import Refit, ScoredRelease, calibrated_on, refit_shifts
 from tasks.release.release_days import ReleaseDays
 from tasks.release.trained import Trained
-from tasks.stores.manifest import Role
-from tasks.stores.parts import BOOSTER
+from tasks.stores.manifest import BOOSTER, Role
 from tasks.stores.workspace import Workspace
 from tasks.training import examination
 from tasks.training import step as train

@@ -16,7 +16,7 @@ from tasks.labels.store import LabelStore
 from tasks.release import step as release
 from tasks.release import view as release_view
 from tasks.release.step import ReleaseResult
-from tasks.stores.parts import CALIBRATOR
+from tasks.stores.manifest import CALIBRATOR
 from tasks.stores.store import Store
 from tasks.stores.tracking import PatientClient
 from tasks.stores.workspace import Workspace

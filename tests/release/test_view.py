@@ -13,8 +13,7 @@ from tasks.release.loading import load_release
 from tasks.release.step import ReleaseResult
 from tasks.release.view import ReleaseReader
 from tasks.stores.files import sha256
-from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Role
-from tasks.stores.parts import Part, folder_sha256
+from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Part, Role, folder_sha256
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tests.feeds.mini import Retrained

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.calibration import step as calibrate
-from tasks.evaluation.ndcg import request_gains
+from tasks.evaluation.ranking_metrics import request_gains
 from tasks.evaluation.verdicts import Estimate
 from tasks.labels.store import LabelStore
 from tasks.ranking.examination import Examination

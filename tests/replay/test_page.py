@@ -9,7 +9,7 @@ from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.replay.evaluate import Findings
 from tasks.replay.evidence import OffPolicyCheck
 from tasks.replay.page import Heading, better_directions, order_segments, simulation_page
-from tasks.reports.words import TaskWords, Vocabulary
+from tasks.reports.phrases import TaskWords, Vocabulary
 from tests.verdicts import bound, subject
 
 RATE = Measured(

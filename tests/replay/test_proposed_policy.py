@@ -8,9 +8,8 @@ import pytest
 import yaml
 
 from tasks.contracts import Contracts
-from tasks.contracts.load import load_surface
+from tasks.contracts.load import load_surface, read_yaml
 from tasks.contracts.slate import Decay
-from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError
 from tasks.replay.policy_diff import read_policy
 from tests.feeds.mini import NAME

@@ -5,7 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from tasks.logs.schema import to_frame
+from tasks.logs.tables import to_frame
 from tasks.replay.read_log import Ids, LogReading, candidate_log, read_block, users_of
 from tests.replay.blocks import LINKS, frame_of
 from tests.replay.worlds import AT_RANDOM, page

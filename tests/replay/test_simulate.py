@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tasks.contracts.yaml_file import read_yaml
+from tasks.contracts.load import read_yaml
 from tasks.errors import ContractError, DataError
 from tasks.replay import simulate
 from tasks.stores.workspace import Workspace

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tasks.contracts.metrics import Metric, parse_metric
 from tasks.contracts.utility import UtilitySpec
-from tasks.datasets.world.logging_policy import place
+from tasks.datasets.world.feed import place
 from tasks.evaluation.evidence import Measured
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.read_log import LogReading, candidate_log

@@ -3,7 +3,7 @@
 from tasks.contracts import Family
 from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.reports.words import TaskWords, Vocabulary
+from tasks.reports.phrases import TaskWords, Vocabulary
 from tests.verdicts import bound, subject
 
 WORDS = Vocabulary(

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from tasks.errors import ContractError, StoreError
-from tasks.stores.boosters import booster_files
 from tasks.stores.files import sha256
-from tasks.stores.parts import BOOSTER, Part, files_sha256, folder_sha256
+from tasks.stores.manifest import BOOSTER, Part, files_sha256, folder_sha256
 from tasks.stores.registry import Registry
 from tasks.stores.runs import StepKey
 from tasks.stores.store import Store
 from tasks.stores.tracking import PatientClient
+from tasks.training.step import booster_files
 from tests.stores.mlflow_home import new_home
 
 NAME = "feed.calibrator.click_30m"

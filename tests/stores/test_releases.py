@@ -1,4 +1,7 @@
-"""Releases are found by version or alias; who lends parts and what is tested follow from their tags and pins."""
+"""Releases are found by version or alias; who lends parts and what is tested follow from their tags and pins.
+
+Policies are registered once by content, and never changed under the same version.
+"""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -6,11 +9,21 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import ContractError
-from tasks.stores.manifest import MANIFEST, ROOT, Manifest, PinnedSnapshot
-from tasks.stores.parts import Part
+from tasks.stores.aliases import release_name
+from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Part, PinnedSnapshot, Role
+from tasks.stores.registry import Registry
+from tasks.stores.releases import (
+    POLICY_FILE,
+    contract_tags,
+    policy_files,
+    refuse_silent_changes,
+    register_policies,
+)
 from tasks.stores.runs import StepKey
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
+from tests.feeds.days_of_logs import NAME as SURFACE
+from tests.feeds.days_of_logs import Logs
 from tests.stores.mlflow_home import new_home
 
 NAME = "feed.release"
@@ -79,3 +92,92 @@ def test_the_champion_lends_where_it_is_not_of_a_later_instant(workspace: Worksp
     workspace.store.registry.set_alias(register(workspace), "champion")
     assert workspace.releases.fallback(as_of) == 1
     assert workspace.releases.fallback(datetime(2026, 2, 1, tzinfo=UTC)) is None
+
+
+@pytest.fixture
+def surface(tmp_path: Path) -> Workspace:
+    written = Logs.random(tmp_path, seed=1).write()
+    new_home(written.home)
+    return written
+
+
+@pytest.fixture
+def registry(surface: Workspace) -> Registry:
+    return surface.store.registry
+
+
+def register_both(surface: Workspace, registry: Registry) -> list[tuple[str, int]]:
+    with surface.store.runs.step(StepKey(SURFACE, step="release", inputs="i")) as run:
+        pinned = register_policies(surface, registry, run.run_id)
+    return [(part.name, part.version) for part in pinned]
+
+
+def change(surface: Workspace, before: str, after: str, *, kind: str = "slate") -> Workspace:
+    """Edit a policy's file and open the surface again."""
+    file = surface.surfaces / SURFACE / f"{kind}.yaml"
+    assert before in file.read_text()
+    file.write_text(file.read_text().replace(before, after))
+    return Workspace.open(SURFACE, surfaces=surface.surfaces, home=surface.home)
+
+
+def test_a_policy_is_registered_once_with_its_canonical_content(
+    surface: Workspace, registry: Registry
+) -> None:
+    names = [(f"{SURFACE}.utility_policy", 1), (f"{SURFACE}.slate_policy", 1)]
+    assert register_both(surface, registry) == register_both(surface, registry) == names
+    files = registry.files(registry.part(f"{SURFACE}.slate_policy", 1))
+    assert files[POLICY_FILE] == policy_files(surface)[Role.SLATE_POLICY]
+
+
+def test_a_change_without_a_new_version_is_refused(surface: Workspace, registry: Registry) -> None:
+    refuse_silent_changes(surface, registry)
+    register_both(surface, registry)
+    refuse_silent_changes(surface, registry)
+    changed = change(surface, "length: 2", "length: 3")
+    with pytest.raises(ContractError, match=r"slate\.yaml changed while its version did not"):
+        refuse_silent_changes(changed, registry)
+
+
+def test_a_change_under_a_new_version_is_another_version(surface: Workspace, registry: Registry) -> None:
+    register_both(surface, registry)
+    changed = change(change(surface, "length: 2", "length: 3"), "version: 1", "version: 2")
+    refuse_silent_changes(changed, registry)
+    assert register_both(changed, registry) == [
+        (f"{SURFACE}.utility_policy", 1),
+        (f"{SURFACE}.slate_policy", 2),
+    ]
+
+
+def test_a_registered_utility_policy_says_who_answers_for_it_and_what_justified_it(
+    surface: Workspace, registry: Registry
+) -> None:
+    register_both(surface, registry)
+    first = registry.tags(registry.part(f"{SURFACE}.utility_policy", 1))
+    assert (first["owner"], first["approvals"]) == ("tests", "product")
+    assert "experiment" not in first
+    proven = change(surface, "version: 1", "version: 2\nexperiment: feed-142", kind="utility")
+    assert register_both(proven, registry)[0] == (f"{SURFACE}.utility_policy", 2)
+    second = registry.tags(registry.part(f"{SURFACE}.utility_policy", 2))
+    assert (second["owner"], second["approvals"], second["experiment"]) == ("tests", "product", "feed-142")
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [("surface", "owner: tests", "owner: others"), ("tasks", "within: PT2H", "within: PT1H")],
+)
+def test_a_file_that_a_release_was_made_of_changes_with_its_version(
+    surface: Workspace, registry: Registry, kind: str, before: str, after: str
+) -> None:
+    refuse_silent_changes(surface, registry)
+    with surface.store.runs.step(StepKey(SURFACE, step="release", inputs="i")) as run:
+        tags = contract_tags(surface.contracts)
+        registry.register(
+            release_name(SURFACE), {"a": b"a"}, run_id=run.run_id, tags=tags, model_type="release"
+        )
+    refuse_silent_changes(surface, registry)
+    changed = change(surface, before, after, kind=kind)
+    with pytest.raises(
+        ContractError, match=rf"{kind}\.yaml changed while its version did not: version 1 was"
+    ):
+        refuse_silent_changes(changed, registry)
+    refuse_silent_changes(change(changed, "version: 1", "version: 2", kind=kind), registry)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import StoreError
-from tasks.stores.parts import Part
+from tasks.stores.manifest import Part
 from tasks.stores.registry import NewVersion, create_version, link_output, log_folder, logged_model_of
 from tasks.stores.runs import StepKey
 from tasks.stores.store import Store

@@ -16,8 +16,7 @@ from distributed import Client, LocalCluster
 
 from tasks.errors import ContractError, StoreError
 from tasks.pipeline import retrain
-from tasks.stores.manifest import Role
-from tasks.stores.parts import BOOSTER
+from tasks.stores.manifest import BOOSTER, Role
 from tasks.stores.steps import Code
 from tasks.stores.workspace import Workspace
 from tasks.training import cluster

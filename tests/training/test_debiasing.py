@@ -13,8 +13,7 @@ from tasks.ranking.scoring import Scorer
 from tasks.release import view as release_view
 from tasks.release.step import ReleaseResult
 from tasks.replay.shadow import compare_packed, sample_requests
-from tasks.stores.manifest import Role
-from tasks.stores.parts import ENCODER
+from tasks.stores.manifest import ENCODER, Role
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tasks.training import examination

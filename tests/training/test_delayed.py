@@ -6,8 +6,7 @@ import pytest
 from benchmarks.learning.delayed import Delayed, delays
 from benchmarks.learning.feed import feed
 from tasks.errors import ImmatureLabels
-from tasks.training.debiasing import LEAST, truncate_outcomes
-from tasks.training.position import position_weights
+from tasks.training.debiasing import LEAST, position_weights, truncate_outcomes
 
 pytestmark = pytest.mark.xdist_group("learning_truth")
 

@@ -20,7 +20,7 @@ import yaml
 from tasks.arrays import AnyFloats
 from tasks.calibration import step as calibrate
 from tasks.errors import DataError, ImmatureLabels
-from tasks.stores.policies import policy_files
+from tasks.stores.releases import policy_files
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.draw_examples import TrainingRows, draw_training_rows

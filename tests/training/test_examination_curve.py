@@ -6,7 +6,7 @@ import pytest
 from benchmarks.learning.feed import Feed, feed
 from benchmarks.learning.position import harvested
 from tasks.datasets.world.entities import EXAMINATION
-from tasks.datasets.world.logging_policy import place
+from tasks.datasets.world.feed import place
 from tasks.errors import DataError, ImmatureLabels
 from tasks.training.examination import (
     LEAST_POSITIVES,

@@ -21,7 +21,7 @@ from tasks.training.fit import (
     shift_scores,
     stack_boosters,
 )
-from tasks.training.weights import balance_classes
+from tasks.training.sampling import balance_classes
 from tests.training.every_head import CHEAP_AND_DEAR, EVERY, NAMES, SMALL, N, examples_of, loss_of
 
 LEARNED = ("parameters", "loss", "monotone", "loss_weight", "seed")

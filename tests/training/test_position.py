@@ -10,7 +10,8 @@ from benchmarks.learning.position import distances, heads
 from tasks.datasets.world.entities import EXAMINATION
 from tasks.errors import DataError
 from tasks.ranking.examination import Examination
-from tasks.training.position import CLIP, mean_at_reference, position_weights, require_positions
+from tasks.training.debiasing import CLIP, mean_at_reference, position_weights
+from tasks.training.examination import require_positions
 
 pytestmark = pytest.mark.xdist_group("learning_truth")
 

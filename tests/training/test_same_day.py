@@ -38,7 +38,7 @@ from tasks.release import step as release
 from tasks.release.trained import Trained
 from tasks.release.view import ReleaseReader
 from tasks.stores.audit import Entry, Kind
-from tasks.stores.parts import Part
+from tasks.stores.manifest import Part
 from tasks.stores.tracking import PatientClient
 from tasks.stores.workspace import Workspace
 from tasks.training import same_day

@@ -10,7 +10,7 @@ from tasks.errors import ContractError, DataError, GateRefused, ImmatureLabels
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.ranking.features import FeatureEncoder
-from tasks.stores.parts import BOOSTER, ENCODER
+from tasks.stores.manifest import BOOSTER, ENCODER
 from tasks.stores.store import Store
 from tasks.stores.tracking import PatientClient
 from tasks.stores.workspace import Workspace

@@ -9,7 +9,7 @@ import pytest
 
 from tasks.labels import snapshot as label_snapshot
 from tasks.ranking.features import FeatureEncoder
-from tasks.stores.parts import BOOSTER, ENCODER
+from tasks.stores.manifest import BOOSTER, ENCODER
 from tasks.stores.workspace import Workspace
 from tasks.training import step
 from tasks.training.encoding import encode

@@ -2,7 +2,7 @@
 
 import re
 
-from tasks.reports.words import TaskWords, Vocabulary
+from tasks.reports.phrases import TaskWords, Vocabulary
 from tasks.tuning.page import tuning_page
 from tasks.tuning.search import WeightFigures, WeightTrial
 from tests.tuning.tuning_documents import WEIGHTS, evidence

@@ -9,7 +9,7 @@ import pytest
 
 from tasks.cli import main
 from tasks.contracts import load_surface
-from tasks.contracts.yaml_file import read_yaml
+from tasks.contracts.load import read_yaml
 from tasks.errors import ContractError
 from tasks.replay.policy_diff import read_policy
 from tasks.replay.primary import one_sided

@@ -12,7 +12,7 @@ Every delay ends inside its task's window, so a label contains every possible ev
 import numpy as np
 
 from tasks.arrays import Flags, Floats, Integers
-from tasks.datasets.world.absences import DAY_US, absent, ineligible, out_of_stock
+from tasks.datasets.world.catalog import DAY_US, absent, ineligible, out_of_stock
 from tasks.datasets.world.entities import EXAMINATION, VISIBLE_RATE, Happened, Outcomes, Shown, World
 from tasks.datasets.world.truth import DWELL_LOG_SD, Chances
 

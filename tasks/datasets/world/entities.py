@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.arrays import Flags, Floats, Integers, SingleFloats, SmallCodes
-from tasks.datasets.world.logging_policy import Placement
 
 CATEGORIES: Final = ("books", "electronics", "fashion", "garden", "groceries", "home", "sports", "toys")
 TENURES: Final = ("new", "returning", "loyal")
@@ -255,6 +254,20 @@ class Seen:
 
 def _estimate(trait: Trait, error: SingleFloats) -> SingleFloats:
     return trait.true + error * (trait.seen - trait.true)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The items at each position.
+
+    Attributes
+    ----------
+    order : [requests, slots], column of the candidate at each position.
+    propensity : [requests, slots], of the candidate at each position given those above it.
+    """
+
+    order: Integers
+    propensity: Floats
 
 
 @dataclass(frozen=True)

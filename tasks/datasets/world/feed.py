@@ -7,9 +7,10 @@
 """
 
 import numpy as np
+import numpy.typing as npt
 
-from tasks.arrays import Integers, SingleFloats, SmallCodes
-from tasks.datasets.world.absences import DAY_US, ineligible, out_of_stock
+from tasks.arrays import Floats, Integers, SingleFloats, SmallCodes
+from tasks.datasets.world.catalog import DAY_US, ineligible, out_of_stock
 from tasks.datasets.world.entities import (
     DEVICES,
     EXPLORE,
@@ -23,6 +24,7 @@ from tasks.datasets.world.entities import (
     TRENDING,
     Batch,
     Catalog,
+    Placement,
     Requests,
     Seen,
     Stream,
@@ -30,7 +32,8 @@ from tasks.datasets.world.entities import (
     World,
     generator,
 )
-from tasks.datasets.world.logging_policy import gumbel, place
+
+Scores = npt.NDArray[np.floating]
 
 _CHECKOUT_SHARE = 0.15
 _MAIN_DEVICE_SHARE = 0.85
@@ -120,3 +123,38 @@ def _scores(item: Integers, affinity: Trait, seen: Seen, rng: np.random.Generato
     """Return the serving ranker's scores: half relevance, half whim."""
     relevance = 0.3 * affinity.seen + 0.3 * seen.appeal[item] + 0.15 * seen.quality[item]
     return (relevance + 0.5 * rng.standard_normal(item.shape, dtype=np.float32)).astype(np.float32)
+
+
+def place(scores: Scores, slots: int, rng: np.random.Generator) -> Placement:
+    """Fill ``slots`` positions of each request from its candidates.
+
+    Parameters
+    ----------
+    scores : [requests, candidates], finite.
+
+    Examples
+    --------
+    >>> placed = place(np.zeros((1, 4)), 4, np.random.default_rng(0))
+    >>> placed.propensity.round(3).tolist()
+    [[0.25, 0.333, 0.5, 1.0]]
+    """
+    order = np.argsort(-(scores + gumbel(rng, scores.shape)), axis=1, kind="stable")
+    return Placement(order[:, :slots], propensities(np.take_along_axis(scores, order, axis=1))[:, :slots])
+
+
+def gumbel(rng: np.random.Generator, shape: tuple[int, ...]) -> SingleFloats:
+    """Draw standard Gumbel noise: sorting log weights with it samples without replacement by weight."""
+    tiny = np.finfo(np.float32).tiny
+    return -np.log(np.maximum(rng.standard_exponential(shape, dtype=np.float32), tiny))
+
+
+def propensities(placed_scores: Scores) -> Floats:
+    """Return each position's propensity from the scores of all candidates in their drawn order.
+
+    Parameters
+    ----------
+    placed_scores : [requests, candidates]; candidates without a position are at the end, in any order.
+    """
+    odds = np.exp(placed_scores.astype(np.float64))
+    remaining = np.cumsum(odds[:, ::-1], axis=1)[:, ::-1]
+    return odds / remaining

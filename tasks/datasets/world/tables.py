@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from tasks import columns as c
 from tasks.arrays import Flags, Floats, Integers, Names, SingleFloats
-from tasks.datasets.world.absences import DAY_US, Absences, ineligible, out_of_stock
+from tasks.datasets.world.catalog import DAY_US, Absences, ineligible, out_of_stock
 from tasks.datasets.world.entities import (
     CATEGORIES,
     CONTROLS,

@@ -28,7 +28,7 @@ from tasks.promotion.moves.override import Override
 from tasks.promotion.moves.rules import Actor, PromotionRequest, PromotionSupport, PromotionTerms
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.audit import ANSWERS, NOBODY, Entry, Kind, since_last_move
-from tasks.stores.parts import Part
+from tasks.stores.manifest import Part
 from tasks.stores.workspace import Workspace
 
 

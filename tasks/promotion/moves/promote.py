@@ -50,8 +50,7 @@ from tasks.promotion.moves.rules import (
 from tasks.release.view import ReleaseReader
 from tasks.stores.aliases import CANARIES, CHAMPION, ReleaseAliases
 from tasks.stores.audit import Entry, Kind, LiveRamp, live_ramps, one_line
-from tasks.stores.manifest import Manifest
-from tasks.stores.parts import Part
+from tasks.stores.manifest import Manifest, Part
 from tasks.stores.releases import VERDICT
 from tasks.stores.workspace import Workspace
 

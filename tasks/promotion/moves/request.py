@@ -37,7 +37,7 @@ from tasks.promotion.pages.changes import Weighing, list_changes
 from tasks.promotion.pages.first_screen import FirstScreen, ReleaseHeader, first_screen
 from tasks.release.description import markdown_table, plain_markdown
 from tasks.reports.numbers import format_outcomes, spoken
-from tasks.reports.words import Vocabulary, vocabulary
+from tasks.reports.phrases import Vocabulary, vocabulary
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.audit import live_ramps
 from tasks.stores.manifest import Manifest

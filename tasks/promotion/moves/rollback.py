@@ -15,7 +15,7 @@ from tasks.promotion.provenance import recorded_verdict
 from tasks.release.view import verify_bytes
 from tasks.stores.aliases import CANARIES, CHAMPION, PREVIOUS, Mismatch, MismatchSource, ReleaseAliases
 from tasks.stores.audit import Entry, Kind, last_alias_move, live_ramps, one_line
-from tasks.stores.parts import Part
+from tasks.stores.manifest import Part
 from tasks.stores.workspace import Workspace
 
 

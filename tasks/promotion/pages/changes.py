@@ -23,8 +23,7 @@ from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL
 from tasks.release.description import weight_terms
 from tasks.reports.numbers import format_counted
-from tasks.reports.phrases import describe_subject, name_subject, write_change, write_interval
-from tasks.reports.words import Vocabulary
+from tasks.reports.phrases import Vocabulary, describe_subject, name_subject, write_change, write_interval
 from tasks.stores.manifest import Manifest, Role
 
 POLICY_ROWS: Final = frozenset({"tasks", "policy", "slate"})

@@ -31,8 +31,8 @@ from tasks.promotion.pages.task_pairs import describe_overlaps, draw_heat_map, d
 from tasks.promotion.pages.task_rows import SIZE, chart_features, list_tasks, tabulate_head_models
 from tasks.promotion.readiness.facts import ReadinessLine
 from tasks.replay.evidence import ShadowEvidence, SimulationEvidence
+from tasks.reports.phrases import Vocabulary, say_outcomes
 from tasks.reports.render import render
-from tasks.reports.words import Vocabulary, say_outcomes
 from tasks.stores.manifest import Manifest
 
 _SECTIONS = {

@@ -22,8 +22,7 @@ from tasks.replay.leaks import GATE as CONSTRAINTS
 from tasks.replay.metrics import REORDERING
 from tasks.reports.charts import Rail, draw_rails
 from tasks.reports.numbers import format_outcomes
-from tasks.reports.phrases import find_primary, phrase_verdict
-from tasks.reports.words import Vocabulary, say_outcomes
+from tasks.reports.phrases import Vocabulary, find_primary, phrase_verdict, say_outcomes
 
 _MOST_ROWS = 8
 _INCONCLUSIVE = frozenset({Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING})

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict
-from tasks.reports.phrases import phrase_verdict
-from tasks.reports.words import Vocabulary
+from tasks.reports.phrases import Vocabulary, phrase_verdict
 from tasks.stores.manifest import Manifest
 
 

@@ -17,7 +17,7 @@ from typing import Final
 from urllib.parse import quote
 
 from tasks.evaluation.release_evidence import GateEvidence
-from tasks.labels.calendar import DayState, DayStates
+from tasks.labels.build_record import DayState, DayStates
 from tasks.promotion.overview import (
     REFUSALS,
     AliasedRelease,

@@ -22,7 +22,7 @@ from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Verdict
 from tasks.reports.charts import IntervalChart, draw_intervals
 from tasks.reports.numbers import format_count, format_estimate, format_number, spoken
-from tasks.reports.words import Vocabulary
+from tasks.reports.phrases import Vocabulary
 
 SIZE: Final = 60
 _EDGE: Final = 4

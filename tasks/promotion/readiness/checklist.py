@@ -57,7 +57,7 @@ from tasks.promotion.readiness.lines import (
 from tasks.replay.evidence import SimulationEvidence
 from tasks.stores.aliases import CHAMPION, release_name
 from tasks.stores.audit import Entry, Kind
-from tasks.stores.parts import Part
+from tasks.stores.manifest import Part
 from tasks.stores.runs import D
 from tasks.stores.workspace import Workspace
 

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.arrays import Flags, Integers
 from tasks.contracts import load_surface
-from tasks.datasets.world.absences import DAY_US, ineligible, out_of_stock
+from tasks.datasets.world.catalog import DAY_US, ineligible, out_of_stock
 from tasks.datasets.world.entities import Happened
 from tasks.datasets.world.truth import probabilities
 from tests.datasets.world.conftest import Drawn

@@ -11,8 +11,7 @@ from tasks.pipeline import recheck
 from tasks.promotion import overview
 from tasks.promotion.moves import request as promotion_request
 from tasks.release.view import ReleaseReader
-from tasks.stores.manifest import PinnedPart, Role
-from tasks.stores.parts import Part
+from tasks.stores.manifest import Part, PinnedPart, Role
 from tasks.stores.workspace import Workspace
 from tests.feeds.mini import step_runs
 from tests.promotion.moves.moving import (

@@ -36,7 +36,7 @@ from tasks.replay.evidence import (
     ShadowExample,
     SimulationEvidence,
 )
-from tasks.reports.words import TaskWords, Vocabulary
+from tasks.reports.phrases import TaskWords, Vocabulary
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 from tests.evaluation.task_figures import task_figures
 from tests.promotion.pages.test_task_pairs import LOW, TOP, proxy

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from tasks.evaluation.verdicts import Outcome
-from tasks.labels.calendar import DayState, DayStates
+from tasks.labels.build_record import DayState, DayStates
 from tasks.monitoring.alarms import read_alarms
 from tasks.promotion.overview import (
     AliasedRelease,

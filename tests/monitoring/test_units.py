@@ -1,4 +1,7 @@
-"""The review queue: its prior and quantile by scipy, its laws, and units that have little to say."""
+"""The review queue: its prior and quantile by scipy, its laws, and units that have little to say.
+
+What sources bring and cost: sums by the policy's weights, with intervals by users.
+"""
 
 import csv
 import io
@@ -16,7 +19,7 @@ from tasks.errors import DataError
 from tasks.labels import build as labels
 from tasks.monitoring import monitor
 from tasks.monitoring.page import write_textfile
-from tasks.monitoring.review_queue import review_units
+from tasks.monitoring.units import review_units
 from tests.monitoring.served_log import FILES, FIRST, ServedLog, day_after
 
 
@@ -153,3 +156,59 @@ def test_without_a_task_that_costs_nothing_is_reviewed(tmp_path: Path) -> None:
 def test_an_unknown_level_is_left_out() -> None:
     level = {"metric": "auc_by_request", "task": "click", "value": float("nan")}
     assert "auc_by_request" not in write_textfile("feed", [level], [], history=1, review_units=0)  # type: ignore[list-item]
+
+
+VALUED_DAYS = 36
+
+
+@pytest.fixture(scope="module")
+def valued(tmp_path_factory: pytest.TempPathFactory) -> tuple[ServedLog, Path]:
+    """A log of two sources, of which ads are hidden four times as often, and the page of its monitor."""
+    log, rng = (
+        ServedLog.of(tmp_path_factory.mktemp("valued"), days=VALUED_DAYS, requests=20),
+        np.random.default_rng(3),
+    )
+    ads = rng.random(len(log.rows)) < 0.3
+    log.rows["source"] = np.where(ads, "ads", "feed")
+    log.rows.loc[ads, "hide"] = (rng.random(ads.sum()) < 0.4).astype(float)
+    log.rows["creator"] = [f"c{one}" for one in rng.integers(0, 12, len(log.rows))]
+    workspace = log.write(slate="{policy: shop-slate, version: 1, length: 2, max_per: {creator: 2}}\n")
+    labels.run(workspace, as_of=day_after(VALUED_DAYS))
+    return log, Path(monitor.run(workspace, as_of=day_after(VALUED_DAYS)).page)
+
+
+def newest(log: ServedLog, source: str, delay: int) -> pd.DataFrame:
+    day = (log.rows["shown_at"] - pd.Timestamp(FIRST)).dt.days
+    last = VALUED_DAYS - 1 - delay  # of tasks that are mature within so many days
+    return log.rows[(log.rows["source"] == source) & (day <= last) & (day > last - 28)]
+
+
+def test_value_and_cost_are_weighted_outcomes_of_each_term_s_mature_days(
+    valued: tuple[ServedLog, Path],
+) -> None:
+    log, page = valued
+    text = page.with_name("source_values.csv").read_text(encoding="utf-8")
+    rows = {row["unit"]: row for row in csv.DictReader(io.StringIO(text))}
+    assert {"ads", "feed"} < set(rows)
+    for source, row in ((source, rows[source]) for source in ("ads", "feed")):
+        clicks, hides = newest(log, source, 1), newest(log, source, 2)
+        assert float(row["value"]) == pytest.approx(clicks["click"].mean())
+        assert float(row["cost"]) == pytest.approx(5 * hides["hide"].mean())
+        assert int(row["impressions"]) == max(len(clicks), len(hides))
+        assert float(row["value_low"]) < float(row["value"]) < float(row["value_high"])
+    assert float(rows["ads"]["cost_low"]) > float(rows["feed"]["cost_high"])
+
+
+def test_an_interval_has_users_as_units(valued: tuple[ServedLog, Path]) -> None:
+    log, page = valued
+    row = next(csv.DictReader(io.StringIO(page.with_name("source_values.csv").read_text(encoding="utf-8"))))
+    own = newest(log, row["unit"], 2)
+    by_user = own.groupby("user_id")["hide"].agg(["sum", "size"])
+    influence = (by_user["sum"] - own["hide"].mean() * by_user["size"]) / len(own)
+    half = 5 * np.sqrt((influence**2).sum())
+    assert float(row["cost_high"]) - float(row["cost"]) == pytest.approx(2 * half, rel=0.05)
+
+
+def test_the_page_lists_ten_of_each_column(valued: tuple[ServedLog, Path]) -> None:
+    page = valued[1].read_text(encoding="utf-8")
+    assert [page.count(f"<tr><td>{column}=") for column in ("source", "creator")] == [2, 10]
