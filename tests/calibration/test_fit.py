@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
 from tasks.calibration.fit import (
+    LEVEL_SPREAD,
     LOGISTIC_BELOW,
     fit_binary,
     fit_isotonic_blocks,
@@ -32,19 +33,20 @@ def world(n: int, rate: float, seed: int = 0) -> tuple[Floats, Floats, Floats]:
 
 @settings(max_examples=40)
 @given(st.integers(0, 10_000), st.sampled_from([0.002, 0.02, 0.3, 0.8]), st.booleans())
-def test_predictions_add_up_to_outcomes_or_between_these_and_the_scores(
+def test_predictions_add_up_to_outcomes_but_for_the_prior_of_a_logistic_map(
     seed: int, rate: float, weighted: bool
 ) -> None:
     scores, outcomes, _ = world(5000, rate, seed)
     outcomes[:2] = 0, 1
-    weights = np.random.default_rng(seed).uniform(0, 3, 5000) if weighted else None
-    found = fit_binary(scores, outcomes, weights)
-    ratio = calibration_ratio(outcomes, found.apply(scores), weights=weights)
+    weights = np.random.default_rng(seed).uniform(0, 3, 5000) if weighted else np.ones(5000)
+    found, w = fit_binary(scores, outcomes, weights if weighted else None), weights / weights.mean()
+    excess = float((w * (outcomes - found.apply(scores))).sum())
     if isinstance(found, IsotonicMap):
-        assert ratio == pytest.approx(1.0, abs=1e-6)
-    else:
-        plain = calibration_ratio(outcomes, scores, weights=weights)
-        assert min(plain, 1.0) - 1e-6 <= ratio <= max(plain, 1.0) + 1e-6
+        assert excess == pytest.approx(0, abs=1e-6 * outcomes.sum())
+    else:  # at the mode, the gradient of the likelihood equals that of the normal prior, if there is one
+        centre = np.average(logit(scores), weights=w * scores * (1 - scores))
+        prior = (found.intercept + found.slope * centre - centre) / LEVEL_SPREAD**2
+        assert min(abs(excess), abs(excess - prior)) < 1e-6 * max(1, outcomes.sum())
 
 
 @settings(max_examples=25)

@@ -16,8 +16,6 @@ from tasks.promotion.moves.rules import (
 )
 
 EVIDENCE = "e" * 64
-
-
 PLAIN = {"surface": "feed", "release": 4, "as_of": "", "verdict": "promote"}
 NOTHING: dict[str, object] = {"manifest": {}, "rules": {}, "calibration_in_slots": {}} | dict.fromkeys(
     ("reasons", "warnings", "notes", "gates", "sensitivity"), ()
