@@ -46,7 +46,7 @@ FAULTS: Final = {
         Fault(
             "stopped while it holds a lock",
             "waiting processes name the holder and stop after ten minutes (exit code 3)",
-            "stores/test_locks.py::test_a_stopped_holder_is_named_and_not_waited_for_without_end",
+            "stores/test_files.py::test_a_stopped_holder_is_named_and_not_waited_for_without_end",
         ),
     ),
     "Something is lost or damaged": (
