@@ -61,7 +61,7 @@ def test_a_word_is_searched_and_its_page_opened(page: Page) -> None:
 
 def test_the_reference_is_made_of_the_docstrings(page: Page, site: Path) -> None:
     page.goto((site / "reference" / "api" / "evaluation.html").as_uri())
-    assert page.locator("#tasks\\.evaluation\\.ranking_metrics\\.ndcg_terms").count()
+    assert page.locator("#tasks\\.evaluation\\.ranking_metrics\\.RankSums").count()
     assert page.get_by_text("::", exact=True).count() == 0
 
 
