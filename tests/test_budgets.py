@@ -18,7 +18,7 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (83_067, 50_000),
+    "lines in tasks": (83_064, 50_000),
     "modules in tasks": (354, 320),
     "names that rooms import from each other": (641, 450),
     "public names in faces": (73, 450),

@@ -134,9 +134,9 @@ def test_a_retrain_that_has_too_few_positives_ends_at_its_plan_and_is_tried_once
     assert {ended.steps[key] for key in trained} == {"upstream_failed"}
     assert (ended.steps["plan", None], ended.tries["plan", None]) == ("failed", 1)
     assert ended.note.startswith("**Failed** at plan")
-    told = capfd.readouterr().out
-    assert "ImmatureLabels" in told
-    assert "These steps did not end, so the gates cannot be evaluated" in told
+    printed = capfd.readouterr().out
+    assert "ImmatureLabels" in printed
+    assert "These steps did not end, so the gates cannot be evaluated" in printed
 
 
 def test_logs_that_are_missing_end_the_run_at_once(

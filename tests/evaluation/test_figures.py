@@ -1,4 +1,4 @@
-"""A task's figures: measured where the outcome is known, told to people, read by the gates.
+"""A task's figures: measured where the outcome is known, shown to people, read by the gates.
 
 The table of metrics: the whole and every segment value.
 """
@@ -136,7 +136,7 @@ NEW = RNG.random(N) < 0.5
 
 
 def plain(row: Figure) -> dict[str, object]:
-    """Return a row as it stands in a document."""
+    """Return a row in the form of a document."""
     written: dict[str, object] = json.loads(TypeAdapter(Figure).dump_json(row))
     return written
 

@@ -1,4 +1,4 @@
-"""Who decides, as it is told to other processes."""
+"""Policies of a replay, in the form in which other processes receive them."""
 
 from dataclasses import replace
 

@@ -140,17 +140,17 @@ def test_a_second_body_waits_for_the_end_of_the_first_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "equipoise")
-    told, happened = Event(), []
+    noticed, happened = Event(), []
 
     def second() -> None:
-        told.set()
+        noticed.set()
         with alone(tmp_path, "feed.labels", doing="building labels"):
             happened.append("second")
 
     with ThreadPoolExecutor(1) as pool:
         with alone(tmp_path, "feed.labels", doing="building labels"):
             waiting = pool.submit(second)
-            told.wait()
+            noticed.wait()
             while not caplog.messages:
                 assert not waiting.done()
             happened.append("first")

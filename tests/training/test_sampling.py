@@ -216,5 +216,5 @@ def test_equal_weights_are_worth_their_number_and_one_heavy_row_is_worth_one() -
 
 
 def test_each_factor_is_described_by_its_range_and_what_it_leaves_of_the_rows() -> None:
-    (told,) = describe_factors({"half_life": np.array([1.0, 3.0])}).values()
-    assert told == {"least": 1.0, "mean": 2.0, "greatest": 3.0, "effective_rows": pytest.approx(1.6)}
+    (described,) = describe_factors({"half_life": np.array([1.0, 3.0])}).values()
+    assert described == {"least": 1.0, "mean": 2.0, "greatest": 3.0, "effective_rows": pytest.approx(1.6)}

@@ -39,9 +39,7 @@ from tasks.promotion.moves.rules import (
     PromotionRequest,
     PromotionSupport,
     PromotionTerms,
-    changed_contracts,
     choose_share,
-    evidence_digest,
     refuse_other_contracts,
     refuse_verdict,
     require_reason,
@@ -129,9 +127,7 @@ def _prepare(
     was_canary = share is None and part.version in live
     terms = PromotionTerms(share, override, was_canary=was_canary, support=support)
     old = None if champion is None else reader.manifest(champion)
-    changed = changed_contracts(manifest.contracts, None if old is None else old.contracts)
-    evidence = evidence_digest(manifest, old, gate, terms)
-    request = PromotionRequest(gate, champion, changed, evidence, terms)
+    request = PromotionRequest.of(gate, champion, (manifest, old), terms)
     refuse_verdict(request)
     return request
 

@@ -27,9 +27,7 @@ from tasks.promotion.moves.rules import (
     PromotionRequest,
     PromotionSupport,
     PromotionTerms,
-    changed_contracts,
     choose_share,
-    evidence_digest,
     require_reason,
     require_support,
 )
@@ -63,11 +61,7 @@ class RequestedPromotion:
 
 
 def make(
-    workspace: Workspace,
-    *,
-    release: str | int,
-    support: PromotionSupport,
-    evaluate_gate: GateEvaluator,
+    workspace: Workspace, *, release: str | int, support: PromotionSupport, evaluate_gate: GateEvaluator
 ) -> RequestedPromotion:
     """Evaluate a release against the current champion, and raise early if it cannot be promoted."""
     require_reason(support)
@@ -87,12 +81,7 @@ def make(
 
 
 def show(
-    workspace: Workspace,
-    *,
-    release: int,
-    evidence: str,
-    support: PromotionSupport,
-    links: Mapping[str, str],
+    workspace: Workspace, *, release: int, evidence: str, support: PromotionSupport, links: Mapping[str, str]
 ) -> str:
     """Return the page of a request as markdown.
 
@@ -109,12 +98,11 @@ def show(
     terms = _terms(workspace, dossier, aliases, support)
     manifest = workspace.releases.manifest(release)
     old = None if champion is None else workspace.releases.manifest(champion)
-    if evidence_digest(manifest, old, dossier, terms) != evidence:
+    request = PromotionRequest.of(dossier, champion, (manifest, old), terms)
+    if request.evidence != evidence:
         raise GateRefused(
             f"The evidence for {part} has changed since the request was made. Start the promotion again"
         )
-    changed = changed_contracts(manifest.contracts, None if old is None else old.contracts)
-    request = PromotionRequest(dossier, champion, changed, evidence, terms)
     words = vocabulary(workspace.contracts, champion=champion)
     first = _first_screen(workspace, request, (manifest, old), words)
     return write_request(request, first, links=links)

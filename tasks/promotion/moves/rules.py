@@ -9,7 +9,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Final, Self
 
 from tasks.contracts import digest
 from tasks.contracts.gates import Ramp
@@ -86,6 +86,19 @@ class PromotionRequest:
     changed: tuple[str, ...]
     evidence: str
     terms: PromotionTerms
+
+    @classmethod
+    def of(
+        cls,
+        gate: GateEvidence,
+        champion: int | None,
+        manifests: tuple[Manifest, Manifest | None],
+        terms: PromotionTerms,
+    ) -> Self:
+        """Compare the manifests of a release and of the champion, if there is one, and digest both."""
+        manifest, old = manifests
+        changed = changed_contracts(manifest.contracts, None if old is None else old.contracts)
+        return cls(gate, champion, changed, evidence_digest(manifest, old, gate, terms), terms)
 
     @property
     def release(self) -> int:
