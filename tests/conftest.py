@@ -39,9 +39,9 @@ _GROUPS = {
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what looks at the same home in one process, which makes it once.
+    """Run the tests of a shared home in one process, and those of any other module in one process too.
 
-    A module whose homes are its own, made of the mini log, is a group by itself.
+    Otherwise several processes would make what the tests of a module share.
     """
     shared = {item.path for item in items if "first_retrain" in _fixtures(item)}
     for item in items:
@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.xdist_group(group))
                 break
         else:
-            if "mini_world" in _fixtures(item):
+            if "mini_world" in _fixtures(item) or item.get_closest_marker("xdist_group") is None:
                 group = "mini" if item.path in shared else item.path.stem.removeprefix("test_")
                 item.add_marker(pytest.mark.xdist_group(group))
 

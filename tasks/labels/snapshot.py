@@ -21,11 +21,11 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.errors import DataError, StoreError, unknown
 from tasks.labels.build_record import STAMPS, Build, sum_days
-from tasks.logs.tables import configure
+from tasks.logs.connections import connect
 from tasks.sql import expressions as x
 from tasks.stores import delta
 from tasks.stores.delta import DataFile
-from tasks.stores.location import Location, identity_of, locate, register_objects
+from tasks.stores.location import Location, identity_of, locate
 
 if TYPE_CHECKING:
     from tasks.stores.runs import StepRun
@@ -205,14 +205,11 @@ class Snapshot:
         if not files:
             yield None
             return
-        with duckdb.connect() as connection:
-            configure(connection)
-            register_objects(connection)
-            with self._reading():
-                self._verify(connection, files)
-                connection.execute(_AS_VERIFIED)
-                _attach(connection, _ROWS, files)
-                yield connection
+        with connect() as connection, self._reading():
+            self._verify(connection, files)
+            connection.execute(_AS_VERIFIED)
+            _attach(connection, _ROWS, files)
+            yield connection
 
     def attach(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
         """Create a view of all rows in a session.

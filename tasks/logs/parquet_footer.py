@@ -20,7 +20,6 @@ These rules decide which files of a folder belong to a table; none is skipped si
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Final
@@ -28,8 +27,9 @@ from typing import Any, Final
 import duckdb
 
 from tasks.errors import DataError
+from tasks.logs.connections import connect
 from tasks.sql import expressions as x
-from tasks.stores.location import Location, files_below, register_objects, relative_path
+from tasks.stores.location import Location, files_below, relative_path
 
 _ROWS = "SELECT file_name, num_rows FROM parquet_file_metadata($files)"
 _FIELDS = """
@@ -41,7 +41,8 @@ _CHUNKS = """
            coalesce(stats_min_value, stats_min), coalesce(stats_max_value, stats_max)
     FROM parquet_metadata($files) ORDER BY ALL
 """
-_CONFIG = {"autoinstall_known_extensions": "false", "memory_limit": "2GB"}
+_MEMORY = "2GB"
+"""Most that reading a damaged footer may take."""
 _DECEIT = "its footer contradicts itself"
 _SPOILT = (duckdb.Error, OSError, ValueError, LookupError, TypeError, MemoryError)
 """Errors that reading a damaged footer may raise."""
@@ -103,7 +104,7 @@ def read(table: str, files: Sequence[Location]) -> list[Footer]:
     if not files:
         return []
     refuse_irregular(table, files)
-    with _connection() as connection:
+    with connect(_MEMORY) as connection:
         try:
             return _read(connection, files)
         except _SPOILT as error:
@@ -147,14 +148,6 @@ def _try_alone(connection: duckdb.DuckDBPyConnection, table: str, file: Location
         _read(connection, [file])
     except _SPOILT as error:
         raise unreadable(table, file, error) from error
-
-
-@contextmanager
-def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(config=_CONFIG) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        register_objects(connection)
-        yield connection
 
 
 def _read(connection: duckdb.DuckDBPyConnection, files: Sequence[Location]) -> list[Footer]:

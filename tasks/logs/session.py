@@ -21,10 +21,11 @@ import duckdb
 from tasks.contracts import Contracts
 from tasks.errors import DataError, StoreError
 from tasks.logs.checks import check_columns, check_same_kinds, rename_columns
+from tasks.logs.connections import configure
 from tasks.logs.footers import FIRST, LAST, File, View, impossible_time, read_footers
 from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS
 from tasks.logs.sources import find_source_files
-from tasks.logs.tables import IDS, Log, LogTables, configure, match_columns, read_types, session_folder
+from tasks.logs.tables import IDS, Log, LogTables, match_columns, read_types, session_folder
 from tasks.settings import Limits, limits
 from tasks.sql import expressions as x
 from tasks.stores.files import scratch, scratch_folder

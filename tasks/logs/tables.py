@@ -30,6 +30,7 @@ from tasks.contracts import Contracts, SurfaceSpec, TasksSpec
 from tasks.errors import DataError, unknown
 from tasks.logs import footers as kinds
 from tasks.logs import rows
+from tasks.logs.connections import configure
 from tasks.logs.footers import File, Table, TimeSpan, View
 from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS, DayRange
 from tasks.sql import expressions as x
@@ -153,12 +154,6 @@ _TYPED = (
 )  # fmt: skip
 _NO_SPAN = TimeSpan()
 _HASHED = "SELECT count(*), sum(h), sum(hash(h)) FROM (SELECT $hashed AS h FROM $read)"
-
-
-def configure(connection: duckdb.DuckDBPyConnection) -> None:
-    """Set a connection to UTC, and prevent it from reading Python variables."""
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET python_enable_replacements = false")
 
 
 def session_folder(connection: duckdb.DuckDBPyConnection) -> Path:

@@ -182,7 +182,7 @@ def home_feed(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Retrain
     from tasks.datasets.world.generate import generate
 
     home, as_of = tmp_path_factory.mktemp("home_feed"), datetime(2026, 5, 13, tzinfo=UTC)
-    generate(days=139, requests_per_day=800, seed=7, out=home / "logs" / "home_feed")
+    generate(days=139, requests_per_day=500, seed=7, out=home / "logs" / "home_feed")
     ended = start("home_feed__retrain", surfaces=REPOSITORY / "surfaces", home=home, as_of=f"{as_of:%FT%TZ}")
     return RetrainedFeed(home, as_of, ended)
 

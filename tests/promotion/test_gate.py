@@ -29,9 +29,11 @@ def runs(second_retrain: Retrained) -> StepRuns:
     )
 
 
-@pytest.mark.parametrize("which", ["first_retrain", "second_retrain"])
-def test_every_figure_of_the_dossier_has_its_run(which: str, request: pytest.FixtureRequest) -> None:
-    judged: Retrained = request.getfixturevalue(which)
+@pytest.mark.parametrize("which", [0, 1], ids=["first", "second"])
+def test_every_figure_of_the_dossier_has_its_run(
+    which: int, first_retrain: Retrained, second_retrain: Retrained
+) -> None:
+    judged = (first_retrain, second_retrain)[which]
     client = judged.workspace.store.registry.client
     with_figures = [one for one in judged.result.gates if one["observed"] is not None]
     assert len(with_figures) > 30
@@ -43,9 +45,11 @@ def test_every_figure_of_the_dossier_has_its_run(which: str, request: pytest.Fix
     assert steps == {"release", "simulate", "shadow"}
 
 
-@pytest.mark.parametrize("which", ["first_retrain", "second_retrain"])
-def test_every_row_names_a_run_that_is_there(which: str, request: pytest.FixtureRequest) -> None:
-    judged: Retrained = request.getfixturevalue(which)
+@pytest.mark.parametrize("which", [0, 1], ids=["first", "second"])
+def test_every_row_names_a_run_that_is_there(
+    which: int, first_retrain: Retrained, second_retrain: Retrained
+) -> None:
+    judged = (first_retrain, second_retrain)[which]
     client = judged.workspace.store.registry.client
     assert [subject_of(one) for one in judged.result.gates if not one["evidence"]] == []
     for run_id in {one["evidence"] for one in judged.result.gates}:
