@@ -16,7 +16,7 @@ from typing import Final
 
 import duckdb
 
-from tasks.stores.location import register_objects
+from tasks.stores.location import has_objects, register_objects
 
 _CONFIG: Final = {"autoinstall_known_extensions": "false", "enable_external_file_cache": "false"}
 """Files may be replaced in place, so none is cached."""
@@ -35,19 +35,31 @@ def connect(memory_limit: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
     memory_limit : bytes with a unit, such as ``2GB``; empty is DuckDB's default, 80 % of the memory.
 
     After an error in the body the next connection opens a new database, since an internal error of DuckDB
-    makes its database unusable.
+    makes its database unusable. With an object store each connection has a database of its own, since the
+    client that is registered with a database remembers the sizes of objects.
     """
-    if memory_limit not in _DATABASES:
-        limits = {"memory_limit": memory_limit} if memory_limit else {}
-        _DATABASES[memory_limit] = duckdb.connect(config=_CONFIG | limits)
-    try:
-        with _DATABASES[memory_limit].cursor() as connection:
-            configure(connection)
+    if has_objects():
+        with _open(memory_limit) as connection:
             register_objects(connection)
+            yield connection
+        return
+    database = _DATABASES.get(memory_limit)
+    if database is None:
+        database = _DATABASES[memory_limit] = _open(memory_limit)
+    try:
+        with database.cursor() as connection:
+            configure(connection)
             yield connection
     except Exception:
         _DATABASES.pop(memory_limit, None)
         raise
+
+
+def _open(memory_limit: str) -> duckdb.DuckDBPyConnection:
+    limit = {"memory_limit": memory_limit} if memory_limit else {}
+    connection = duckdb.connect(config=_CONFIG | limit)
+    configure(connection)
+    return connection
 
 
 def configure(connection: duckdb.DuckDBPyConnection) -> None:

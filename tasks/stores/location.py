@@ -249,9 +249,14 @@ def storage_options(location: Location) -> dict[str, str] | None:
     return {"aws_conditional_put": "etag", "aws_allow_http": str(http).lower()}
 
 
+def has_objects() -> bool:
+    """Return whether the environment configures an object store."""
+    return any(place and place.startswith(_S3) for place in (Settings().store, Settings().logs))
+
+
 def register_objects(connection: Any) -> None:
-    """Register ``s3://`` in a DuckDB connection if the environment configures an object store."""
-    if any(place and place.startswith(_S3) for place in (Settings().store, Settings().logs)):
+    """Register ``s3://`` in a DuckDB database if the environment configures an object store."""
+    if has_objects():
         connection.register_filesystem(_object_store().Remembering())
 
 
