@@ -128,7 +128,7 @@ def run(exploration: str, *, seed: int, requests: int, prior: float) -> Found:
     for number in range(7 * WEEKS):
         day = loop.play(learner)
         truth = day.truth[TASK].reshape(day.batch.item.shape)
-        position = day.served.position.reshape(truth.shape)
+        position = day.served.position.reshape(truth.shape).astype(np.int64)
         if number >= 7:
             values += value_of(truth, position), value_of(truth, fill(truth, SLOTS))
         if number >= 7 * WEEKS // 2:

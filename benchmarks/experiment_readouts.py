@@ -41,7 +41,9 @@ def draw_users(users: int, rng: np.random.Generator) -> tuple[ArmUsers, ArmUsers
     clicks = rng.binomial(12, habit[of]).astype(float)
     shown = np.full(len(of), 12.0)
     history = rng.binomial(12 * past, habit).astype(float)
-    by_user = ArmUsers(treated, np.bincount(of, clicks), 12.0 * requests, (history, 12.0 * past))
+    clicked = np.bincount(of, clicks).astype(np.float64)
+    shown_by_user, shown_before = (12.0 * requests).astype(np.float64), (12.0 * past).astype(np.float64)
+    by_user = ArmUsers(treated, clicked, shown_by_user, (history, shown_before))
     return by_user, ArmUsers(treated[of], clicks, shown)
 
 

@@ -17,7 +17,7 @@ Utility is that of the slots, weighted by their examination; the linear programs
 
 import argparse
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -94,17 +94,18 @@ def solve(day: Day, least: float) -> float:
     worth, group = np.repeat(day.utility.ravel(), slots) * looks, np.repeat(day.group.ravel(), slots)
     once = kron(eye(count * EACH), np.ones((1, slots)))
     exposure = csr_array((-looks * group)[None, :])
-    full = kron(eye(count), kron(np.ones((1, EACH)), eye(slots)))
+    full: Any = kron(eye(count), kron(np.ones((1, EACH)), eye(slots)))
+    at_most: Any = vstack([once, exposure])  # linprog takes sparse matrices, and its stubs do not
     found = linprog(
         -worth,
-        A_ub=vstack([once, exposure]),
+        A_ub=at_most,
         b_ub=np.r_[np.ones(count * EACH), -least * day.due[day.group].sum()],
         A_eq=full,
         b_eq=np.ones(count * slots),
         bounds=(0, 1),
         method="highs",
     )
-    return float("nan") if found.x is None else -float(found.fun) / count
+    return float("nan") if found.fun is None else -float(found.fun) / count
 
 
 def reachable(day: Day, least: float) -> npt.NDArray[np.bool_]:
@@ -133,8 +134,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     asked = parser.parse_args()
     print(f"target {LEAST}; {asked.requests} requests a day, {asked.days} days")
-    heads = ("seed", "first ratio", "within 5 % from day", "last ratio")
-    heads += ("cost", "cost of LP", "LP by request", "utility / LP")
+    costs = ("cost", "cost of LP", "LP by request", "utility / LP")
+    heads = ("seed", "first ratio", "within 5 % from day", "last ratio", *costs)
     print(f"| {' | '.join(heads)} |")
     print(f"|{' --- |' * len(heads)}")
     for seed in range(asked.seeds):

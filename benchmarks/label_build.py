@@ -53,8 +53,8 @@ def main() -> None:
     join, hand, ours = (least(runs[way]) for way in (JOIN, *WAYS))
     print(f"label build: {rows:,} impressions, three tasks, the same rows from all")
     named = {"plain join": join, "one statement": hand, "ours": ours}
-    for way, found in (named | {words: pandas[way] for way, words in PANDAS.items()}).items():
-        print(f"  {way:24} {found}")
+    for words, best in (named | {words: pandas[way] for way, words in PANDAS.items()}).items():
+        print(f"  {words:24} {best}")
     print(
         f"  throughput, ratio to the statement's: {hand.seconds / ours.seconds:.2f} by the clock, "
         f"{hand.busy / ours.busy:.2f} by processors (at least {LEAST_THROUGHPUT})"
@@ -62,8 +62,8 @@ def main() -> None:
     meaning, overhead = hand.busy - join.busy, ours.busy - hand.busy
     print(f"  processors, ratio of a plain join to ours: {join.busy / ours.busy:.2f}")
     print(f"  of the seconds above the join's {meaning / (meaning + overhead):.0%} are the meaning of labels")
-    for way, found in pandas.items():
-        ratio = found.seconds / ours.seconds
+    for way, by_pandas in pandas.items():
+        ratio = by_pandas.seconds / ours.seconds
         print(f"  throughput, ratio to {PANDAS[way]}: {ratio:.1f} (at least {LEAST_OVER_PANDAS})")
     print(f"  peak memory, ratio to the allowed {MOST_MEMORY} GB: {ours.peak / MOST_MEMORY:.2f}")
 

@@ -86,7 +86,7 @@ def main() -> None:
         feed = _make(Path(folder), wanted)
         with session(feed.home) as connection:
             by_hand = partial(connection.execute, _BY_HAND, {"as_of": AS_OF})
-            ways = {"asof": by_hand, "ours": _ours(feed, connection)}
+            ways: dict[str, Callable[[], object]] = {"asof": by_hand, "ours": _ours(feed, connection)}
             seconds = {name: min(_seconds(way) for _ in range(RUNS)) for name, way in ways.items()}
             ((top, differing),) = connection.execute(
                 """SELECT (SELECT max(n) FROM (SELECT count(*) AS n FROM impressions GROUP BY user_id)),

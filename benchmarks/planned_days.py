@@ -90,9 +90,9 @@ def main() -> None:
             plans[seed] = planned(growth, error, bound)
             for one in np.flatnonzero(plans[seed] <= MOST):
                 reached[seed, one] = keeps(world, plans[seed, one], bound, rng)
-        for one, name in enumerate(("a / D + b", "1 / days")):
-            told = plans[:, one] <= MOST
-            days, share = np.median(plans[told, one]), reached[told, one].mean()
+        for column, name in enumerate(("a / D + b", "1 / days")):
+            told = plans[:, column] <= MOST
+            days, share = np.median(plans[told, column]), reached[told, column].mean()
             print(
                 f"| {bound:.0%} | {name} | {runs} | {np.mean(~told):.2f} | {days:.0f} | .80 | {share:.2f} |",
                 flush=True,

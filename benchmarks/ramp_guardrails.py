@@ -59,16 +59,17 @@ class Log:
 
     def ratio(self) -> LogRatio:
         """Return the ratio by day."""
-        columns = (self.users, self.days, self.treated, self.examined, self.events)
-        users, days, treated, examined, events = (np.concatenate(column) for column in columns)
-        return stratified_log_ratio(users, days, treated, examined, events)
+        return self._ratio(np.concatenate(self.days))
 
     def pooled(self) -> LogRatio:
         """Return the ratio of all days together."""
-        users, treated, examined, events = (
-            np.concatenate(column) for column in (self.users, self.treated, self.examined, self.events)
+        return self._ratio(np.zeros_like(np.concatenate(self.users)))
+
+    def _ratio(self, strata: npt.NDArray[np.int64]) -> LogRatio:
+        examined, events = np.concatenate(self.examined), np.concatenate(self.events)
+        return stratified_log_ratio(
+            np.concatenate(self.users), strata, np.concatenate(self.treated), examined, events
         )
-        return stratified_log_ratio(users, np.zeros_like(users), treated, examined, events)
 
 
 def days_of(world: World, rng: np.random.Generator) -> Iterator[Log]:
@@ -184,9 +185,9 @@ def main() -> None:
             *(f"{shares[m]:.3f} (expected {e})" for m, e in zip(METHODS, expected, strict=True)),
         )
     print(f"stopped within {FOUND_WITHIN} days, bound {BOUND:+.0%}")
-    for (share, rise), expected in FOUND.items():
+    for (share, rise), expected_share in FOUND.items():
         stopped = found(share, rise, asked.runs, asked.seed)
-        print(f"share {share:.0%}, rise {rise:+.0%}: {stopped:.2f} (expected {expected})")
+        print(f"share {share:.0%}, rise {rise:+.0%}: {stopped:.2f} (expected {expected_share})")
     print("advanced within 14 days, stopped, median day: true rise equal to the harm | equal releases")
     for stage, declared in enumerate(RAMP.stages):
         for rise in (declared.harm, 0.0):

@@ -61,7 +61,9 @@ def candidates(rows: int) -> pd.DataFrame:
     random = np.random.default_rng(0)
     numbers = {f"n{i}": random.normal(size=rows) for i in range(NUMBERS)}
     texts = {
-        f"c{i}": pd.Categorical.from_codes(random.integers(0, 30, rows), [f"v{v}" for v in range(30)])
+        f"c{i}": pd.Categorical.from_codes(
+            random.integers(0, 30, rows), pd.Index([f"v{v}" for v in range(30)])
+        )
         for i in range(CATEGORIES)
     }
     keys = {

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,8 +27,10 @@ import lightgbm as lgb
 import numpy as np
 import optax
 import pyarrow as pa
+import pytest
 
 from benchmarks.trunk_world import FEATURES, REGULARISED, TASKS, encode_features, simulate, trunk_of
+from tasks.arrays import Floats
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.ranking.features import FeatureEncoder
@@ -72,18 +75,20 @@ def widen(table: pa.Table) -> tuple[pa.Table, tuple[str, ...]]:
 
 def show_examples(rows: int) -> None:
     """Print the examples a second of an epoch over those of a plain loop."""
-    epoch_of, seconds = module._Epochs._train_epoch, []  # noqa: SLF001 - an epoch alone, without what is compiled
+    epoch_of = module._Epochs._train_epoch  # noqa: SLF001 - an epoch alone, without what is compiled
+    seconds: list[float] = []
 
-    def timed(self: object, state: object, epoch: int) -> object:
+    def timed(self: Any, state: dict[str, Any], epoch: int) -> tuple[dict[str, Any], Floats]:
         began = time.process_time()
         state, losses = epoch_of(self, state, epoch)
         jax.block_until_ready(state)
         seconds.append(time.process_time() - began)
         return state, losses
 
-    module._Epochs._train_epoch = timed  # noqa: SLF001 - put back by the end of the process
     table, tasks = widen(simulate(rows, seed=0, tastes=0.0).table)
-    trained = train(table, tasks, ids=False, epochs=5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module._Epochs, "_train_epoch", timed)  # noqa: SLF001 - as above
+        trained = train(table, tasks, ids=False, epochs=5)
     plain = time_plain_loop(trained, table, tasks)
     own_rate, plain_rate = rows / min(seconds[1:]), rows / plain
     print(
@@ -111,13 +116,13 @@ def time_plain_loop(trained: TrainedTrunk, table: pa.Table, tasks: tuple[str, ..
         out = forward(jnp, model.shape, arrays, numbers, vectors)
         return (jnp.logaddexp(0.0, out) - labels * out).mean(axis=0).sum()
 
-    @jax.jit
-    def step(
+    def update(
         arrays: dict[str, jax.Array], state: object, *rows: jax.Array
     ) -> tuple[dict[str, jax.Array], object]:
         updates, state = adam.update(jax.grad(lose)(arrays, *rows), state)
         return optax.apply_updates(arrays, updates), state
 
+    step = jax.jit(update)
     state, best = adam.init(arrays), np.inf
     for epoch in range(4):
         began, order = time.process_time(), np.random.default_rng(epoch).permutation(len(labels))
@@ -195,8 +200,10 @@ def prepare_home(home: Path, *, requests_a_day: int) -> None:
 def show_peak(home: Path) -> None:
     """Print the rows that a trunk learned from, and the peak memory of the step in GB."""
     workspace = Workspace.open(SURFACE, surfaces=home / "surfaces", home=home)
-    snapshot = LabelStore(workspace.store, SURFACE).last_published().id
-    made = trunk_step.run(workspace, trunk="feed", as_of=AS_OF, snapshot=snapshot)
+    published = LabelStore(workspace.store, SURFACE).last_published()
+    if published is None:
+        raise SystemExit(f"{home} has no published labels; `prepare` makes them")
+    made = trunk_step.run(workspace, trunk="feed", as_of=AS_OF, snapshot=published.id)
     evidence = workspace.store.registry.runs.read_evidence(made.run_id, TrunkEvidence)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(evidence.rows + evidence.held_out, peak / (1e9 if sys.platform == "darwin" else 1e6))
@@ -204,13 +211,17 @@ def show_peak(home: Path) -> None:
 
 def main() -> None:
     """Print the figures that are asked for."""
-    shows = {"examples": show_examples, "request": show_request, "memory": show_memory}
+    shows: dict[str, Callable[[int], None]] = {
+        "examples": show_examples,
+        "request": show_request,
+        "memory": show_memory,
+    }
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("show", choices=["all", *shows, "prepare", "peak"], nargs="?", default="all")
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--home", type=Path, help="of the process whose peak is measured")
     arguments = parser.parse_args()
-    own = {
+    own: dict[str, Callable[[int], None]] = {
         "prepare": lambda rows: prepare_home(arguments.home, requests_a_day=rows // (SHOWN * TRAIN_DAYS)),
         "peak": lambda _: show_peak(arguments.home),
     }

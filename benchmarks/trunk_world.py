@@ -215,7 +215,8 @@ def show_worlds(asked: argparse.Namespace) -> None:
                 f"regret {regrets[-1][0]:.2%} (half-width {allowed:.2%})", flush=True,
             )  # fmt: skip
     for name, rows in sorted(tables.items()):
-        print(f"{name}{_spell(pd.DataFrame(rows).mean().to_dict())}")
+        means = {str(model): float(mean) for model, mean in pd.DataFrame(rows).mean().items()}
+        print(f"{name}{_spell(means)}")
     values = np.array([regret for regret, _ in regrets])
     beyond = sum(regret > allowed for regret, allowed in regrets)
     print(
@@ -251,8 +252,8 @@ def show_balance(asked: argparse.Namespace) -> None:
 def measure_balance(rows: int, seed: int) -> pa.Table:
     """Return normalized entropies of clicks and purchases by method; NaN where a network has not the task."""
     methods: tuple[BalanceMethod, ...] = get_args(BalanceMethod)
-    tight = {"architecture": "shared_bottom", "layers": (16, 3), "seed": seed}
-    trunks = {
+    tight: dict[str, object] = {"architecture": "shared_bottom", "layers": (16, 3), "seed": seed}
+    trunks: dict[str, Trunk] = {
         **{f"{task} alone": trunk_of(ids=False, tasks=(task,), **tight) for task in PAIR},
         **{name: trunk_of(ids=False, tasks=PAIR, balance={"method": name}, **tight) for name in methods},
         "manual, mmoe": trunk_of(ids=False, tasks=PAIR, layers=(16, 3), seed=seed),

@@ -26,7 +26,7 @@ BUDGETS: Final = {
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (67, 50),
     "lines in tests": (78_600, 48_000),
-    "words in docs": (42_303, 40_000),
+    "words in docs": (39_955, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}
 """Bases that make a class a record; a dataclass has its decorator."""

@@ -86,18 +86,15 @@ def logged(name: str) -> Case:
         train, calibrate, test = (read(part) for part in (slices.train, slices.calibrate, slices.test))
     encoder = FeatureEncoder.fit(train, surface.features.numeric, surface.features.categorical)
     booster = _trained(encoder.matrix(train), train[asked.task], encoder, surface.lightgbm_for(asked.task))
-    return Case(
-        name,
-        *(
-            Rows(
-                frame[[*segment_columns(surface.segments), USER_ID]].rename(columns={USER_ID: "user"}),
-                np.asarray(booster.predict(encoder.matrix(frame), num_threads=1), dtype=np.float64),
-                frame[asked.task].to_numpy(dtype=np.float64),
-            )
-            for frame in (calibrate, test)
-        ),
-        surface.segments,
-    )
+
+    def scored(frame: pd.DataFrame) -> Rows:
+        return Rows(
+            frame[[*segment_columns(surface.segments), USER_ID]].rename(columns={USER_ID: "user"}),
+            np.asarray(booster.predict(encoder.matrix(frame), num_threads=1), dtype=np.float64),
+            frame[asked.task].to_numpy(dtype=np.float64),
+        )
+
+    return Case(name, scored(calibrate), scored(test), surface.segments)
 
 
 def label(asked: Logged, home: Path) -> tuple[Workspace, Snapshot]:

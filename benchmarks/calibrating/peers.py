@@ -130,7 +130,7 @@ def _by_cell(case: Case) -> dict[Hashable, Callable[[Floats], Floats]]:
     known = words(case, case.calibrate)
     cells = known.groupby(list(known), observed=True).indices.items()
     scores, outcomes = case.calibrate.scores, case.calibrate.outcomes
-    return {cell: _isotonic(scores[own], outcomes[own]) for cell, own in cells if own.size >= LEAST_CELL}
+    return {cell: _isotonic(scores[own], outcomes[own]) for cell, own in cells if len(own) >= LEAST_CELL}
 
 
 def _isotonic(scores: Floats, outcomes: Floats) -> Callable[[Floats], Floats]:

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from benchmarks.killed.homes import Homes
 from tasks.cli import main as run_program
 from tasks.stores.audit import Audit, Entry
@@ -134,4 +136,4 @@ def _lose_after_the_row(server: int) -> None:
         time.sleep(_STOPPED)
         return row
 
-    Audit.append = append_and_lose  # type: ignore[method-assign] - in the process of this command alone
+    pytest.MonkeyPatch().setattr(Audit, "append", append_and_lose)  # in the process of this command alone

@@ -67,8 +67,8 @@ def lose_mlflow_s_database(shift: Shift) -> Drilled:
         "MLflow's database is lost, and last night's backup of it is put in its place",
         meanwhile=_SERVES,
         message=str(answer.plain["problems"][0]),
-        lost="runs and moves since the backup. The audit that is set aside names each release by its sha256, "
-        "and a retrain as of the same instant makes it again, byte for byte; it is promoted anew",
+        lost="runs and moves since the backup. The audit that is set aside names each release by its sha256; "
+        "a retrain as of the same instant makes it again",
     )
 
 
@@ -88,7 +88,7 @@ def tear_the_newest_commit_of_the_labels(shift: Shift) -> Drilled:
         "The newest commit of the label table is corrupt",
         meanwhile="labels are not read",
         message=answer.message,
-        lost="nothing: the commit is set aside, and the next build makes the same snapshot again",
+        lost="nothing: the next build makes the same snapshot again",
     )
 
 
@@ -109,8 +109,8 @@ def kill_a_retrain(shift: Shift) -> Drilled:
         "A machine dies during a retrain, and another one takes over",
         meanwhile=_SERVES.replace("no release is made", "the release comes later"),
         message="",
-        lost="nothing: finished steps are found again, and the release has the bytes of one left alone. In "
-        "Airflow the step is tried again by itself",
+        lost="nothing: finished steps are not repeated, and the release has the same bytes. "
+        "Airflow retries the step",
     )
 
 
@@ -137,7 +137,7 @@ def stop_postgresql_in_a_promotion(shift: Shift) -> Drilled:
             "PostgreSQL stops in the middle of a promotion",
             meanwhile=_SERVES,
             message=answer.message.partition(": API request")[0],
-            lost="nothing: the audit has the row, and the next move of an alias carries it out, once",
+            lost="nothing: the audit has the row, and the next alias update carries it out",
         )
 
 
@@ -169,11 +169,11 @@ def let_the_object_store_be(manner: str, shift: Shift) -> Drilled:
         _require(answer.plain and answer.plain["snapshot"] != before, "the build is made")
         return shift.ended(
             f"The object store is {manner}",
-            meanwhile="releases and the last snapshot are read; in Airflow the step is tried again by itself",
+            meanwhile="releases and the last snapshot can be read; Airflow retries the step",
             message=answer.message,
-            lost="time alone: every request waited for a tenth of a second"
+            lost="time: every request waited for a tenth of a second"
             if manner == "slow"
-            else "nothing: no part of a build is seen before its commit",
+            else "nothing: a build is invisible before its commit",
         )
 
 
@@ -195,8 +195,8 @@ def lose_airflow_s_metadata(shift: Shift) -> Drilled:
         "Airflow's database is lost while a promotion waits for its second reviewer",
         meanwhile=_SERVES,
         message="",
-        lost="run history and which schedules are on: switch them on again. The approval that was given is "
-        "in the audit, of a run that is gone: the new run asks every role again",
+        lost="run history and which schedules are on: switch them on again. "
+        "The new run asks every role again",
     )
     shift.equipoise("promote", mini.NAME, "1", "--why", "the first", "--by", "ana", listed=False)
     rows = [(row.kind, row.role) for row in shift.workspace.audit.entries() if row.run != "lost"]
@@ -225,9 +225,8 @@ def open_a_home_of_another_format(shift: Shift) -> Drilled:
         "A home of another format is opened",
         meanwhile="the home is not touched",
         message=refused.message.replace(str(old), "$EQUIPOISE_HOME"),
-        lost="the audit and other releases: the program that made the old home reads them there. There is "
-        "one format so far, and no command converts a home; a retrain as of the same instant makes the same "
-        "release, byte for byte",
+        lost="the audit and other releases: the program that made the old home reads them there. No command "
+        "converts a home; a retrain as of the same instant makes the same release",
     )
 
 

@@ -33,7 +33,7 @@ def section(one: Drilled) -> Iterator[str]:
     yield ""
     yield f"**Meanwhile:** {one.meanwhile}.\\"
     if one.message:
-        yield f"**A command says:** {one.message}\\"
+        yield f"**Error:** {one.message}\\"
     yield f"**Lost:** {one.lost}."
     yield ""
     yield from ("```text", *one.commands, "```", "")

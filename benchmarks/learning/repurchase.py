@@ -67,21 +67,22 @@ def _end(workspace: Workspace) -> datetime:
 
 
 def _measured(workspace: Workspace, snapshot: str) -> TaskFigures:
-    common = {"as_of": _end(workspace), "snapshot": snapshot}
-    registry, pins = workspace.store.registry, {}
+    registry, pins, as_of = workspace.store.registry, {}, _end(workspace)
     for task in (PARENT, TASK):
-        model = train.run(workspace, task=task, **common)
-        fitted = calibrate.run(workspace, task=task, **common, model_version=model.version)
+        model = train.run(workspace, task=task, as_of=as_of, snapshot=snapshot)
+        fitted = calibrate.run(
+            workspace, task=task, as_of=as_of, snapshot=snapshot, model_version=model.version
+        )
         pins[task] = pin_trained(NAME, registry, Trained(task, model.version, fitted.version))
     labelled = LabelStore(workspace.store, NAME).snapshot(snapshot)
     days = labelled.days().column("ds").to_pylist()
     slices = plan_slices(workspace.contracts, labelled.as_of, days, tasks=[PARENT, TASK])
     factor_models = FactorModelBuilder(workspace, labelled, slices, None).of(pins)
-    judged = {
+    factor_files = {
         task: release_files(workspace, registry, factor_model.chain)
         for task, factor_model in factor_models.items()
     }
-    release_days = ReleaseDays(workspace, labelled, slices.tasks, judged=judged)
+    release_days = ReleaseDays(workspace, labelled, slices.tasks, factor_files=factor_files)
     files = release_files(workspace, registry, pins)
     files |= release_days.joints(files)
     (found,) = (one for one in release_days.figures(release_days.scores(files), pins) if one.task == TASK)

@@ -171,8 +171,8 @@ def sampled(*, count: int = 200_000) -> dict[str, tuple[Told, Told]]:
         rows, fresh = (random.normal(size=(count, len(NAMES))) for _ in range(2))
         examples = drawn(rows, purchases(rows), random)
         rates = np.where(rows[:, 3] > 0, 0.5, 0.05)
-        some = examples.where((examples.labels > 0) | (random.random(count) < rates))
-        offsets = -np.log(np.where(some.features[:, 3] > 0, 0.5, 0.05))
+        kept = (examples.labels > 0) | (random.random(count) < rates)
+        some, offsets = examples.where(kept), -np.log(rates[kept])
         ways = {
             "all rows": examples,
             "sampling, by segment": replace(some, offsets=offsets),

@@ -32,6 +32,7 @@ from tasks.contracts.gates import Ramp
 from tasks.contracts.slate import Exploration
 from tasks.datasets.world.catalog import DAY_US
 from tasks.datasets.world.drifts import Drift, drifts_on
+from tasks.datasets.world.entities import Batch
 from tasks.datasets.world.generate import START
 from tasks.datasets.world.loop import ClosedLoop, LoopDay, Served, Server, serve_arms
 from tasks.experiments.assignment import place_of
@@ -125,7 +126,9 @@ class Ramping:
 
 
 class Operation:
-    """Plays a season."""
+    """Plays a season; ``champion`` is set on its first day."""
+
+    champion: Release
 
     def __init__(self, seed: int, setting: Setting, folder: Path) -> None:
         surfaces = write_surface(folder / "surfaces", tasks=TASKS, split={"test": f"P{GATE_DAYS}D"})
@@ -147,7 +150,6 @@ class Operation:
         self.samples: list[Sample] = []
         self.season = Season(seed, self.drift or "")
         self.series: list[dict[str, object]] = []
-        self.champion: Release | None = None
         self.ramping: Ramping | None = None
         self.places: dict[tuple[int, str], float] = {}
         self.versions = 0
@@ -164,7 +166,7 @@ class Operation:
                 self._retrain()
             self._day()
             if self.ramping is not None:
-                self._look()
+                self._look(self.ramping)
         if self.ramping is not None:
             self.ramping.ended.days = self.loop.day - self.ramping.began
         self._read_alarms()
@@ -181,11 +183,17 @@ class Operation:
         self.samples = [*self.samples[-GATE_DAYS - MATURES :], sample(day, outcomes, heads)]
         self.series += series_of(day, outcomes)
         if self.ramping is not None:
-            self._log_ramp(day, outcomes)
-            self._harm(day)
+            self._log_ramp(self.ramping, day, outcomes)
+            self._harm(self.ramping, day)
+
+    @property
+    def _offered(self) -> Batch:
+        if self.loop.offered is None:
+            raise RuntimeError("The loop has not begun a day: nothing is offered")
+        return self.loop.offered
 
     def _serve(self, candidates: pd.DataFrame, on: frozenset[Drift]) -> Served:
-        batch = self.loop.offered
+        batch = self._offered
         naive = truth_for_heads(self.loop.world, batch, on, learned=False)
         knowing = truth_for_heads(self.loop.world, batch, on, learned=True) if on else naive
         self._heads = (naive, knowing)
@@ -219,7 +227,7 @@ class Operation:
     def _trained(self, kind: str, *, level: bool = True) -> Release:
         self.versions += 1
         tasks = tuple(self.contracts.tasks.tasks)
-        batch = self.loop.offered
+        batch = self._offered
         truth = truth_for_heads(self.loop.world, batch, frozenset(), learned=False)
         release = train(
             self.versions,
@@ -290,27 +298,25 @@ class Operation:
 
     # the ramp
 
-    def _log_ramp(self, day: LoopDay, outcomes: Outcomes) -> None:
+    def _log_ramp(self, ramping: Ramping, day: LoopDay, outcomes: Outcomes) -> None:
         """Keep the impressions of both arms with the instants at which their outcomes become known."""
         arm = day.served.logged[c.ARM][day.shown.row]
         rows = {"user": day.shown.user, "treated": arm == "treatment", "at": day.shown.at}
         known = {task: outcomes.known_at[task] for task in guardrail_tasks(RAMP).values()}
-        stage = self.ramping.stage
-        self.ramping.rows.append(pd.DataFrame({**rows, **known, "day": day.day, "stage": stage}))
+        ramping.rows.append(pd.DataFrame({**rows, **known, "day": day.day, "stage": ramping.stage}))
 
-    def _ramp_log(self) -> RampLog:
-        ramping = self.ramping
+    def _ramp_log(self, ramping: Ramping) -> RampLog:
         whole = self.loop.day - ramping.began - MATURES - 2
         for at, rows in enumerate(ramping.rows[max(whole, 0) :], start=max(whole, 0)):
             ramping.sums[at : at + 1] = [_sum_users(rows, now=self.loop.day * DAY_US)]
         summed = pd.concat(ramping.sums, ignore_index=True)
-        shares = tuple(stage.share for stage in RAMP.stages[: self.ramping.stage + 1])
+        shares = tuple(stage.share for stage in RAMP.stages[: ramping.stage + 1])
         as_of = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=self.loop.day)
         return RampLog(summed, summed["treated"].to_numpy(dtype=bool), shares, as_of)
 
-    def _look(self) -> None:
+    def _look(self, ramping: Ramping) -> None:
         """Read the ramp at the end of a day, and do what it decides."""
-        ramping, log = self.ramping, self._ramp_log()
+        log = self._ramp_log(ramping)
         waited = timedelta(days=self.loop.day - ramping.since)
         readings = read_guardrails(self.contracts, RAMP, log, stage=ramping.stage)
         decision = decide_ramp(
@@ -324,18 +330,18 @@ class Operation:
             state = RampState.ROLL_BACK if harmed else RampState.FINISH if last else RampState.ADVANCE
         ramping.ended.reasons = list(decision.reasons)
         if state is RampState.ROLL_BACK:
-            self._end(f"stage {ramping.stage + 1}")
+            self._end(ramping, f"stage {ramping.stage + 1}")
         elif state is RampState.FINISH:
             self.champion = ramping.release
-            self._end("champion")
+            self._end(ramping, "champion")
         elif state is RampState.ADVANCE:
             ramping.stage, ramping.since = ramping.stage + 1, self.loop.day
 
-    def _end(self, how: str) -> None:
-        self.ramping.ended.end, self.ramping.ended.days = how, self.loop.day - self.ramping.began
+    def _end(self, ramping: Ramping, how: str) -> None:
+        ramping.ended.end, ramping.ended.days = how, self.loop.day - ramping.began
         self.ramping = None
 
-    def _harm(self, day: LoopDay) -> None:
+    def _harm(self, ramping: Ramping, day: LoopDay) -> None:
         """Add what the treated truly lost against the champion's slates of the same requests."""
         rows = np.flatnonzero(day.served.logged[c.ARM] == "treatment")
         truth = {c.probability(task): values for task, values in day.truth.items()}
@@ -346,8 +352,8 @@ class Operation:
             known = {t: self._heads[self.champion.drifted][t][rows] for t in self.champion.heads}
             other = self.champion.decide(part, self.champion.predict(known, item)).slate_position
             gained = served[rows] - looks(other)
-            self.ramping.ended.lost -= float((gained * value[rows]).sum() / (served * value).sum())
-            self.ramping.ended.hides += float((gained * hides[rows]).sum() / (served * hides).sum())
+            ramping.ended.lost -= float((gained * value[rows]).sum() / (served * value).sum())
+            ramping.ended.hides += float((gained * hides[rows]).sum() / (served * hides).sum())
 
     # the monitor
 

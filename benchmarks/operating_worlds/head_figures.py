@@ -57,10 +57,10 @@ class HeadFigures:
         return {task: self._measured(task, said[c.probability(task)]) for task in self.data.tasks}
 
     def _measured(self, task: str, predictions: Floats, *, leaks: bool = False) -> TaskFigures:
-        data, outcomes = self.data, self.outcomes(task)
+        data, outcomes, said = self.data, self.outcomes(task), predictions[self.data.shown]
         seen = Observations(
             outcomes,
-            predictions[data.shown],
+            said,
             self._shown[c.USER_ID],
             self._shown[c.REQUEST_ID],
             self._segments,
@@ -71,7 +71,7 @@ class HeadFigures:
             days=self.days,
             newest_training_row=data.newest_training_days[task],
         )
-        references = self._references(seen, known=seen.predictions >= KNOWN if leaks else None)
+        references = self._references(seen, known=said >= KNOWN if leaks else None)
         return figures.model_copy(update={"references": references})
 
     def _references(self, seen: Observations, *, known: Rows | None) -> HeadReferences:

@@ -50,6 +50,5 @@ def _gain(heads: HeadFigures, task: str) -> float:
         row_losses(outcomes[known], said[c.probability(task)][data.shown][known])
         for said in (data.champion, data.challenger)
     )
-    return -float(
-        normalize_entropy(np.sum(new - old), np.sum(outcomes[known]), np.float64(np.count_nonzero(known)))
-    )
+    losses, positives, rows = np.array([[np.sum(new - old)], [np.sum(outcomes[known])], [np.sum(known)]])
+    return -float(normalize_entropy(losses, positives, rows)[0])

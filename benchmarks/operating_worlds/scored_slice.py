@@ -133,7 +133,13 @@ class ScoredSlice:
     def only(self, rows: npt.NDArray[np.bool_]) -> "ScoredSlice":
         """Return some of the candidates."""
         parts = {part: {name: each[rows] for name, each in of.items()} for part, of in self._parts().items()}
-        return replace(self, candidates=self.candidates[rows].reset_index(drop=True), **parts)
+        return replace(
+            self,
+            candidates=self.candidates[rows].reset_index(drop=True),
+            truth=parts["truth"],
+            champion=parts["champion"],
+            challenger=parts["challenger"],
+        )
 
     def write(self, file: Path) -> None:
         """Write the slice into a file, which appears only when it is whole."""
@@ -159,7 +165,8 @@ class ScoredSlice:
         logged = table.select([name for name in table.column_names if ":" not in name])
         days = json.loads(table.schema.metadata[_NEWEST])
         newest = {task: date.fromisoformat(day) for task, day in days.items()}
-        return cls(workspace, logged.to_pandas(), **parts, newest_training_days=newest)
+        heads = (parts["truth"], parts["champion"], parts["challenger"])
+        return cls(workspace, logged.to_pandas(), *heads, newest_training_days=newest)
 
     def _parts(self) -> dict[str, Predictions]:
         return {"truth": self.truth, "champion": self.champion, "challenger": self.challenger}

@@ -8,6 +8,7 @@
 
 import shutil
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,7 +44,7 @@ def add_surfaces(folder: Path, *, count: int, days: int, releases: int) -> list[
         shutil.copytree(whole, folder / name)
         mini.rewrite(folder / name / "tasks.yaml", mini.two_tasks)
         mini.rewrite(folder / name / "utility.yaml", mini.utility_of_two)
-        mini.rewrite(folder / name / "surface.yaml", lambda plain, name=name: keep_little(plain, name))
+        mini.rewrite(folder / name / "surface.yaml", partial(keep_little, name=name))
     shutil.rmtree(whole.parent)
     return names
 

@@ -13,10 +13,10 @@ COMMON: Final = ("--surfaces", "--home", "--json", "--help")
 """Options of every command."""
 HEAD: Final = """# Commands
 
-Every command takes `--surfaces DIR` (folder of the contracts; default `EQUIPOISE_SURFACES`, else `surfaces`), `--home DIR` (folder of the
-state; default `EQUIPOISE_HOME`, else `.equipoise`), `--json` (one JSON document on stdout) and `--help`, which explains the
-options and prints an example. Most take a SURFACE first, a folder below `--surfaces`. An option in brackets may be left out.
-Progress and logs go to stderr.
+Every command takes `--surfaces DIR` (contracts; default `EQUIPOISE_SURFACES`, else `surfaces`), `--home DIR` (state; default
+`EQUIPOISE_HOME`, else `.equipoise`), `--json` (one JSON document on stdout) and `--help`, which explains the options and
+prints an example. Most take a SURFACE first, a folder below `--surfaces`. Options in brackets are optional. Progress and
+logs go to stderr.
 
 Exit codes:
 

@@ -45,24 +45,24 @@ FAULTS: Final = {
         ),
         Fault(
             "stopped while it holds a lock",
-            "waiting processes name the holder and stop after ten minutes (exit code 3)",
+            "waiting processes name the holder, and end after ten minutes (exit code 3)",
             "stores/test_files.py::test_a_stopped_holder_is_named_and_not_waited_for_without_end",
         ),
     ),
     "Something is lost or damaged": (
         Fault(
             "a power cut empties the newest files of a labels build",
-            "the torn commit is set aside and the next build writes it again",
+            "the next build writes the torn commit again",
             "labels/test_faults.py::test_a_power_cut_that_empties_what_was_written_last_is_mended_by_the_next_build",
         ),
         Fault(
             "a checkpoint of a Delta log is torn or spoilt",
-            "it is set aside with a warning, and the commits are read instead",
+            "the commits are read instead, with a warning",
             "stores/test_delta_table.py::test_a_checkpoint_that_cannot_be_read_is_set_aside_and_the_commits_are_read",
         ),
         Fault(
             "labels are flipped in their Parquet file",
-            "the snapshot is refused where it is read; without that file, a build as of the same instant makes it again under its name",
+            "the snapshot is refused; remove the file, and a build as of the same instant makes it again",
             "labels/test_damaged_files.py::test_labels_turned_over_in_their_file_are_refused_and_built_again",
         ),
         Fault(
@@ -113,7 +113,7 @@ FAULTS: Final = {
             "promotion/moves/test_promote.py::test_evidence_that_somebody_edited_promotes_nothing",
         ),
         Fault(
-            "the registry begins again, and another release has the champion's number",
+            "another release has the champion's number after a loss of the registry",
             "refused: alias updates name bytes, not numbers",
             "promotion/moves/test_promote.py::test_a_release_that_only_shares_the_number_of_the_champion_is_not_promoted",
         ),
@@ -129,8 +129,8 @@ FAULTS: Final = {
             "promotion/moves/test_promote_later.py::test_a_challenger_of_months_ago_is_judged_as_of_today",
         ),
         Fault(
-            "a log breaks between a retrain and its promotion: events of one name fall silent",
-            "labels that have matured since are validated and hold it",
+            "events of one name stop between a retrain and its promotion",
+            "newly matured labels hold the release",
             "promotion/moves/test_promote_later.py::test_a_stream_of_events_that_fell_silent_since_holds_the_release",
         ),
     ),
