@@ -12,7 +12,7 @@ from tasks.settings import Settings
 from tests.e2e.browser import chromium
 from tests.feeds.mini import Retrained
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("mini")]
+pytestmark = pytest.mark.e2e
 
 SECTIONS = (
     *(

@@ -13,7 +13,7 @@ from tasks.training import step as train
 from tests.feeds.small_feed import AS_OF, small_feed
 from tests.mlflow_projects.by_hand import PROJECTS, mlflow_run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("small_feed")]
+pytestmark = pytest.mark.e2e
 Feed = tuple[Workspace, str]
 
 
