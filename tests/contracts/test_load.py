@@ -163,7 +163,7 @@ def test_measurements_read_governing_fields_only_where_a_step_has_them_among_its
     assert found == {
         ("logs/schema_fit.py", "gates"),  # draws no figure: gates.decision.first names a column
         ("validation/step.py", "base_rates"),  # the bounds are among the facts
-        ("replay/orders.py", "gates"),  # gates.decision
+        ("replay/entrants.py", "gates"),  # gates.decision
         ("replay/evaluate.py", "gates"),  # gates.decision, inconclusive and shadow.error_rate_max
         ("replay/shadow.py", "gates"),  # judged after the step
         ("replay/simulate.py", "gates"),  # its inputs
