@@ -4,7 +4,7 @@ Arrays are drawn in which every candidate's true chances of a click and of a hid
 hides are its log odds with noise, part of it the same for both, shrunk as a calibrated head is. Each policy
 fills ten slots of 40 candidates by clicks less eight hides; the log is the baseline's slots. Printed are the
 true change of hides, what each judge says of it, and in how many worlds it exceeds a bound of 10 %: by the
-truth, by the worse of the two heads, and by both together (``tasks.replay.both_heads``).
+truth, by the worse of the two heads, and by both together (``tasks.replay.rates``).
 """
 
 import argparse
@@ -16,8 +16,8 @@ import pandas as pd
 from scipy.special import expit
 
 from tasks.arrays import Flags, Floats, Integers
-from tasks.replay.both_heads import by_both
 from tasks.replay.log import CandidateLog, PolicySlates
+from tasks.replay.rates import by_both
 from tasks.replay.read_log import LogReading, candidate_log
 
 REQUESTS, CANDIDATES, SLOTS, BOUND = 1750, 40, 10, 0.1

@@ -2,7 +2,7 @@
 
 Twenty series of log(observed / predicted) are drawn, each day normal with a standard deviation of 7.8 % and a
 lag-1 correlation h. First nothing changes for 100 weeks: printed are alarms in 100 weeks over all series, by
-`tasks.monitoring.drift_alarms` and by what is common. Then every series' level shifts on one day: printed are
+`tasks.monitoring.alarms` and by what is common. Then every series' level shifts on one day: printed are
 the share that is found within 28 days and the quartiles of the days until then, that day included. Last,
 distances between weekly counts are compared with the floor of eight weeks, where weeks move the shares of the
 values and where they do not, and days of twenty features with the bound of 28 train days: printed are alarms
@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from tasks.evaluation.divergence import chance_divergence, divergence
-from tasks.monitoring import drift_alarms
-from tasks.monitoring.drift_alarms import HISTORY, REFERENCE, detect_drift
+from tasks.monitoring import alarms
+from tasks.monitoring.alarms import HISTORY, REFERENCE, detect_drift
 from tasks.release.inputs import Learned
+from tasks.validation.trailing import chance_divergence, divergence
 
 Floats = npt.NDArray[np.float64]
 
@@ -54,7 +54,7 @@ def count_beyond(limit: float) -> Callable[[Floats], int]:
 
 def count_without_correlation(series: Floats) -> int:
     """Count the alarms of an e-detector to which neighbouring days are independent."""
-    with patch.object(drift_alarms, "_MOST_PERSISTENT", 0.0):
+    with patch.object(alarms, "_MOST_PERSISTENT", 0.0):
         return count(series)
 
 
@@ -77,9 +77,9 @@ def print_false_alarms(runs: int) -> None:
     ]
     print("| alarm | h | runs | alarms in 100 weeks |")
     print("| --- | --- | --- | --- |")
-    for name, label, h, alarms in rows:
+    for name, label, h, alarmed in rows:
         series = (draw(h, HISTORY - 1 + WATCHED, np.random.default_rng(seed)) for seed in range(runs))
-        found = np.array([alarms(one) for one in series])
+        found = np.array([alarmed(one) for one in series])
         error = found.std(ddof=1) / np.sqrt(runs)
         print(f"| {name} | {label} | {runs} | {found.mean():.2f} +- {1.96 * error:.2f} |", flush=True)
 
@@ -102,7 +102,7 @@ def print_delays(runs: int) -> None:
     print("| --- | --- | --- | --- | --- | --- |")
     for shift, h in itertools.product((-0.2, 0.2, -0.1, 0.1, -0.05), (0.0, 0.3)):
         print_delay(shift, h, "14 days before", runs)
-    with patch.object(drift_alarms, "HISTORY", REFERENCE + 1):
+    with patch.object(alarms, "HISTORY", REFERENCE + 1):
         print_delay(-0.1, 0.0, "the day before", runs)
 
 

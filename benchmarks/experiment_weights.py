@@ -19,8 +19,8 @@ from unittest.mock import patch
 import numpy as np
 import numpy.typing as npt
 
-from tasks.experiments import weights as experiment_weights
-from tasks.experiments.weights import LEAST_SIGNAL, learn_weights
+from tasks.experiments import learn
+from tasks.experiments.learn import LEAST_SIGNAL, learn_weights
 
 Floats = npt.NDArray[np.float64]
 
@@ -74,7 +74,7 @@ def run(arms: int, outcomes: int, signal: float, rng: np.random.Generator) -> Tr
     size = np.sqrt(truth @ covariance @ truth)
     long = changes @ truth + size * np.hypot(OWN * signal, ERROR) * rng.standard_normal(arms)
     short = changes + rng.standard_normal((arms, outcomes)) @ root.T
-    with patch.object(experiment_weights, "LEAST_SIGNAL", 0.0):
+    with patch.object(learn, "LEAST_SIGNAL", 0.0):
         learned = learn_weights(short, long, covariance)
     weights = learned.weights
     scaled = truth * (weights @ covariance @ truth) / (truth @ covariance @ truth)

@@ -30,7 +30,7 @@ from tasks.contracts.slate import Exposure, SlateSpec
 from tasks.contracts.utility import UtilitySpec
 from tasks.monitoring.decisions import next_boosts
 from tasks.ranking.decide import decide
-from tasks.replay.exposure import due_exposure
+from tasks.replay.metrics import due_exposure
 
 Floats = npt.NDArray[np.float64]
 

@@ -21,7 +21,7 @@ from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, beyond_p_value
 from tasks.replay.grouped import GroupedRows, PairedEstimates, grouped_ratio, paired_estimates
-from tasks.replay.primary import evaluate_primary, evaluate_primary_segments
+from tasks.replay.guardrails import evaluate_primary, evaluate_primary_segments
 
 SLOTS: Final = 10
 SHARED: Final = 0.6

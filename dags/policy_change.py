@@ -52,7 +52,7 @@ policies end in the same release, however often it is started.
 @step
 def champion(surface: str, ti: Any = None) -> dict[str, Any]:
     """Find the champion's models and labels; refuse if no policy differs from the champion's."""
-    from tasks.release.trained import champion_parts
+    from tasks.release.parts import champion_parts
 
     reused, parts = champion_parts(open_workspace(surface))
     tell(f"models of the champion, as of {written(reused.as_of)}")

@@ -146,9 +146,9 @@ def gate(surface: str, results: Results) -> dict[str, Any]:
 @step(execution_timeout=timedelta(minutes=10))
 def propose(surface: str, gate_result: dict[str, Any]) -> dict[str, Any]:
     """Propose a release with the verdict Promote to its reviewers, if the surface asks for it."""
-    from tasks.promotion.moves import propose
+    from tasks.promotion.moves import request
 
-    result = propose.run(
+    result = request.propose(
         open_workspace(surface), release=gate_result["release"], unchanged=gate_result["unchanged"]
     )
     if result.proposed:
@@ -198,7 +198,7 @@ def run_step(
 def run_for_task(name: str, surface: str, as_of: str, task: str, results: Results) -> dict[str, Any]:
     """Run a step for one task; the run's note names a task that reuses the champion's model."""
     from tasks import pipeline
-    from tasks.release.trained import read_reused
+    from tasks.release.parts import read_reused
 
     retrain = pipeline.Retrain(open_workspace(surface), instant(as_of))
     one = pipeline.TaskRetrain(retrain, task, results["labels"]["snapshot"])

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tasks.labels import build
     from tasks.promotion import gate
     from tasks.release import step as release
-    from tasks.release.trained import ReusedChampion
+    from tasks.release.parts import ReusedChampion
     from tasks.release.view import ReleaseReader
     from tasks.replay import shadow, simulate
     from tasks.stores.workspace import Workspace
@@ -182,7 +182,7 @@ def _train_trunk(one: TrunkRetrain, results: Results) -> "trunk_step.TrunkVersio
 
 def _train(one: TaskRetrain, _: Results) -> "training.TrainResult | ReusedChampion":
     """Train a task, or reuse the champion's model if the data do not suffice."""
-    from tasks.release.trained import keep_champion
+    from tasks.release.parts import keep_champion
     from tasks.training import step
 
     asked = one.retrain
@@ -195,7 +195,7 @@ def _train(one: TaskRetrain, _: Results) -> "training.TrainResult | ReusedChampi
 def _calibrate(one: TaskRetrain, results: Results) -> "calibration.CalibrateResult | ReusedChampion":
     """Calibrate a task's model, or reuse the champion's if the data do not suffice."""
     from tasks.calibration import step
-    from tasks.release.trained import keep_champion, read_reused
+    from tasks.release.parts import keep_champion, read_reused
 
     asked, trained = one.retrain, results["train"]
     if kept := read_reused(trained):
@@ -217,7 +217,7 @@ def _keep_part(*names: str) -> Callable[[Any], dict[str, Any]]:
     """Return the fields of a new component, or the reason why a task reuses the champion's."""
 
     def keep(result: Any) -> dict[str, Any]:
-        from tasks.release.trained import ReusedChampion
+        from tasks.release.parts import ReusedChampion
 
         return result.to_json() if isinstance(result, ReusedChampion) else _fields(*names)(result)
 
@@ -226,7 +226,7 @@ def _keep_part(*names: str) -> Callable[[Any], dict[str, Any]]:
 
 def _release(asked: Retrain, results: Results) -> "release.ReleaseResult":
     from tasks.release import step
-    from tasks.release.trained import read_result
+    from tasks.release.parts import read_result
 
     return step.run(
         asked.workspace,
@@ -387,7 +387,7 @@ def apply_policy(workspace: "Workspace", *, parent_run: str | None = None) -> Re
         There is no champion, its tasks are not those in force, its policies are, or a policy's content
         changed without its version.
     """
-    from tasks.release.trained import champion_parts
+    from tasks.release.parts import champion_parts
 
     champion, trained = champion_parts(workspace)
     parts = [part.to_json() for part in trained]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tasks.promotion.moves import propose
+from tasks.promotion.moves import request
 from tasks.release import view as release_view
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
@@ -60,7 +60,7 @@ def test_it_ends_in_the_release_of_that_day_and_changes_nothing_about_it(
     assert again.aliases == later.aliases == {"champion": 2, "previous": 1, "challenger": 2}
     assert release_view.show(again.workspace, 1) == later.shown
     assert Path(again.result.dossier).name.startswith("dossier-release-1-")
-    assert propose.run(again.workspace, release=1, unchanged=True).why == "a run about the past found it"
+    assert request.propose(again.workspace, release=1, unchanged=True).why == "a run about the past found it"
 
 
 def test_under_other_policies_it_pins_the_models_of_that_day_is_marked_and_moves_no_alias(

@@ -9,7 +9,7 @@ import pytest
 from tasks.datasets.case_desk import TENANTS
 from tasks.evaluation.subjects import Segment
 from tasks.pipeline import RetrainResult, retrain
-from tasks.promotion import show_dossier
+from tasks.promotion import compose
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.desk import AS_OF, NAME, desk
@@ -75,7 +75,7 @@ def test_a_tenant_that_is_harmed_holds_a_release_that_is_better_overall(
     utility = outcomes(result, "observed_utility")
     assert (utility["all"], outcomes(result, "rework_30d_predicted")["all"]) == ("pass", "pass")
     assert [segment for segment, outcome in utility.items() if outcome == "block"] == ["tenant=dune"]
-    page = show_dossier.run(
+    page = compose.write_page(
         champion, release=result.release, browse=False, segment=Segment("tenant", "aurora")
     )
     text = Path(page.dossier).read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ import yaml
 
 from tasks.errors import ContractError, ImmatureLabels
 from tasks.pipeline import retrain
-from tasks.release.trained import ReusedChampion, keep_champion
+from tasks.release.parts import ReusedChampion, keep_champion
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini, small_release
 from tests.feeds.small_feed import (

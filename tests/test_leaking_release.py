@@ -8,7 +8,7 @@ from tasks.contracts.gates import OverrideRule
 from tasks.errors import GateRefused
 from tasks.pipeline import recheck
 from tasks.promotion.gate import GateResult
-from tasks.promotion.moves.override import lift_verdicts
+from tasks.promotion.moves.rules import lift_verdicts
 from tasks.release import view
 from tasks.replay import shadow, simulate
 from tasks.replay.decided_slice import Entrant, Entrants

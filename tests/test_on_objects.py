@@ -12,8 +12,7 @@ from tasks.errors import ContractError, DataError, StoreError
 from tasks.labels import build as labels
 from tasks.labels.build import write_labels
 from tasks.labels.show import show
-from tasks.labels.store import LabelStore
-from tasks.labels.vacuum import vacuum
+from tasks.labels.store import LabelStore, vacuum
 from tasks.logs.rows import NO_EVENT
 from tasks.replay.logged_candidates import newest_candidates
 from tasks.stores import delta

@@ -18,7 +18,7 @@ TASKS = Path(__file__).resolve().parents[1] / "tasks"
 ELSEWHERE = {
     "text_files.py": "the reader",
     "stores/files.py": "/proc, the lock file of scratch, and those that a process holds",
-    "cli/failures.py": "standard streams",
+    "cli/program.py": "standard streams",
     "release/model.py": "ships with a release and imports nothing of tasks when it is loaded",
     "datasets/publishing.py": "the first line of a CSV file, also a packed one",
 }

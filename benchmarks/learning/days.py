@@ -13,12 +13,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks import columns as c
-from tasks.datasets.world.behaviour import behave
 from tasks.datasets.world.catalog import draw_catalog, draw_users
 from tasks.datasets.world.entities import Happened, Stream, World, generator
 from tasks.datasets.world.feed import draw_batch, draw_requests
 from tasks.datasets.world.tables import Clock, candidates_table, impressions_table, request_names, shown_of
-from tasks.datasets.world.truth import chances, probabilities
+from tasks.datasets.world.truth import behave, chances, probabilities
 
 Floats = npt.NDArray[np.float64]
 

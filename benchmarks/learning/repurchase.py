@@ -15,9 +15,8 @@ from tasks.evaluation.figures import TaskFigures
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.release.factor_models import FactorModelBuilder
-from tasks.release.parts import pin_trained, release_files
+from tasks.release.parts import Trained, pin_trained, release_files
 from tasks.release.release_days import ReleaseDays
-from tasks.release.trained import Trained
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train

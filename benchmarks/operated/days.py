@@ -11,8 +11,17 @@ import pandas as pd
 from benchmarks.operated.releases import Floats, Integers, Truth
 from tasks import columns as c
 from tasks.datasets.world.catalog import DAY_US
-from tasks.datasets.world.drifts import Drift, drift_batch, drift_feed, drift_people
-from tasks.datasets.world.entities import LINGER_SECONDS, SOURCES, Batch, Trait, World
+from tasks.datasets.world.entities import (
+    LINGER_SECONDS,
+    SOURCES,
+    Batch,
+    Drift,
+    Trait,
+    World,
+    drift_batch,
+    drift_feed,
+    drift_people,
+)
 from tasks.datasets.world.loop import LoopDay
 from tasks.datasets.world.truth import chances, probabilities
 

@@ -31,15 +31,12 @@ from tasks import columns as c
 from tasks.contracts.gates import Ramp
 from tasks.contracts.slate import Exploration
 from tasks.datasets.world.catalog import DAY_US
-from tasks.datasets.world.drifts import Drift, drifts_on
-from tasks.datasets.world.entities import Batch
+from tasks.datasets.world.entities import Batch, Drift, drifts_on
 from tasks.datasets.world.generate import START
 from tasks.datasets.world.loop import ClosedLoop, LoopDay, Served, Server, serve_arms
-from tasks.experiments.assignment import place_of
 from tasks.experiments.ramp import RampState, decide_ramp, guardrail_tasks, read_guardrails
-from tasks.experiments.ramp_log import RampLog
-from tasks.monitoring.alarms import read_alarms
-from tasks.monitoring.drift_alarms import HISTORY
+from tasks.experiments.ramp_log import RampLog, place_of
+from tasks.monitoring.alarms import HISTORY, read_alarms
 from tasks.promotion.decision import GateDecision
 from tasks.ranking.utility import compute_utilities
 from tasks.stores.workspace import Workspace

@@ -23,19 +23,18 @@ from tasks.evaluation.evidence import ChampionComparison, Measured, ValidationEv
 from tasks.evaluation.release_evidence import EvidenceRuns
 from tasks.evaluation.subjects import RATCHET, Subject
 from tasks.evaluation.verdicts import Verdict
-from tasks.promotion.decision import GateDecision, decide_release
-from tasks.promotion.gates.judge import Evidence, evaluate_release
+from tasks.promotion.decision import Evidence, GateDecision, decide_release, evaluate_release
 from tasks.promotion.gates.policy import ReleasedPolicies
 from tasks.promotion.gates.references import weighted_tasks
 from tasks.ranking.examination import Examination
 from tasks.ranking.utility import compute_utilities, worth_of_outcomes
-from tasks.replay.champion_comparison import comparisons
+from tasks.replay.entrants import baseline_order
 from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_offline, report_metrics
 from tasks.replay.evidence import ShadowComparison
-from tasks.replay.leaks import count_leaks, evaluate_leaks
 from tasks.replay.log import PolicySlates
-from tasks.replay.orders import baseline_order
 from tasks.replay.shadow import compare
+from tasks.replay.simulate import comparisons
+from tasks.replay.slate_checks import count_leaks, evaluate_leaks
 from tasks.replay.slates import Scored, TestSlice
 
 _NO_RUN = EvidenceRuns("", "", "", "")

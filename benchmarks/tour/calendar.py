@@ -20,9 +20,9 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Final
 
-from tasks.datasets.world.drifts import Drift
+from tasks.datasets.world.entities import Drift
 from tasks.datasets.world.loop import ClosedLoop
-from tasks.monitoring.drift_alarms import HISTORY
+from tasks.monitoring.alarms import HISTORY
 
 FIRST_DAY: Final = date(2026, 1, 5)
 """The Monday on which the first release begins to serve."""

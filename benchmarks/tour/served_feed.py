@@ -25,7 +25,7 @@ from benchmarks.tour.team import FirstApproval, Team
 from benchmarks.tour.watch import SPAMMER, Watch
 from tasks import columns as c
 from tasks.datasets.world.loop import Served, Server, serve_arms, serve_decision
-from tasks.experiments.assignment import place_of
+from tasks.experiments.ramp_log import place_of
 from tasks.labels import build as labels
 from tasks.monitoring import monitor
 from tasks.ranking.decide import decide

@@ -7,7 +7,7 @@ from typing import Final
 from benchmarks.operated.season import ALONE
 from benchmarks.tour.calendar import Fault
 from benchmarks.tour.journal import EventKind, Journal
-from tasks.datasets.world.drifts import Drift
+from tasks.datasets.world.entities import Drift
 from tasks.evaluation.subjects import Subject
 from tasks.monitoring.monitor import MonitorResult
 from tasks.pipeline import RetrainResult

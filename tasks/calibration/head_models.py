@@ -42,7 +42,7 @@ from tasks.contracts import canonical_json
 from tasks.evaluation import binary
 from tasks.evaluation.binary import divide
 from tasks.evaluation.evidence import HeadChoice, HeadModel, HeadModels, PinnedModel
-from tasks.evaluation.metric_rows import Figure, group_by_segment, metric_rows
+from tasks.evaluation.figures import Figure, group_by_segment, metric_rows
 from tasks.evaluation.observations import Grouping
 from tasks.evaluation.paired import PairedRows, normalized_entropy_rise, relative_squared_error_rise
 from tasks.evaluation.resampling import Resampler, Statistic, Support, cluster_rows, sum_intervals

@@ -29,7 +29,7 @@ from tasks.arrays import Flags, Floats
 from tasks.calibration.reliability import REPLICATES, Curve, reliability_curve
 from tasks.evaluation.binary import check_rows, divide
 from tasks.evaluation.calibration_verdicts import SegmentRatio, off_p_value
-from tasks.evaluation.metric_rows import group_by_segment
+from tasks.evaluation.figures import group_by_segment
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.resampling import Clusters, Resampler, Support, cluster_rows, sum_intervals
 from tasks.evaluation.subjects import Segment

@@ -238,7 +238,7 @@ def export(
     file_format: Annotated[Literal["parquet", "jsonl"], Option("--format")] = "parquet",
 ) -> Any:
     """Write the snapshot as one file."""
-    from tasks.labels.export import export
+    from tasks.labels.show import export
 
     return export(workspace, out=out, format=file_format)
 
@@ -250,6 +250,6 @@ def vacuum(
     dry_run: Annotated[bool, Option("--dry-run", help="Only print what would be deleted.")] = False,
 ) -> Any:
     """Delete label files that no release pins and no recent build uses."""
-    from tasks.labels.vacuum import KEEP, vacuum
+    from tasks.labels.store import KEEP, vacuum
 
     return vacuum(workspace, keep=keep or KEEP, dry_run=dry_run)

@@ -59,13 +59,15 @@ def approve(  # noqa: PLR0913 - options of the command line
     as_of: PromotionAsOf = None,
 ) -> Any:
     """Approve or reject a promotion for a role, under your own account and with the request's options."""
-    from tasks.promotion.moves import approve
+    from tasks.promotion.moves import promote
     from tasks.promotion.moves.answers import Review
     from tasks.promotion.moves.rules import PromotionSupport
 
     support = PromotionSupport(experiment, waiver, override, stage, promotion_why)
-    review = Review(role, approve.account_name(), not reject, evidence, why)
-    return approve.run(workspace, review, release=ref, support=support, evaluate_gate=_gate_evaluator(as_of))
+    review = Review(role, promote.account_name(), not reject, evidence, why)
+    return promote.approve(
+        workspace, review, release=ref, support=support, evaluate_gate=_gate_evaluator(as_of)
+    )
 
 
 @_releases.command('home_feed challenger --why "carts rose" --experiment feed-142', written=text.write_move)
@@ -128,10 +130,10 @@ def ramp(
     why: Annotated[str, Option(metavar="TEXT", help="Reason to advance, kept in the audit.")] = "",
 ) -> Any:
     """Decide on a release in its ramp: advance, wait, ask a person or roll back."""
-    from tasks.promotion.moves import approve, ramp
+    from tasks.promotion.moves import promote, ramp
     from tasks.promotion.moves.ramp import Advance
 
-    answer = Advance(approve.account_name(), why) if advance else None
+    answer = Advance(promote.account_name(), why) if advance else None
     return ramp.run(workspace, as_of=as_of, release=release, advance=answer, dry_run=dry_run)
 
 
@@ -142,9 +144,9 @@ def assign(
     user: Annotated[list[str] | None, Option("--user", metavar="ID", help="A user; may be repeated.")] = None,
 ) -> Any:
     """Show the share of users of each release in its ramp, and the arm and release of given users."""
-    from tasks.experiments import assignment
+    from tasks.experiments import ramp_log
 
-    return assignment.assign(workspace, user or [])
+    return ramp_log.assign(workspace, user or [])
 
 
 @_audit.command('home_feed --why "the disk with the audit was lost"', written=text.write_history)

@@ -324,10 +324,10 @@ def show(
     """Show a release's components and figures, or write its dossier as a page."""
     if html or segment:
         from tasks.evaluation.subjects import Segment
-        from tasks.promotion import show_dossier
+        from tasks.promotion import compose
 
         alone, browse = Segment(*segment) if segment else None, sys.stdout.isatty()
-        return asdict(show_dossier.run(workspace, release=ref, browse=browse, segment=alone))
+        return asdict(compose.write_page(workspace, release=ref, browse=browse, segment=alone))
     from tasks.release import view
 
     return view.show(workspace, ref)

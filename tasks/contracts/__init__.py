@@ -8,7 +8,6 @@ In reading order::
     utility, slate, effective_policy         utility.yaml and slate.yaml, and the policy that combines them
     problems, load                           strict reading; all problems of a surface in one report
     crosscheck ── crosscheck_training, crosscheck_utility
-    event_names                              event names that no task reads
     log_sketch, draft                        a first draft of all four files from a log
 """
 

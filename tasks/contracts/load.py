@@ -7,11 +7,15 @@
 
 Files are read strictly. Refused with file and line: duplicate keys, tags, aliases and anchors (which prevents
 alias bombs), documents other than a mapping, several documents, and input that `tasks.text_files` refuses.
+
+A log may be shared by several surfaces. An event name that another surface declares is no problem; one that
+no surface declares may be a typo, and is reported with the most similar known name.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -42,9 +46,10 @@ from tasks.contracts.surface import EngineName, SurfaceSpec
 from tasks.contracts.tasks import NEVER_TRAINED, TaskSpec, TasksSpec
 from tasks.contracts.training import HeadKind, head_kind
 from tasks.contracts.utility import UtilitySpec
-from tasks.errors import ContractError, unknown
+from tasks.errors import ContractError, list_names, unknown
 from tasks.text_files import LARGEST, decode_text, read_regular_file
 
+_LONGEST_NAME = 80
 _BOOLEAN = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
 _INTEGER = re.compile(r"^[-+]?(?:0|[1-9]\d*)$")
 _FLOAT = re.compile(
@@ -361,3 +366,57 @@ def load_surface(root: Path, name: str) -> Contracts:
         lines = "\n".join(f"  {problem}" for problem in checked.problems)
         raise ContractError(f"{len(checked.problems)} problem(s) in the contracts of '{name}':\n{lines}")
     return checked.contracts
+
+
+def events_elsewhere(root: Path, surface: str) -> dict[str, str]:
+    """Return the event names that other surfaces declare, each with the first such surface.
+
+    A surface whose tasks cannot be read is skipped.
+    """
+    declared: dict[str, str] = {}
+    for name in surface_names(root) if root.is_dir() else ():
+        for event in _declared(root / name / "tasks.yaml") if name != surface else ():
+            declared.setdefault(event, name)
+    return declared
+
+
+def _declared(file: Path) -> Collection[str]:
+    try:
+        return TasksSpec.model_validate(read_yaml(file)).events
+    except (ContractError, ValidationError, OSError, ValueError):
+        return ()
+
+
+def describe_strange_events(
+    counts: Mapping[str, int], own: Collection[str], elsewhere: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Describe events that no task reads: the surface that declares them, or the most similar known name.
+
+    Parameters
+    ----------
+    counts : events by name, the most frequent first.
+    own : event names of the surface.
+    elsewhere : event names of other surfaces, each with its surface.
+
+    Examples
+    --------
+    >>> strange = describe_strange_events({"watch": 7, "clik": 2}, ["click"], {"watch": "video"})
+    >>> strange[0]
+    'events of other surfaces: watch (7, video)'
+    >>> strange[1]
+    "events that no task of any surface reads: clik (2, is it 'click'?)"
+    """
+    known = sorted({*own, *elsewhere})
+    others = [f"{name} ({n:,}, {elsewhere[name]})" for name, n in counts.items() if name in elsewhere]
+    nobodys = [
+        f"{name[:_LONGEST_NAME]} ({n:,}{_nearest(name, known)})"
+        for name, n in counts.items()
+        if name not in elsewhere
+    ]
+    named = {"events of other surfaces": others, "events that no task of any surface reads": nobodys}
+    return tuple(f"{whose}: {list_names(names)}" for whose, names in named.items() if names)
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    close = get_close_matches(name[:_LONGEST_NAME], known, n=1)
+    return f", is it '{close[0]}'?" if close else ""

@@ -29,12 +29,12 @@ from scipy.special import expit
 
 from tasks import columns as c
 from tasks.arrays import Flags, Floats, Integers, Names
-from tasks.datasets.world.behaviour import delay, happened
 from tasks.datasets.world.catalog import DAY_US
 from tasks.datasets.world.entities import Happened
 from tasks.datasets.world.feed import gumbel, place
 from tasks.datasets.world.generate import START, Tables, WorldResult, write_world
 from tasks.datasets.world.tables import Clock, request_names, truth_table, where_shown
+from tasks.datasets.world.truth import delay, happened
 
 TENANTS: Final = ("aurora", "borealis", "cobalt", "dune")
 ROLES: Final = ("agent", "senior", "supervisor")

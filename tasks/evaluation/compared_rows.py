@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.evaluation.evidence import ChampionComparison, SegmentComparison
-from tasks.evaluation.metric_rows import group_by_segment
+from tasks.evaluation.figures import group_by_segment
 from tasks.evaluation.observations import Grouping
 from tasks.evaluation.paired import (
     PairedRows,

@@ -22,7 +22,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from tasks.contracts.training import HeadKind, ModelChoice
 from tasks.evaluation.documents import CLOSED, Document, MaybeFloat, Section
-from tasks.evaluation.metric_rows import Figure
+from tasks.evaluation.figures import Figure
 from tasks.evaluation.subjects import ALL, STATED, Segment, Subject
 from tasks.evaluation.verdicts import Estimate, Growth
 

@@ -11,15 +11,14 @@ In reading order::
       evidence     documents of plans and read-outs
     results        recorded plans and read-outs
     page           the report of a read-out
-      assignment   the arm of a user in a ramp, by a nested hash
-      ramp_log     sums of a ramp by user, day and release
+      ramp_log     the arm of a user in a ramp; sums of a ramp by user, day and release
       ramp         the next action for a release in its ramp
-    learn          the step that learns the utility's ``weights`` from finished experiments
+    learn          the step that learns the utility's weights from finished experiments
     perturbed      the step that learns them from users with perturbed weights
     offline        regressions of experiments' effects on the gate's replays, and of slow outcomes' changes
                    on those of fast ones
 
-Steps: arms_log, assignment, effects, learn, offline, perturbed, plan, ramp, ramp_log, read,
+Steps: arms_log, effects, learn, offline, perturbed, plan, ramp, ramp_log, read,
 results.
 """
 

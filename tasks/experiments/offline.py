@@ -46,8 +46,8 @@ from tasks.evaluation.release_evidence import GateEvidence
 from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import Estimate
 from tasks.experiments.evidence import ExperimentReadout, OutcomeChanges, ReadState
+from tasks.experiments.learn import LEAST_ARMS, LEAST_SIGNAL
 from tasks.experiments.results import newest_readout, surface_experiments
-from tasks.experiments.weights import LEAST_ARMS, LEAST_SIGNAL
 from tasks.replay.evidence import SimulationEvidence
 from tasks.stores.workspace import Workspace
 

@@ -9,12 +9,12 @@ In reading order::
     spark_build                            the query on Spark
     build_record, build                    a build: the days that it rewrites, one commit to the store; state
                                            of each task's days: mature, immature, failed, not validated
-    snapshot, store                        snapshots, and the label store that holds them
-    show, compare, export, vacuum          counts, comparison and export of snapshots; removal of old ones
+    snapshot, store                        snapshots, and the label store that holds them; removal of old ones
+    show, compare                          counts, export and comparison of snapshots
     explain                                reasons for the labels of one impression
       explanation, explanation_text
 
-Steps: build, compare, compile, explain, export, show, snapshot, spark_build, store, vacuum.
+Steps: build, compare, compile, explain, show, snapshot, spark_build, store.
 """
 
 __all__ = [
@@ -23,9 +23,7 @@ __all__ = [
     "compare",
     "compile",
     "explain",
-    "export",
     "show",
     "snapshot",
     "store",
-    "vacuum",
 ]

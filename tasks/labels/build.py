@@ -26,7 +26,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from tasks import columns as c
-from tasks.contracts import Contracts, event_names
+from tasks.contracts import Contracts, load
 from tasks.contracts.durations import format_duration
 from tasks.errors import ContractError, DataError, Overtaken
 from tasks.labels.build_record import Basis, Build, Coverage, Day, cover_days, sum_days
@@ -220,9 +220,9 @@ def _report_profile(workspace: Workspace, profile: LogProfile) -> None:
             f"{profile.arrived_early:,}",
         )
     if profile.unknown_events:
-        elsewhere = event_names.events_elsewhere(workspace.surfaces, workspace.surface)
+        elsewhere = load.events_elsewhere(workspace.surfaces, workspace.surface)
         own = workspace.contracts.tasks.events
-        for sentence in event_names.describe_strange_events(profile.unknown_events, own, elsewhere):
+        for sentence in load.describe_strange_events(profile.unknown_events, own, elsewhere):
             _LOG.warning("labels: %s", sentence)
 
 

@@ -2,7 +2,7 @@
 
 In reading order::
 
-    sources ─ postgresql                   the Parquet files of each table
+    sources                                the Parquet files of each table
       connections, parquet_footer          DuckDB connections; footers of Parquet files
       footers, checks                      files with rows; their columns under standard names; quarantine
         rows                               selection of rows; the log by day as of an instant

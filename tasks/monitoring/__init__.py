@@ -11,7 +11,7 @@ In reading order::
                    and exposure of groups relative to their merit, with the boosts that control it
     early          estimates for days whose labels are not mature
     series         the table of series in the home
-    alarms         shifts of levels, detected by ``drift_alarms``
+    alarms         shifts of levels
     units          units whose negative events exceed their predictions; value and cost of each source
     page           the page of a surface's series, and the newest levels and alarms for Prometheus
     monitor        the monitoring step: days that matured since the last run, one week at a time

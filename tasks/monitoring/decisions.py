@@ -35,20 +35,20 @@ from tasks.contracts import UtilitySpec
 from tasks.contracts.slate import Exposure, SlateSpec
 from tasks.errors import DataError, EquipoiseError
 from tasks.evaluation.clustered import Ratio
-from tasks.evaluation.metric_rows import Figure
+from tasks.evaluation.figures import Figure
 from tasks.evaluation.resampling import cluster_rows
 from tasks.evaluation.subjects import Subject
 from tasks.logs.rows import CANDIDATES, IMPRESSIONS
 from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables, to_frame
-from tasks.monitoring.drift_alarms import GAP, HISTORY
+from tasks.monitoring.alarms import GAP, HISTORY
 from tasks.monitoring.series import SeriesFigure
 from tasks.monitoring.serving import mean_figure, ratio_figure
 from tasks.monitoring.traffic import ServingReleases, draw_requests
 from tasks.ranking import constraints
 from tasks.ranking.examination import Examination
-from tasks.release.slate_rules import mark_unmet
-from tasks.replay.exposure import due_exposure
+from tasks.release.score import mark_unmet
+from tasks.replay.metrics import due_exposure
 from tasks.replay.slates import release_examination
 from tasks.stores.aliases import CHAMPION, ReleaseAliases
 from tasks.stores.audit import Entry, Kind, boosts_of, last_exposure

@@ -40,7 +40,7 @@ from scipy.special import stdtrit
 
 from tasks.arrays import Flags, Floats, Indices
 from tasks.evaluation.binary import divide
-from tasks.evaluation.metric_rows import Figure
+from tasks.evaluation.figures import Figure
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.labels.compile import read_provisional
 from tasks.labels.snapshot import Snapshot

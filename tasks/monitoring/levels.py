@@ -26,7 +26,7 @@ from tasks.calibration.reliability import cut_equal_shares
 from tasks.contracts.training import HeadKind
 from tasks.evaluation import binary
 from tasks.evaluation.clustered import Ratio, RowClusters, Statistic, clustered_interval
-from tasks.evaluation.metric_rows import Figure, group_by_segment
+from tasks.evaluation.figures import Figure, group_by_segment
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.resampling import cluster_rows
 from tasks.evaluation.subjects import Segment, Subject

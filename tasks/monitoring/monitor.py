@@ -31,15 +31,14 @@ import pandas as pd
 import pyarrow as pa
 
 from tasks.errors import ContractError, DataError, EquipoiseError, Overtaken, StoreError
-from tasks.evaluation.metric_rows import Figure
+from tasks.evaluation.figures import Figure
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.labels.windows import matures
 from tasks.logs.rows import DayRange, day_start
-from tasks.monitoring.alarms import AlarmReading, SeriesAlarm, read_alarms
+from tasks.monitoring.alarms import HISTORY, AlarmReading, SeriesAlarm, read_alarms
 from tasks.monitoring.decisions import adjust_boosts, read_decisions
-from tasks.monitoring.drift_alarms import HISTORY
 from tasks.monitoring.early import EarlyLevel, EarlySums, comes_late
 from tasks.monitoring.levels import measure_levels
 from tasks.monitoring.page import SeriesPage, write_page, write_textfile

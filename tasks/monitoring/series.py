@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.evaluation.metric_rows import Figure
+from tasks.evaluation.figures import Figure
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.stores import delta
 from tasks.stores.location import Location

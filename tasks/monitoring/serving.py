@@ -42,7 +42,7 @@ from tasks import columns as c
 from tasks.arrays import Flags, Floats, Indices
 from tasks.errors import DataError, StoreError
 from tasks.evaluation.clustered import Ratio, RowClusters, clustered_interval
-from tasks.evaluation.metric_rows import Figure
+from tasks.evaluation.figures import Figure
 from tasks.evaluation.resampling import cluster_rows
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.labels.snapshot import Snapshot

@@ -2,7 +2,7 @@
 
 In reading order::
 
-    log_rows, target_rows     the two tables, checked: a row per shown item, a row per item that may be shown
+    log_rows                  the two tables, checked: a row per shown item, a row per item that may be shown
         slates                SIPS, IIPS, RIPS, cascade-DR, adaptive IPS: rewards may depend on other slots;
                               weights of a policy that always shows one ranking, for the simulation
         estimators            IPS, SNIPS, DM, DR, Switch-DR, DRos of a slot, and estimators of slates, as

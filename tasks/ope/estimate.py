@@ -29,7 +29,7 @@ from tasks.evaluation.resampling import Resampler, Statistic, Support, sum_inter
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, evaluate_interval
 from tasks.ope import estimators as e
 from tasks.ope.estimators import EstimatorSums, ExpectedRewards, Unit, expect_rewards, slate_terms, slot_terms
-from tasks.ope.log_rows import LogRows, read_log
+from tasks.ope.log_rows import LogRows, TargetRows, read_log, read_target
 from tasks.ope.overlap import (
     Overlap,
     find_out_of_balance,
@@ -37,7 +37,6 @@ from tasks.ope.overlap import (
     measure_overlap,
     unsupported_share,
 )
-from tasks.ope.target_rows import TargetRows, read_target
 
 REPLICATES: Final = 1_000
 _SEED: Final = 0

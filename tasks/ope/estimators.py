@@ -42,9 +42,8 @@ import numpy as np
 from tasks.arrays import Floats, Indices
 from tasks.evaluation.binary import divide
 from tasks.ope import slates as of_slates
-from tasks.ope.log_rows import LogRows
+from tasks.ope.log_rows import LogRows, TargetRows
 from tasks.ope.slates import LoggedSlates
-from tasks.ope.target_rows import TargetRows
 
 FOLDS: Final = 5
 PRIOR: Final = 10.0

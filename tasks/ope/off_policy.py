@@ -16,11 +16,15 @@ from tasks.logs import parquet_footer
 from tasks.logs.parquet_footer import parquet_below
 from tasks.ope.estimate import OffPolicyReport, estimate_off_policy
 from tasks.ope.gradient import GradientReport, estimate_gradient
-from tasks.ope.log_rows import OPTIONAL, REQUIRED, refuse_missing
+from tasks.ope.log_rows import (
+    OPTIONAL,
+    OPTIONAL_OF_TARGET,
+    REQUIRED,
+    REQUIRED_OF_TARGET,
+    TARGET,
+    refuse_missing,
+)
 from tasks.ope.log_rows import TABLE as LOG
-from tasks.ope.target_rows import OPTIONAL as OPTIONAL_OF_TARGET
-from tasks.ope.target_rows import REQUIRED as REQUIRED_OF_TARGET
-from tasks.ope.target_rows import TABLE as TARGET
 from tasks.stores.location import relative_path
 
 

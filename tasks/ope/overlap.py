@@ -40,8 +40,7 @@ from scipy.special import ndtri
 from tasks.arrays import Flags, Floats, Indices
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, Clusters, Support, effective_number
 from tasks.ope.estimators import EstimatorSums
-from tasks.ope.log_rows import ContextColumn, LogRows
-from tasks.ope.target_rows import TargetRows
+from tasks.ope.log_rows import ContextColumn, LogRows, TargetRows
 
 MOST_UNSUPPORTED: Final = 0.05
 """Largest share of the target's probability where the log has no row."""

@@ -14,9 +14,8 @@ from tasks.errors import ContractError
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.compose import compose_dossier, read_documents
-from tasks.promotion.decision import decide_release
+from tasks.promotion.decision import Evidence, decide_release, evaluate_release
 from tasks.promotion.gates.gains import RecipePair, evaluate_recipes, evaluate_same_day
-from tasks.promotion.gates.judge import Evidence, evaluate_release
 from tasks.promotion.gates.loosened import name_loosened
 from tasks.promotion.gates.policy import evaluate_front
 from tasks.promotion.gates.references import weighted_tasks

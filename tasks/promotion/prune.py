@@ -32,7 +32,7 @@ from tasks.contracts.surface import Keep
 from tasks.errors import ContractError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence
 from tasks.experiments.results import STEPS, released_arms
-from tasks.labels.vacuum import VacuumResult, vacuum
+from tasks.labels.store import VacuumResult, vacuum
 from tasks.release.view import ReleaseReader
 from tasks.reports.numbers import format_counted
 from tasks.stores.aliases import release_name

@@ -2,7 +2,7 @@
 
 ::
 
-    parts, trained              versions of the models, calibrators and policies of a release
+    parts                       versions of the models, calibrators and policies of a release
       refit                     refit of the tested recipe up to the newest labels, and its shift
       factor_models             factor models that measure a slow joint on days that serving factors learned
       release_days              evaluation of the heads on the test days: figures, proxies, conflicts
@@ -13,7 +13,6 @@
       serve                     MLflow's server of a release, with limits
     score, sensitivity          scoring of candidates, and the effect of calibration errors
 
-Steps: assemble, factor_models, inputs, parts, refit, release_days, score, serve, step, trained, view,
-vouching.
+Steps: assemble, factor_models, inputs, parts, refit, release_days, score, serve, step, view, vouching.
 With mlflow: loading, model, packaging.
 """

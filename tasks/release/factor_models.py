@@ -23,8 +23,7 @@ from tasks.errors import DataError
 from tasks.evaluation.evidence import PinnedModel
 from tasks.evaluation.release_evidence import FactorModelEvidence
 from tasks.labels.snapshot import Snapshot
-from tasks.release.parts import Pins, pin_trained, read_head_plan
-from tasks.release.trained import Trained
+from tasks.release.parts import Pins, Trained, pin_trained, read_head_plan
 from tasks.stores.manifest import PinnedPart
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace

@@ -23,7 +23,6 @@ import pandas as pd
 from tasks.arrays import Floats, Indices
 from tasks.columns import DAY, REQUEST_ID, SHOWN
 from tasks.errors import DataError, StoreError
-from tasks.evaluation.divergence import chance_divergence, divergence
 from tasks.evaluation.evidence import ChangeKind, ComparedDays, HeadInputs, InputChange, gain_shares
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
@@ -32,6 +31,7 @@ from tasks.ranking.heads import Head
 from tasks.stores.manifest import Manifest, PinnedPart, Role
 from tasks.stores.workspace import Workspace
 from tasks.training.slices import DaySlice
+from tasks.validation.trailing import chance_divergence, divergence
 
 Figures = Iterator[tuple[ChangeKind, float, float]]
 Days = tuple[date, date]

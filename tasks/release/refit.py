@@ -41,16 +41,15 @@ from tasks.calibration import step as calibrate
 from tasks.calibration.choice import CalibrationEvidence
 from tasks.errors import DataError
 from tasks.evaluation.binary import divide
-from tasks.evaluation.metric_rows import group_by_segment
+from tasks.evaluation.figures import group_by_segment
 from tasks.evaluation.observations import TENTHS, Grouping, assign_tenths
 from tasks.evaluation.release_evidence import RefitShift
 from tasks.evaluation.resampling import LEAST_POSITIVES, Clusters, Resampler, cluster_rows, sum_intervals
 from tasks.evaluation.segments import segment_values
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate
-from tasks.release.parts import Pins, pin_trained
+from tasks.release.parts import Pins, Trained, pin_trained
 from tasks.release.release_days import HeadScores, ReleaseDays, users_of
-from tasks.release.trained import Trained
 from tasks.stores.manifest import PinnedPart, Role
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace

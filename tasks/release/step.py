@@ -23,9 +23,8 @@ from tasks.labels.store import LabelStore
 from tasks.release.assemble import RELEASE, Tested, Wanted
 from tasks.release.description import describe_part
 from tasks.release.factor_models import FactorModelBuilder
-from tasks.release.parts import Pins, pin_examination, pin_tasks
+from tasks.release.parts import Pins, TaskResult, pin_examination, pin_tasks, split_results
 from tasks.release.refit import Refit
-from tasks.release.trained import TaskResult, split_results
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.manifest import Part
 from tasks.stores.registry import Registry

@@ -14,7 +14,7 @@
           which no model predicts
     any inconclusive verdict of a guardrail with `action: warn`            inconclusive, a warning
 
-The release and its baseline predict jointly (``both_heads.py``), and agree if the predicted change is at most
+The release and its baseline predict jointly (``rates.py``), and agree if the predicted change is at most
 three quarters of the bound on the whole, and at most the bound in each segment. Without a joint prediction,
 each predicts by itself: the mean change, with falls counted as none, is at most half the bound; the larger
 change, and the change in each segment, is at most the bound. An interval alone decides little: costs are

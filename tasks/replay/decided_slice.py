@@ -26,13 +26,13 @@ from tasks.contracts import Contracts, SlateSpec, UtilitySpec
 from tasks.errors import DataError
 from tasks.evaluation.evidence import SlateRule
 from tasks.release.loading import LoadedRelease
-from tasks.release.slate_rules import add_slate_rules, count_slate_rules
+from tasks.release.score import add_slate_rules, count_slate_rules
 from tasks.replay.evidence import ConstraintLeak
 from tasks.replay.joined_columns import GrowingColumn, GrowingColumns, narrow, sparse_columns
-from tasks.replay.leaks import add_leaks
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.logged_candidates import Days, candidate_blocks
 from tasks.replay.read_log import LogBlock, LogBuilder, LogReading, read_block
+from tasks.replay.slate_checks import add_leaks
 from tasks.replay.slates import Scored, TestSlice, log_reading, release_examination
 from tasks.stores.manifest import Manifest
 from tasks.stores.workspace import Workspace

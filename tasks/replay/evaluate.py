@@ -32,11 +32,10 @@ from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, RATCHET, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.replay.costs import cost_of, evaluate_cost, given_that, predictions_of
-from tasks.replay.filled import count_filled, evaluate_empty, evaluate_filled
-from tasks.replay.guardrails import evaluate_guardrail
+from tasks.replay.guardrails import evaluate_guardrail, evaluate_primary, evaluate_primary_segments
 from tasks.replay.log import CandidateLog, PolicySlates
-from tasks.replay.primary import evaluate_primary, evaluate_primary_segments
 from tasks.replay.replay_policies import Replay
+from tasks.replay.slate_checks import count_filled, evaluate_empty, evaluate_filled
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from tasks.arrays import Floats, Indices
 from tasks.errors import StoreError
-from tasks.replay.outcomes import JointOutcome
+from tasks.replay.inclusion import JointOutcome
 
 Column = npt.NDArray[Any]
 _Value = TypeVar("_Value")

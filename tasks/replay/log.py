@@ -18,8 +18,8 @@ import pandas as pd
 from tasks import columns as c
 from tasks.arrays import Flags, Floats, Integers
 from tasks.evaluation.clustered import RowClusters
+from tasks.replay.inclusion import JointOutcome
 from tasks.replay.joined_columns import store
-from tasks.replay.outcomes import JointOutcome
 
 _HALF: Final = 0.5
 """Share of the logged exposure of the items outside the long tail."""
@@ -174,7 +174,7 @@ class PolicySlates:
         shape (n,). None if unknown.
     release : the version that serves with this policy, None for an order or another policy.
     follows_log : whether the slots depend on the shown items, as in the logged order.
-    heads : number of releases whose heads are joined in the predictions (``both_heads.py``).
+    heads : number of releases whose heads are joined in the predictions (``rates.py``).
     """
 
     name: str

@@ -25,11 +25,11 @@ from tasks.errors import ContractError
 from tasks.release.view import load
 from tasks.replay.decided_slice import Entrant, Entrants, SliceBuilder, build_slice, decided_blocks
 from tasks.replay.evidence import PolicyDiff, PolicySide, SlateRuleChange
-from tasks.replay.leaks import refuse_leaks
 from tasks.replay.log import PolicySlates
 from tasks.replay.moves import EXAMPLES_RULE, Pair, moved_columns
-from tasks.replay.notes import stood_in
+from tasks.replay.page import stood_in
 from tasks.replay.replay_policies import Replay
+from tasks.replay.slate_checks import refuse_leaks
 from tasks.replay.slates import Scored, TestSlice, release_policy, release_slate
 from tasks.reports.numbers import format_counted
 from tasks.reports.phrases import vocabulary

@@ -20,10 +20,9 @@ import pandas as pd
 from tasks import columns as c
 from tasks.arrays import Flags, Floats, Indices, Integers
 from tasks.evaluation.segments import UNKNOWN
-from tasks.replay.inclusion import inclusion_weights, sequential_weights
+from tasks.replay.inclusion import JointOutcome, inclusion_weights, joint_outcome, sequential_weights
 from tasks.replay.joined_columns import GrowingColumns, narrow, sparse_columns, sparse_outcomes, spread, store
 from tasks.replay.log import CandidateLog
-from tasks.replay.outcomes import JointOutcome, joint_outcome
 
 
 def users_of(frame: pd.DataFrame) -> "pd.Series[Any]":

@@ -21,7 +21,6 @@ from tasks.evaluation.evidence import DayChange, Measured
 from tasks.evaluation.observations import Grouping
 from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Growth
-from tasks.replay.both_heads import by_both
 from tasks.replay.compared import ComparedPolicies
 from tasks.replay.grouped import (
     GroupedStatistic,
@@ -44,7 +43,7 @@ from tasks.replay.metrics import (
     predicted_per_examined,
     unanswerable,
 )
-from tasks.replay.rates import SPARSE, RateEstimator, TermWorth
+from tasks.replay.rates import SPARSE, RateEstimator, TermWorth, by_both
 
 _SHARE: Final = 0.99
 

@@ -43,11 +43,10 @@ from tasks.replay.evidence import (
     ShadowEvidence,
     ShadowExample,
 )
-from tasks.replay.filled import count_filled
-from tasks.replay.leaks import count_leaks
 from tasks.replay.logged_candidates import hash_newest_candidates, newest_candidates
-from tasks.replay.shadow_examples import Explain, shadow_examples
+from tasks.replay.moves import Explain, shadow_examples
 from tasks.replay.shadow_verdicts import TOLERANCE, evaluate_serving, evaluate_shadow
+from tasks.replay.slate_checks import count_filled, count_leaks
 from tasks.replay.slates import release_policy
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.delta import replace_rows

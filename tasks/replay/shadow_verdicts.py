@@ -25,8 +25,7 @@ from tasks.replay.evidence import (
     ShadowComparison,
     ShadowEvidence,
 )
-from tasks.replay.filled import evaluate_filled
-from tasks.replay.leaks import evaluate_leaks
+from tasks.replay.slate_checks import evaluate_filled, evaluate_leaks
 from tasks.reports.numbers import format_counted
 
 GATE = "shadow"

@@ -5,6 +5,25 @@
     candidates of the test slice -> release, baseline (champion | logged order | a column's order) -> slates
     slates -> metrics with intervals, by segment -> primary, guardrails, comparisons with the champion
     slots  -> items that break a hard constraint -> a block that cannot be overridden
+
+The contribution of each utility term to the slots, and its spread among candidates of one request, are part
+of the evidence.
+
+::
+
+    contribution   mean over slots of weight x prediction [x value column]
+    spread         root mean square over candidates of (contribution - its request's mean): determines order
+
+A relative error e in a task's predictions changes a slot's utility by e x contribution, and candidates of
+one request relative to each other by e x spread.
+
+Predictions of the release are compared with the champion's, task by task, on the same rows.
+
+::
+
+    order         AUC by request        of the joint probability, which ranks the candidates of a request
+    probability   normalized entropy    of the conditional probability where the parent is positive, if both
+                                        releases have it
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,25 +32,34 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from tasks.contracts import UtilitySpec, canonical, digest
+import numpy as np
+
+from tasks import columns as c
+from tasks.arrays import Flags, Floats
+from tasks.contracts import Contracts, UtilitySpec, canonical, digest
+from tasks.contracts.tasks import join_outcomes
+from tasks.contracts.utility import Term
+from tasks.evaluation.binary import divide
+from tasks.evaluation.compared_rows import ComparedRows, compare_rows
+from tasks.evaluation.evidence import ChampionComparison, TermShare, UtilityComposition
+from tasks.evaluation.paired import PairedRows
 from tasks.evaluation.subjects import RATCHET, Subject
 from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict, stops
 from tasks.progress import report
-from tasks.replay.champion_comparison import comparisons
 from tasks.replay.decided_slice import DecidedSlice, decide_slice
 from tasks.replay.entrants import Baseline, EntrantVersions
 from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_offline
 from tasks.replay.evidence import SimulationEvidence
-from tasks.replay.leaks import evaluate_leaks
+from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.logged_candidates import hash_labelled_candidates
 from tasks.replay.measured_policies import Selection, count_luck, tag_policies
-from tasks.replay.notes import note_examined, notes_of, other_slate, stood_in
+from tasks.replay.metrics import within_request
 from tasks.replay.off_policy_check import check_off_policy, disagreements
-from tasks.replay.page import Heading, simulation_page
+from tasks.replay.page import Heading, note_examined, notes_of, other_slate, simulation_page, stood_in
 from tasks.replay.policy_diff import read_policy
+from tasks.replay.slate_checks import evaluate_leaks
 from tasks.replay.slates import release_policy
 from tasks.replay.spark_stream import decide_slice_with_spark
-from tasks.replay.terms import composition
 from tasks.reports.numbers import format_counted
 from tasks.reports.phrases import vocabulary
 from tasks.stores.audit import champions
@@ -39,6 +67,7 @@ from tasks.stores.manifest import Manifest
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Step
 from tasks.stores.workspace import Workspace, write_report
+from tasks.training.rows import mark_first_rows
 
 REPORT = "simulation.html"
 PROMOTIONS = 4
@@ -282,3 +311,111 @@ def _anchors(workspace: Workspace) -> dict[str, int]:
     anchors = {anchor: workspace.releases.version(anchor) for anchor in sorted(named)}
     served = champions(workspace.audit.entries())
     return anchors | {RATCHET: served[-PROMOTIONS]} if len(served) >= PROMOTIONS else anchors
+
+
+def composition(
+    log: CandidateLog, slates: PolicySlates, declared: Mapping[str, Term]
+) -> UtilityComposition | None:
+    """Decompose a policy's utility; None if it has no utility.
+
+    Parameters
+    ----------
+    log : n candidates.
+    slates : the policy's slots, utility and contributions, each of shape (n,).
+    declared : the terms of the utility by name, outside any context.
+    """
+    if slates.utility is None:
+        return None
+    scored = np.isfinite(slates.utility)
+    placed = scored & (slates.slot > 0)
+    terms = []
+    for name, term in sorted(declared.items()):
+        contribution = np.nan_to_num(slates.contributions[name])
+        heads = [slates.predictions[task] for task in term.tasks if task in slates.predictions]
+        prediction = np.max(heads, axis=0) if heads else np.full(len(placed), np.nan)
+        terms.append(
+            TermShare(
+                task=name,
+                heads=term.tasks,
+                prediction=_mean(prediction, placed),
+                contribution=_mean(contribution, placed),
+                spread=_spread(log, contribution, scored),
+                weight=term.weight,
+                times=term.value_column,
+            )
+        )
+    return UtilityComposition(
+        utility=_mean(slates.total, placed), spread=_spread(log, slates.total, scored), terms=tuple(terms)
+    )
+
+
+def _mean(values: Floats, rows: Flags) -> float:
+    return float(divide(np.sum(values, where=rows), np.count_nonzero(rows)))
+
+
+def _spread(log: CandidateLog, values: Floats, rows: Flags) -> float:
+    moved = within_request(log, np.where(rows, values, 0.0), rows)
+    return float(np.sqrt(divide((moved**2).sum(), np.count_nonzero(rows))))
+
+
+@dataclass(frozen=True)
+class _Comparing:
+    """The test slice under both releases."""
+
+    contracts: Contracts
+    log: CandidateLog
+    challenger: Mapping[str, Floats]
+    champion: Mapping[str, Floats]
+
+    def comparison(self, task: str) -> ChampionComparison | None:
+        """Compare one task; None where a release does not predict it or no outcome is known."""
+        given, joint = c.given(task), c.probability(task)
+        if not self._both(joint):
+            return None
+        conditional = self._both(given)
+        links = [task] if conditional else self.contracts.tasks.chain(task)
+        calibrated = self._rows(task, given if conditional else joint, links)
+        if calibrated is None:
+            return None
+        by_request = self.contracts.tasks.tasks[task].level != "request"
+        ranked = self._rows(task, joint, self.contracts.tasks.chain(task)) if by_request else None
+        return compare_rows(task, calibrated.rows, ranked=ranked, calibrated=calibrated)
+
+    def _both(self, column: str) -> bool:
+        return column in self.challenger and column in self.champion
+
+    def _rows(self, task: str, column: str, links: Sequence[str]) -> ComparedRows | None:
+        """Return the rows with a known joint outcome; one per request for a request-level task."""
+        log = self.log
+        label = join_outcomes(log.labels, links)
+        if self.contracts.tasks.tasks[task].level == "request":
+            label = np.where(mark_first_rows(log.requests, np.isfinite(label)), label, np.nan)
+        known = np.isfinite(label)
+        if not known.any():
+            return None
+        old, new = (side[column][known] for side in (self.champion, self.challenger))
+        segments = {name: np.asarray(values[known]) for name, values in log.segments.items()}
+        rows = PairedRows(label[known], old, new, log.users[known], log.requests[known])
+        return ComparedRows.of(rows, segments)
+
+
+def comparisons(
+    contracts: Contracts, log: CandidateLog, ours: Mapping[str, Floats], champion: Mapping[str, Floats]
+) -> Iterator[ChampionComparison]:
+    """Compare each probability with the champion's on the rows with a known outcome, paired.
+
+    The order within requests is measured by the joint probability, which ranks. The normalized entropy of a
+    conditional probability is measured on the rows with a positive parent. If a release has no conditional
+    probability, because it learned the joint event, the joint probabilities are compared on the chain's
+    outcome.
+
+    Parameters
+    ----------
+    log : n candidates of the test slice.
+    ours, champion : predictions of both releases by column, [n], at the positions where items were shown.
+    """
+    comparing = _Comparing(contracts, log, ours, champion)
+    for name, task in contracts.tasks.tasks.items():
+        comparison = comparing.comparison(name) if task.kind == "binary" else None
+        if comparison is not None:
+            yield comparison

@@ -24,9 +24,9 @@ from tasks.ranking.utility import Utilities, compute_utilities, worth_of_outcome
 from tasks.release.loading import LoadedRelease
 from tasks.replay.evidence import ConstraintLeak
 from tasks.replay.joined_columns import OnDemand
-from tasks.replay.leaks import count_leaks, refuse_leaks
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.read_log import NUMBERS, WORDS, LogReading, candidate_log
+from tasks.replay.slate_checks import count_leaks, refuse_leaks
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.releases import POLICY_FILE
 from tasks.stores.workspace import Workspace

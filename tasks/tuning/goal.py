@@ -31,9 +31,9 @@ from tasks.errors import DataError
 from tasks.evaluation.evidence import Measured
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay import costs, guardrails
+from tasks.replay.guardrails import one_sided
 from tasks.replay.log import PolicySlates
 from tasks.replay.metrics import OF_OUTCOMES
-from tasks.replay.primary import one_sided
 from tasks.replay.replay_policies import Replay
 from tasks.tuning.search import WeightFigures, Weights, hypervolume
 

@@ -24,7 +24,7 @@ from tasks.arrays import Floats
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.evidence import Measured
 from tasks.evaluation.verdicts import Estimate
-from tasks.replay.primary import one_sided
+from tasks.replay.guardrails import one_sided
 from tasks.tuning.evidence import Ending, FrontPoint, Objective
 from tasks.tuning.goal import ReplayedWeights
 from tasks.tuning.search import (

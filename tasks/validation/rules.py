@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from tasks import columns as c
-from tasks.contracts import event_names
+from tasks.contracts import load
 from tasks.validation import label_measurements as of_labels
 from tasks.validation import measurements as m
 from tasks.validation.day_rules import (
@@ -187,7 +187,7 @@ def check_unknown_events(
             broken.append((name, f"{name}: {rows[name]:,} events (is it '{near[0]}'?)"))
         elif begun < since <= first[name]:
             broken.append((name, f"{name}: {rows[name]:,} events since {first[name]}"))
-    holds = event_names.describe_strange_events({name: rows[name] for name in frequent}, events, others)
+    holds = load.describe_strange_events({name: rows[name] for name in frequent}, events, others)
     return RuleResult(sorted(events), broken, "; ".join(holds) or "none")
 
 

@@ -23,7 +23,7 @@ from great_expectations.expectations.expectation import BatchExpectation
 from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 
-from tasks.contracts import Contracts, event_names
+from tasks.contracts import Contracts, load
 from tasks.errors import ContractError, GateRefused, unknown
 from tasks.evaluation.evidence import Finding, ValidationEvidence
 from tasks.labels.snapshot import Snapshot
@@ -117,7 +117,7 @@ def _inputs(work: _Validation) -> dict[str, Any]:
 
 def _validate(work: _Validation, run: StepRun) -> ValidationEvidence:
     workspace, snapshot, suites = work.workspace, work.snapshot, work.suites
-    facts = {**work.facts, "elsewhere": event_names.events_elsewhere(workspace.surfaces, workspace.surface)}
+    facts = {**work.facts, "elsewhere": load.events_elsewhere(workspace.surfaces, workspace.surface)}
     measured = measure(workspace, snapshot)
     results = [run_suite(suite, measured[name], facts=facts) for name, suite in suites.items()]
     findings = tuple(finding for result in results for finding in result.findings)

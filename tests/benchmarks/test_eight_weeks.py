@@ -24,7 +24,7 @@ from benchmarks.operated.releases import (
 from benchmarks.operated.season import Ended, Season
 from benchmarks.operating_worlds.truth import looks, weighted_mean
 from tasks.contracts import load_surface
-from tasks.datasets.world.drifts import Drift
+from tasks.datasets.world.entities import Drift
 from tasks.datasets.world.loop import ClosedLoop, LoopDay, Served
 from tasks.ranking.utility import compute_utilities
 

@@ -19,8 +19,7 @@ from typer.main import get_command
 
 from tasks.cli import main
 from tasks.cli.command import PROGRAM
-from tasks.cli.failures import find_refusal
-from tasks.cli.program import CallResult, application, parse
+from tasks.cli.program import CallResult, application, find_refusal, parse
 from tasks.errors import ContractError, DataError, EquipoiseError, StoreError
 from tasks.release.step import ReleaseResult
 from tasks.stores.database import database_of
@@ -80,7 +79,7 @@ import sqlite3, sys
 from pathlib import Path
 from deltalake import write_deltalake
 from pyarrow import table
-from tasks.cli.failures import find_refusal
+from tasks.cli.program import find_refusal
 
 def write_python(folder):
     (folder / "x").write_text("x")

@@ -11,11 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.contracts import check_surface, load_surface
-from tasks.contracts.load import GOVERNING, UNDECISIVE, read_yaml
+from tasks.contracts.load import (
+    GOVERNING,
+    UNDECISIVE,
+    describe_strange_events,
+    events_elsewhere,
+    read_yaml,
+)
 from tasks.errors import ContractError
 from tests.contracts.files import Files, setting, write_surface
 
 TASKS = Path(__file__).parents[2] / "tasks"
+SURFACES = TASKS.parent / "surfaces"
 
 
 def test_a_valid_surface_has_no_problem_and_four_digests(tmp_path: Path) -> None:
@@ -163,7 +170,7 @@ def test_measurements_read_governing_fields_only_where_a_step_has_them_among_its
     assert found == {
         ("logs/schema_fit.py", "gates"),  # draws no figure: gates.decision.first names a column
         ("validation/step.py", "base_rates"),  # the bounds are among the facts
-        ("replay/orders.py", "gates"),  # gates.decision
+        ("replay/entrants.py", "gates"),  # gates.decision
         ("replay/evaluate.py", "gates"),  # gates.decision, inconclusive and shadow.error_rate_max
         ("replay/shadow.py", "gates"),  # judged after the step
         ("replay/simulate.py", "gates"),  # its inputs
@@ -240,3 +247,26 @@ def test_words_stay_words(tmp_path: Path) -> None:
     assert read_yaml(tmp_path / "t.yaml") == {
         "on": "item", "no": "yes", "day": "2026-01-01", "zip": "010", "time": "12:30:00", "t": True, "f": 1e-4, "n": 3,
     }  # fmt: skip
+
+
+def test_the_events_of_other_surfaces_are_those_that_they_declare() -> None:
+    found = events_elsewhere(SURFACES, "home_feed")
+    assert found["long_view"] == "short_video"
+    assert "home_feed" not in found.values()
+
+
+@pytest.mark.parametrize("content", [b"tasks: [", b"\xff", b"{}", b""])
+def test_a_surface_whose_tasks_cannot_be_read_declares_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "tasks.yaml").write_bytes(content)
+    assert events_elsewhere(tmp_path, "home_feed") == {}
+    assert events_elsewhere(tmp_path / "nowhere", "home_feed") == {}
+
+
+def test_a_name_that_no_surface_knows_is_told_with_the_nearest_of_all() -> None:
+    counts = {"wtach": 3, "zzz": 1, "x" * 100_000: 1}
+    (sentence,) = describe_strange_events(counts, ["click"], {"watch": "short_video"})
+    assert sentence.startswith(
+        "events that no task of any surface reads: wtach (3, is it 'watch'?), zzz (1), xxx"
+    )
+    assert len(sentence) < 200

@@ -17,7 +17,7 @@ from tasks.contracts.load import load_surface
 from tasks.datasets.kuairand import COLUMNS, FEEDBACK, LOG, SMOOTHING, USERS, VIDEOS, import_kuairand
 from tasks.errors import DataError
 from tasks.labels import build as labels
-from tasks.labels.export import export
+from tasks.labels.show import export
 from tasks.stores.workspace import Workspace
 from tasks.training.slices import plan_slices
 from tests.datasets.kuairand_tables import (

@@ -15,7 +15,7 @@ from tasks.contracts.load import load_surface
 from tasks.datasets.open_bandit import import_open_bandit
 from tasks.errors import DataError
 from tasks.labels import build as labels
-from tasks.labels.export import export
+from tasks.labels.show import export
 from tasks.stores.workspace import Workspace
 from tests.datasets.named_columns import matched_columns, named_columns
 from tests.datasets.open_bandit_tables import HEADER, Bandit, read, small

@@ -1,6 +1,6 @@
 """The page on the monitor names the limits of the code."""
 
-from tasks.monitoring.drift_alarms import GAP, HISTORY, REFERENCE
+from tasks.monitoring.alarms import GAP, HISTORY, REFERENCE
 from tasks.monitoring.early import LEAST_DAYS, MATURED_DAYS
 from tests.docs.pages import DOCS
 

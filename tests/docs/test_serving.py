@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.contracts.gates import UserPool
-from tasks.experiments.assignment import RampShare
+from tasks.experiments.ramp_log import RampShare
 from tasks.stores.aliases import ReleaseAliases
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.tracking import current, tracking_uri

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tasks.promotion import show_dossier
+from tasks.promotion import compose
 from tasks.settings import Settings
 from tests.e2e.browser import chromium
 from tests.feeds.mini import Retrained
@@ -39,7 +39,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def dossier(second_retrain: Retrained) -> Path:
     """The page of a release beside its champion."""
-    return Path(show_dossier.run(second_retrain.workspace, release=2, browse=False).dossier)
+    return Path(compose.write_page(second_retrain.workspace, release=2, browse=False).dossier)
 
 
 class Opened:

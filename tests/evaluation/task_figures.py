@@ -6,8 +6,7 @@ from datetime import date
 from typing import Any, Final
 
 from tasks.contracts.training import HeadKind
-from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.metric_rows import Figure
+from tasks.evaluation.figures import Figure, TaskFigures
 from tasks.evaluation.references import HeadReferences
 from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import Estimate

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.contracts.gates import UserPool
-from tasks.experiments.assignment import RampShare
+from tasks.experiments.ramp_log import RampShare
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.workspace import Workspace
 from tests.stores.mlflow_home import new_home

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from tasks.calibration import step as calibrate
 from tasks.release import step as release
+from tasks.release.parts import Trained
 from tasks.release.step import ReleaseResult
-from tasks.release.trained import Trained
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tests.feeds.small_feed import AS_OF

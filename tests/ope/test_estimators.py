@@ -29,8 +29,7 @@ from tasks.ope.estimators import (
     tune_shrinkage,
     tune_switch,
 )
-from tasks.ope.log_rows import LogRows, read_log
-from tasks.ope.target_rows import read_target
+from tasks.ope.log_rows import LogRows, read_log, read_target
 from tests.ope import bandit
 from tests.ope.open_bandit_example import PUBLISHED, relative_errors
 from tests.ope.oracle import slot_oracle

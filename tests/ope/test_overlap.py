@@ -10,9 +10,8 @@ from scipy.special import softmax
 
 from tasks.errors import DataError
 from tasks.ope.estimate import OffPolicyReport, estimate_off_policy
-from tasks.ope.log_rows import ContextColumn, read_log
+from tasks.ope.log_rows import ContextColumn, read_log, read_target
 from tasks.ope.overlap import find_out_of_balance, measure_overlap
-from tasks.ope.target_rows import read_target
 from tests.ope import bandit
 
 

@@ -8,8 +8,7 @@ import pytest
 from tasks.contracts import UtilitySpec
 from tasks.contracts.training import HeadKind
 from tasks.evaluation.evidence import PinnedModel
-from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.metric_rows import Figure
+from tasks.evaluation.figures import Figure, TaskFigures
 from tasks.evaluation.release_evidence import FactorModelEvidence
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.release.description import describe, describe_verdict, markdown_table, weight_terms

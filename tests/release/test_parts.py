@@ -5,8 +5,7 @@ import json
 import pytest
 
 from tasks.errors import ContractError
-from tasks.release.parts import Pins, pin_examination, pin_tasks, release_files
-from tasks.release.trained import Trained
+from tasks.release.parts import Pins, Trained, pin_examination, pin_tasks, release_files
 from tasks.stores.manifest import BOOSTER, Role
 from tasks.stores.registry import Registry
 from tasks.stores.store import Store

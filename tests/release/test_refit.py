@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.release import view as release_view
+from tasks.release.parts import Trained
 from tasks.release.refit import Refit
-from tasks.release.trained import Trained
 from tasks.stores.manifest import Role
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME, Retrained

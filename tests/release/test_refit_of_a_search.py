@@ -14,9 +14,8 @@ import lightgbm as lgb
 import pytest
 
 from tasks.calibration import step as calibrate
-from tasks.release.parts import Pins, pin_trained
+from tasks.release.parts import Pins, Trained, pin_trained
 from tasks.release.refit import Refit
-from tasks.release.trained import Trained
 from tasks.stores.manifest import BOOSTER
 from tasks.stores.registry import Registry
 from tasks.stores.runs import PARENT

@@ -24,10 +24,9 @@ from tasks.calibration.fit import LOGISTIC_BELOW
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.release import step as release
-from tasks.release.parts import Pins, pin_examination, pin_tasks, release_files
+from tasks.release.parts import Pins, Trained, pin_examination, pin_tasks, release_files
 from tasks.release.refit import Refit, ScoredRelease, calibrated_on, refit_shifts
 from tasks.release.release_days import ReleaseDays
-from tasks.release.trained import Trained
 from tasks.stores.manifest import BOOSTER, Role
 from tasks.stores.workspace import Workspace
 from tasks.training import examination

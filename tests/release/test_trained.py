@@ -9,7 +9,7 @@ from tasks.cli import main
 from tasks.contracts import Contracts
 from tasks.errors import ContractError, DataError, ImmatureLabels
 from tasks.pipeline import apply_policy
-from tasks.release.trained import (
+from tasks.release.parts import (
     ReusedChampion,
     Trained,
     champion_parts,

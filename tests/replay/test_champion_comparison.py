@@ -11,8 +11,8 @@ from tasks.evaluation.evidence import ChampionComparison
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay import slates
-from tasks.replay.champion_comparison import comparisons
 from tasks.replay.log import PolicySlates
+from tasks.replay.simulate import comparisons
 from tasks.replay.slates import Scored
 from tasks.stores.workspace import Workspace
 from tests.feeds.small_feed import NAME, TASKS, write_contracts

@@ -9,8 +9,8 @@ import pytest
 
 from tasks.evaluation.subjects import ALL
 from tasks.replay.compared import ComparedPolicies
+from tasks.replay.inclusion import JointOutcome
 from tasks.replay.log import PolicySlates
-from tasks.replay.outcomes import JointOutcome
 from tasks.replay.read_log import WORDS, LogReading, candidate_log
 from tests.replay.blocks import LINKS, frame_of
 

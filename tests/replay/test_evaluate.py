@@ -24,15 +24,15 @@ from tasks.evaluation.subjects import ALL, RATCHET, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import decide_release, explain_verdict
 from tasks.replay import slates
+from tasks.replay.entrants import baseline_order
 from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_components, evaluate_offline
 from tasks.replay.evidence import SimulationEvidence
 from tasks.replay.metrics import REORDERING, examined_by, measure_slots, per_examined
 from tasks.replay.off_policy_check import check_off_policy
-from tasks.replay.orders import baseline_order
 from tasks.replay.read_log import join_blocks, read_block
 from tasks.replay.slates import Scored
 from tests.feeds import mini
-from tests.replay.test_notes import UNKNOWN
+from tests.replay.test_page import UNMEASURED
 from tests.verdicts import bound, subject
 
 RATE = Measured(
@@ -65,7 +65,7 @@ def test_without_a_measured_utility_the_expected_utility_is_not_a_number() -> No
 def _share(share: float) -> Measured:
     shown = Estimate(share, share - 0.001, share + 0.001, 9)
     name = "component_share:click"
-    return replace(UNKNOWN, subject=subject(name), policy=shown, reason="")
+    return replace(UNMEASURED, subject=subject(name), policy=shown, reason="")
 
 
 @pytest.mark.parametrize(("share", "decided"), [(0.005, "nothing"), (-0.005, "nothing"), (0.95, "all")])
@@ -81,7 +81,7 @@ def test_a_component_that_decides_nothing_or_all_is_a_warning(share: float, deci
 
 @pytest.mark.parametrize("share", [0.01, 0.5, -0.2, 0.9])
 def test_a_component_that_decides_with_others_is_no_verdict(share: float) -> None:
-    assert list(evaluate_components([_share(share), UNKNOWN], run="7")) == []
+    assert list(evaluate_components([_share(share), UNMEASURED], run="7")) == []
 
 
 def test_a_component_that_could_not_be_measured_is_no_verdict() -> None:

@@ -13,8 +13,8 @@ from tasks.contracts.metrics import Metric, MetricKind
 from tasks.errors import ContractError
 from tasks.release.view import load
 from tasks.replay import slates as of_slice
+from tasks.replay.entrants import baseline_order
 from tasks.replay.log import PolicySlates
-from tasks.replay.orders import baseline_order
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
 from tasks.stores.workspace import Workspace

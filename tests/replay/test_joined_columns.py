@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tasks.errors import StoreError
 from tasks.replay import joined_columns
+from tasks.replay.inclusion import JointOutcome
 from tasks.replay.joined_columns import GrowingColumn, GrowingColumns, sparse_columns, sparse_outcomes, store
-from tasks.replay.outcomes import JointOutcome
 
 
 @given(st.lists(st.lists(st.integers(-9, 9), max_size=7), max_size=12))

@@ -20,9 +20,8 @@ from tasks.evaluation.verdicts import Estimate
 from tasks.labels.store import LabelStore
 from tasks.ranking.examination import Examination
 from tasks.ranking.scoring import Scorer
-from tasks.release.parts import Pins, pin_examination, pin_tasks, release_files
+from tasks.release.parts import Pins, Trained, pin_examination, pin_tasks, release_files
 from tasks.release.release_days import ReleaseDays, read_examination
-from tasks.release.trained import Trained
 from tasks.stores.workspace import Workspace
 from tasks.training import debiasing, examination
 from tasks.training import step as train

@@ -13,16 +13,15 @@ from tasks.contracts.utility import UtilitySpec
 from tasks.errors import DataError
 from tasks.release import view
 from tasks.replay import slates as slices
-from tasks.replay.champion_comparison import comparisons
 from tasks.replay.decided_slice import Decided, DecidedSlice, Entrant, Entrants, decide_slice
+from tasks.replay.entrants import baseline_order
 from tasks.replay.evaluate import OfflineEvaluation, evaluate_offline
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.logged_candidates import candidate_blocks, labelled_candidates
 from tasks.replay.off_policy_check import check_off_policy
-from tasks.replay.orders import baseline_order
 from tasks.replay.read_log import LogReading, candidate_log, join_blocks, read_block
+from tasks.replay.simulate import comparisons, composition
 from tasks.replay.slates import Scored
-from tasks.replay.terms import composition
 from tasks.stores.manifest import Manifest
 from tests.feeds.mini import Retrained
 from tests.replay.same_slices import assert_same, values

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.promotion.pages.task_pairs import DEEPEST
+from tasks.promotion.pages.task_rows import DEEPEST
 from tasks.reports import render
 
 TEMPLATES = Path(render.__file__).parent / "templates"

@@ -35,7 +35,7 @@ from tasks.labels.store import LabelStore
 from tasks.promotion.gates.gains import evaluate_recipes, evaluate_same_day
 from tasks.promotion.provenance import read_recipes
 from tasks.release import step as release
-from tasks.release.trained import Trained
+from tasks.release.parts import Trained
 from tasks.release.view import ReleaseReader
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.manifest import Part

@@ -11,8 +11,8 @@ from tasks.contracts import load_surface
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.utility import Bounded
 from tasks.errors import DataError
+from tasks.replay.guardrails import ONE_SIDED
 from tasks.replay.log import PolicySlates
-from tasks.replay.primary import ONE_SIDED
 from tasks.replay.replay_policies import Replay
 from tasks.tuning.goal import Axis, GoalBound, GoalMeter, ReplayedWeights, WeightGoal, blocking_bounds
 from tasks.tuning.search import Weights

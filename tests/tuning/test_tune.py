@@ -11,8 +11,8 @@ from tasks.cli import main
 from tasks.contracts import load_surface
 from tasks.contracts.load import read_yaml
 from tasks.errors import ContractError
+from tasks.replay.guardrails import one_sided
 from tasks.replay.policy_diff import read_policy
-from tasks.replay.primary import one_sided
 from tasks.stores.workspace import Workspace
 from tasks.tuning import tune
 from tasks.tuning.tune import TuneRequest, TuneResult, proposed_text

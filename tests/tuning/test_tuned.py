@@ -9,7 +9,7 @@ import pytest
 from tasks.contracts import UtilitySpec
 from tasks.contracts.utility import Bounded
 from tasks.evaluation.verdicts import Estimate
-from tasks.replay.primary import one_sided
+from tasks.replay.guardrails import one_sided
 from tasks.tuning.goal import GoalBound, GoalMeter, ReplayedWeights, WeightGoal
 from tasks.tuning.search import Weights, WeightSpace
 from tasks.tuning.tuned import Chosen, Halves, restore_bounds, restore_weights, tune_weights

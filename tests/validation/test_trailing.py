@@ -1,4 +1,7 @@
-"""What was usual: wide for few days, blind to one odd day, aware of weekdays and of chance."""
+"""What was usual: wide for few days, blind to one odd day, aware of weekdays and of chance.
+
+Jensen-Shannon divergence: symmetric, bounded, and beyond what chance gives as rarely as stated.
+"""
 
 from datetime import date, timedelta
 
@@ -6,6 +9,7 @@ import numpy as np
 import pytest
 
 from tasks.validation import trailing as t
+from tasks.validation.trailing import chance_divergence, divergence
 
 MONDAY = date(2026, 3, 2)
 
@@ -95,3 +99,20 @@ def test_a_day_is_held_against_how_far_its_days_lie_from_one_another() -> None:
     calm = np.array([[5000.0, 5000], [5010, 4990], [4990, 5010], [5000, 5000], [5020, 4980], [8500, 1500]])
     own, usual_most = t.usual_divergences(calm, trailing=28, false_alarm_rate=0.01)
     assert own[5] > 0.1 > usual_most[5]
+
+
+def test_a_divergence_is_symmetric_and_bounded() -> None:
+    random = np.random.default_rng(4)
+    left, right = (random.integers(0, 9, (50, 6)).astype(float) for _ in range(2))
+    found = divergence(left, right)
+    assert found == pytest.approx(divergence(right, left))
+    assert (found >= -1e-12).all()
+    assert (found <= 1 + 1e-12).all()
+
+
+def test_samples_of_one_distribution_seldom_diverge_further_than_chance() -> None:
+    random = np.random.default_rng(5)
+    left = random.multinomial(300, [0.5, 0.2, 0.2, 0.1], 2000).astype(float)
+    right = random.multinomial(5000, [0.5, 0.2, 0.2, 0.1], 2000).astype(float)
+    beyond = divergence(left, right) > chance_divergence(left, right, false_alarm_rate=0.01)
+    assert beyond.mean() == pytest.approx(0.01, abs=0.007)

@@ -3,10 +3,10 @@
 ::
 
     people, items --> requests of a day --> 40 candidates --> 12 positions --> events --> tables, truth
-    catalog           feed                  feed              feed             behaviour
+    catalog           feed                  feed              feed             truth
 
 ``entities`` contains the arrays, ``generate`` writes the tables. In ``loop`` releases serve instead of the
-logging policy, day by day: people return or leave, and the world changes (``drifts``).
+logging policy, day by day: people return or leave, and the world changes.
 
 - ``impressions`` and ``candidates`` contain what was logged at serving time. ``propensity`` is the
   probability that the logging policy placed this item at this position given the items above it: exactly the

@@ -35,7 +35,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.arrays import Names
-from tasks.datasets.world.behaviour import PURCHASE_DAYS, behave
 from tasks.datasets.world.catalog import draw_catalog, draw_creators, draw_users
 from tasks.datasets.world.entities import LESS, MORE, MUTED, Batch, Controls, Stream, Trait, World, generator
 from tasks.datasets.world.feed import draw_batch, draw_requests
@@ -49,7 +48,7 @@ from tasks.datasets.world.tables import (
     shown_of,
     truth_table,
 )
-from tasks.datasets.world.truth import chances, probabilities
+from tasks.datasets.world.truth import PURCHASE_DAYS, behave, chances, probabilities
 from tasks.errors import ContractError
 from tasks.text_files import read_json
 

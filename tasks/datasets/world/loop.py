@@ -10,8 +10,8 @@
 `ClosedLoop.play` plays one day and returns its log, its events and the truth of every candidate. A server is
 any function from the offered candidates to `Served`. `serve_decision` creates one from a release's
 `Decision`, and `serve_arms` splits the people between several. Without a server the world's own ranker
-serves, as in ``generate``. A tenth of the items is new each week, and drifts (``drifts.py``) are switched on
-by day.
+serves, as in ``generate``. A tenth of the items is new each week, and drifts (``entities.py``) are switched
+on by day.
 
 The same seed, drifts and servers give the same bytes, and a day does not depend on later days.
 
@@ -42,20 +42,23 @@ import pyarrow as pa
 
 from tasks import columns as c
 from tasks.arrays import Flags, Floats, SingleFloats
-from tasks.datasets.world.behaviour import PURCHASE_DAYS, behave
 from tasks.datasets.world.catalog import draw_catalog, draw_users, ineligible
-from tasks.datasets.world.drifts import Drift, drift_batch, drift_feed, drift_people, drifts_on
 from tasks.datasets.world.entities import (
     CANDIDATES,
     LINGER_SECONDS,
     SLOTS,
     Batch,
+    Drift,
     Happened,
     Outcomes,
     Shown,
     Stream,
     Users,
     World,
+    drift_batch,
+    drift_feed,
+    drift_people,
+    drifts_on,
     generator,
 )
 from tasks.datasets.world.feed import draw_batch, requests_of
@@ -71,7 +74,7 @@ from tasks.datasets.world.tables import (
     shown_at,
     shown_of,
 )
-from tasks.datasets.world.truth import chances, probabilities
+from tasks.datasets.world.truth import PURCHASE_DAYS, behave, chances, probabilities
 from tasks.errors import ContractError, DataError
 from tasks.ranking.decide import Decision
 

@@ -2,9 +2,8 @@
 
 ::
 
-    judge                                   every gate, in order
-      calibration, model, gains, references predictions of the heads, overall and by segment
-      lineage, policy                       components of the release, and its policies
-      reports                               what the release step reports in addition to metrics
-    loosened                                limits that are looser than when the release was made
+    model, gains, references    predictions of the heads and their calibration, overall and by segment
+    lineage, policy             components of the release, and its policies
+    reports                     what the release step reports in addition to metrics
+    loosened                    limits that are looser than when the release was made
 """

@@ -23,17 +23,19 @@ A front is searched on one half of the users and confirmed on the other, on days
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from tasks.contracts import UtilitySpec
 from tasks.contracts.slate import Condition
 from tasks.contracts.utility import HardConstraint
 from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
-from tasks.promotion.moves.rules import POLICIES, changed_contracts
 from tasks.reports.numbers import format_estimate
 from tasks.tuning.evidence import TuningEvidence
 
 GATE = "policy"
+POLICIES: Final = {"tasks": "tasks.yaml", "utility": "utility.yaml", "slate": "slate.yaml"}
+"""The contracts whose change no gate can evaluate, and their files."""
 
 
 _SUBJECT = Subject("front")
@@ -193,3 +195,17 @@ def _position(weights: Mapping[str, float], tuning: TuningEvidence) -> tuple[Out
 def _weighs(found: Mapping[str, float], weights: Mapping[str, float]) -> bool:
     """Whether weights equal a tuning's; the tuning may omit tasks that it did not vary."""
     return all(math.isclose(value, weights.get(task, 0.0), rel_tol=1e-9) for task, value in found.items())
+
+
+def changed_contracts(release: Mapping[str, str], champion: Mapping[str, str] | None) -> tuple[str, ...]:
+    """Return the tasks and policies that differ from the champion's, by their contract digests.
+
+    Examples
+    --------
+    >>> release = {"tasks": "a", "utility": "b", "slate": "c"}
+    >>> changed_contracts(release, release | {"utility": "x"}), changed_contracts(release, None)
+    (('utility',), ())
+    """
+    if champion is None:
+        return ()
+    return tuple(name for name in POLICIES if release[name] != champion[name])

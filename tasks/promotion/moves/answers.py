@@ -24,8 +24,7 @@ from tasks.contracts.gates import Rules
 from tasks.errors import ContractError, GateRefused, unknown
 from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.promotion.gates.loosened import lasting_reviewers, name_loosened
-from tasks.promotion.moves.override import Override
-from tasks.promotion.moves.rules import Actor, PromotionRequest, PromotionSupport, PromotionTerms
+from tasks.promotion.moves.rules import Actor, Override, PromotionRequest, PromotionSupport, PromotionTerms
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.audit import ANSWERS, NOBODY, Entry, Kind, since_last_move
 from tasks.stores.manifest import Part

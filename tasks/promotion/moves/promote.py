@@ -15,8 +15,11 @@ A surface evaluates one promotion at a time. A promotion that waits reads the ch
 evaluates and writes nothing if nothing remains to do.
 
 The function that evaluates a release again is a parameter, since it is the end of a retrain:
-`tasks.pipeline.recheck`. The command line calls ``run`` alone. If ``run`` is killed and called again, the
-update is made once.
+`tasks.pipeline.recheck`. If ``run`` is killed and called again, the update is made once.
+
+In the approve step a reviewer answers on the command line, under their own account. The reviewer's name is
+the operating system's name of the process owner; it cannot be typed or set in the environment. A surface must
+permit this, since it trusts the accounts of the machine (``approvals_on_command_line``).
 """
 
 import logging
@@ -31,15 +34,17 @@ from tasks.contracts.gates import Ramp, UserPool
 from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.evaluation.release_evidence import GateEvidence
 from tasks.experiments.results import require_ship
+from tasks.privacy import process_account
 from tasks.promotion.gate import GateResult
-from tasks.promotion.moves.answers import Signing, require_any_answers
-from tasks.promotion.moves.override import Override, lift_verdicts
+from tasks.promotion.moves.answers import Review, Signing, answer, require_any_answers
 from tasks.promotion.moves.rules import (
     Actor,
+    Override,
     PromotionRequest,
     PromotionSupport,
     PromotionTerms,
     choose_share,
+    lift_verdicts,
     refuse_other_contracts,
     refuse_verdict,
     require_reason,
@@ -264,3 +269,69 @@ def find_override(workspace: Workspace, gate: GateEvidence, *, why: str | None) 
         safety=(name for name, task in contracts.tasks.tasks.items() if task.family is Family.SAFETY),
         inconclusive=contracts.surface.gates.inconclusive,
     )
+
+
+@dataclass(frozen=True)
+class ApproveResult:
+    """A reviewer's answer to an evidence digest, and the warnings of the gates."""
+
+    release: int
+    champion: int | None
+    role: str
+    by: str
+    approves: bool
+    evidence: str
+    as_of: str
+    warnings: list[str]
+
+
+def approve(
+    workspace: Workspace,
+    review: Review,
+    *,
+    release: str | int,
+    support: PromotionSupport,
+    evaluate_gate: GateEvaluator,
+) -> ApproveResult:
+    """Evaluate a release against the current champion, and record a reviewer's answer to this evidence.
+
+    Parameters
+    ----------
+    review : the reviewer's answer (`account_name`), with a prefix of the evidence digest they read.
+    release : version or alias.
+    support : support of the promotion with its reason: an approval is valid for no other support.
+    evaluate_gate : `tasks.pipeline.recheck`.
+    """
+    if workspace.contracts.surface.promotion.approvals_on_command_line is False:
+        raise ContractError(
+            f"{workspace.surface} takes no approvals on the command line (surface.yaml, promotion."
+            f"approvals_on_command_line): review it in the DAG {workspace.surface}__promote"
+        )
+    if not review.why.strip():
+        raise ContractError("A review needs a reason (--why)")
+    why = one_line("why", review.why)
+    request = prepare(workspace, release=release, evaluate_gate=evaluate_gate, support=support)
+    if not request.evidence.startswith(review.evidence):
+        raise GateRefused(
+            f"The evidence for release {request.release} is {request.evidence[:12]} now, not "
+            f"{review.evidence[:12]}: review it again"
+        )
+    answer(workspace, replace(review, evidence=request.evidence, why=why), release=request.release, run="")
+    return ApproveResult(
+        request.release,
+        request.champion,
+        review.role,
+        review.by,
+        review.approves,
+        request.evidence,
+        request.as_of,
+        list(request.gate.warnings),
+    )
+
+
+def account_name() -> str:
+    """Return the account name of this process."""
+    name = process_account()
+    if name is None:
+        raise ContractError("This account has no name on this machine, so it cannot be a reviewer's")
+    return name

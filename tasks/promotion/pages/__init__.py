@@ -4,7 +4,6 @@
 
     dossier                           the page of one decision
       first_screen, changes           for reviewers: verdict, primary metric, next step, changes, limits
-      task_rows, calendar, lineage, calibration, task_pairs
-                                      for engineers: the evidence in detail
+      task_rows, calibration          for engineers: the evidence in detail
     overview_page                     the state of a surface, for the page in Airflow
 """

@@ -2,16 +2,31 @@
 
 The first screen is for reviewers: verdict, reasons, next step, changes, limits and harmed segments. The
 sections below it are for engineers; modules of `tasks.promotion.pages` prepare each section.
+
+The labels by day are a calendar: one row per task, one strip per run of days in the same state.
+
+::
+
+    click     |############################|      mature
+    purchase  |####################|.......|      immature: not all of the day's labels are known yet
+    return    |########x###|...............|      failed: a check of the labels reports the day
+
+The components of a release and the runs with the evidence are listed with their addresses in MLflow. All
+verdicts are in one table, filtered by gate and outcome without a script: gates are numbered, and each row
+carries its gate's number, so the style sheet contains no names.
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Final
+from urllib.parse import quote
 
-from tasks.evaluation.evidence import ValidationEvidence
+from tasks.evaluation.evidence import LabelCalendar, TaskDays, ValidationEvidence
 from tasks.evaluation.release_evidence import AMPLIFIED, GateEvidence, ReleaseEvidence
+from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict
 from tasks.experiments.offline import MetricAgreement, Surrogate
-from tasks.promotion.pages.calendar import draw_calendar
 from tasks.promotion.pages.calibration import (
     ERRORS,
     draw_ratios,
@@ -26,14 +41,127 @@ from tasks.promotion.pages.first_screen import (
     first_screen,
     say_after_override,
 )
-from tasks.promotion.pages.lineage import MlflowPages, list_pins, list_runs, tabulate_verdicts
-from tasks.promotion.pages.task_pairs import describe_overlaps, draw_heat_map, draw_proxy
-from tasks.promotion.pages.task_rows import SIZE, chart_features, list_tasks, tabulate_head_models
+from tasks.promotion.pages.task_rows import (
+    SIZE,
+    chart_features,
+    describe_overlaps,
+    draw_heat_map,
+    draw_proxy,
+    list_tasks,
+    tabulate_head_models,
+)
 from tasks.promotion.readiness.facts import ReadinessLine
 from tasks.replay.evidence import ShadowEvidence, SimulationEvidence
-from tasks.reports.phrases import Vocabulary, say_outcomes
+from tasks.reports.numbers import format_count, spoken
+from tasks.reports.phrases import Vocabulary, phrase_verdict, say_outcomes
 from tasks.reports.render import render
 from tasks.stores.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class MlflowPages:
+    """The addresses of MLflow pages; empty if the address of MLflow is unknown."""
+
+    address: str = ""
+    experiment: str = ""
+
+    def version(self, name: str, version: int) -> str:
+        """Return the address of a registered version.
+
+        Examples
+        --------
+        >>> MlflowPages("http://mlflow", "1").version("feed.release", 3)
+        'http://mlflow/#/models/feed.release/versions/3'
+        """
+        return f"{self.address}/#/models/{quote(name)}/versions/{version}" if self.address else ""
+
+    def run(self, run_id: str) -> str:
+        """Return the address of a run of this surface's experiment."""
+        if not (self.address and self.experiment and run_id):
+            return ""
+        return f"{self.address}/#/experiments/{quote(self.experiment)}/runs/{quote(run_id)}"
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A pinned component, and the age of its newest training row when the release was made."""
+
+    name: str
+    version: int
+    address: str
+    sha256: str
+    newest: str
+    age: str
+    slices: str
+
+
+@dataclass(frozen=True)
+class EvidenceRun:
+    """A run with evidence, and the gates that read it."""
+
+    run: str
+    address: str
+    gates: str
+
+
+def list_pins(manifest: Manifest, pages: MlflowPages) -> list[Pin]:
+    """Return a row for every component of a release."""
+    return [
+        Pin(
+            name=part.name,
+            version=part.version,
+            address=pages.version(part.name, part.version),
+            sha256=part.sha256[:16],
+            newest="" if part.newest_training_row is None else str(part.newest_training_row),
+            age="" if (age := manifest.age(part)) is None else f"{age.days} days",
+            slices=", ".join(f"{name} {first} to {last}" for name, (first, last) in part.slices.items()),
+        )
+        for part in manifest.parts
+    ]
+
+
+def list_runs(verdicts: Sequence[Verdict], pages: MlflowPages) -> list[EvidenceRun]:
+    """Return each run that verdicts cite, in the order of the verdicts."""
+    gates: dict[str, dict[str, None]] = {}
+    for verdict in verdicts:
+        if verdict.evidence:
+            gates.setdefault(verdict.evidence, {})[verdict.gate] = None
+    return [EvidenceRun(run, pages.run(run), ", ".join(of)) for run, of in gates.items()]
+
+
+@dataclass(frozen=True)
+class VerdictRow:
+    """A verdict, its phrase, its gate's number, and the address of its run."""
+
+    verdict: Verdict
+    sentence: str
+    gate: int
+    address: str
+
+
+@dataclass(frozen=True)
+class VerdictTable:
+    """Notable and passed verdicts, with the gates and outcomes that occur and their counts."""
+
+    notable: Sequence[VerdictRow]
+    passed: Sequence[VerdictRow]
+    gates: Sequence[tuple[int, str, int]]
+    outcomes: Sequence[tuple[str, int]]
+
+
+def tabulate_verdicts(verdicts: Sequence[Verdict], words: Vocabulary, pages: MlflowPages) -> VerdictTable:
+    """Tabulate all verdicts, the worst first; verdicts that pass or have no limit are separate."""
+    numbers = {gate: n for n, gate in enumerate(dict.fromkeys(verdict.gate for verdict in verdicts))}
+    ordered = sorted(verdicts, key=lambda verdict: WORST_FIRST.index(verdict.outcome))
+    rows = [VerdictRow(v, phrase_verdict(v, words), numbers[v.gate], pages.run(v.evidence)) for v in ordered]
+    quiet = {Outcome.PASS, Outcome.NO_RULE}
+    return VerdictTable(
+        notable=[row for row in rows if row.verdict.outcome not in quiet],
+        passed=[row for row in rows if row.verdict.outcome in quiet],
+        gates=[(n, gate, sum(v.gate == gate for v in verdicts)) for gate, n in numbers.items()],
+        outcomes=[(o.value, n) for o in WORST_FIRST if (n := sum(v.outcome is o for v in verdicts))],
+    )
+
 
 _SECTIONS = {
     "first": "Verdict",
@@ -176,3 +304,93 @@ def _as_address(picture: bytes) -> str:
     """Return a picture as a data address; in an ``img`` element an SVG runs no script."""
     kind = "png" if picture.startswith(_PNG) else "svg+xml"
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
+
+
+_LEFT: Final = 170
+_WIDTH: Final = 700
+_LINE: Final = 24
+MATURE, IMMATURE, FAILED, LEFT_OUT = "mature", "immature", "failed", "left_out"
+STATES: Final = (MATURE, IMMATURE, FAILED, LEFT_OUT)
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Consecutive days in the same state, in pixels from the left; ``title`` gives days and label counts."""
+
+    state: str
+    x: float
+    width: float
+    title: str
+
+
+@dataclass(frozen=True)
+class TaskStrips:
+    """A task's days, and its label counts over all of them."""
+
+    task: str
+    y: int
+    strips: tuple[Strip, ...]
+    observed: int
+    positive: int
+    immature: int
+    left_out: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class CalendarFigure:
+    """The calendar in pixels from the upper left."""
+
+    first: str
+    last: str
+    rows: tuple[TaskStrips, ...]
+    left: int = _LEFT
+    width: int = _LEFT + _WIDTH
+    states: tuple[str, ...] = STATES
+
+    @property
+    def height(self) -> int:
+        """Height of all rows and of the line of dates below them, in pixels."""
+        return _LINE * len(self.rows) + 22
+
+
+def draw_calendar(calendar: LabelCalendar | None) -> CalendarFigure | None:
+    """Draw the days of a snapshot; None if the validation stored no calendar."""
+    if calendar is None or not calendar.days:
+        return None
+    rows = tuple(_row(calendar, task, n) for n, task in enumerate(calendar.tasks))
+    return CalendarFigure(str(calendar.days[0]), str(calendar.days[-1]), rows)
+
+
+def _row(calendar: LabelCalendar, task: TaskDays, place: int) -> TaskStrips:
+    return TaskStrips(
+        task=task.task,
+        y=_LINE * place,
+        strips=tuple(_strips(calendar, task)),
+        observed=sum(task.observed),
+        positive=sum(task.positive),
+        immature=sum(task.immature),
+        left_out=sum(task.left_out),
+        failed=len(task.failed),
+    )
+
+
+def _strips(calendar: LabelCalendar, task: TaskDays) -> Iterator[Strip]:
+    step = _WIDTH / len(calendar.days)
+    states = [_state(task, n, failed=day in set(task.failed)) for n, day in enumerate(calendar.days)]
+    for state, group in groupby(range(len(states)), key=states.__getitem__):
+        places = list(group)
+        first, last = places[0], places[-1]
+        observed, positive = (sum(counts[first : last + 1]) for counts in (task.observed, task.positive))
+        days = f"{calendar.days[first]}" + (f" to {calendar.days[last]}" if last > first else "")
+        counted = f"{format_count(observed)} labels, {format_count(positive)} not 0"
+        title = f"{days}: {spoken(state)}, {counted}"
+        yield Strip(state, round(_LEFT + first * step, 1), round(len(places) * step, 1), title)
+
+
+def _state(task: TaskDays, place: int, *, failed: bool) -> str:
+    if failed:
+        return FAILED
+    if task.immature[place]:
+        return IMMATURE
+    return MATURE if task.observed[place] else LEFT_OUT

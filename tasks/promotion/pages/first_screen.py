@@ -18,8 +18,8 @@ from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import find_holding, holds_release
 from tasks.promotion.pages.changes import POLICY_ROWS, Change
 from tasks.replay.compared import BIASED
-from tasks.replay.leaks import GATE as CONSTRAINTS
 from tasks.replay.metrics import REORDERING
+from tasks.replay.slate_checks import GATE as CONSTRAINTS
 from tasks.reports.charts import Rail, draw_rails
 from tasks.reports.numbers import format_outcomes
 from tasks.reports.phrases import Vocabulary, find_primary, phrase_verdict, say_outcomes

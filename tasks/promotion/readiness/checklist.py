@@ -24,7 +24,7 @@ from tasks.errors import ContractError, StoreError
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.release_evidence import GateEvidence
 from tasks.evaluation.verdicts import Verdict
-from tasks.promotion.moves.rules import changed_contracts
+from tasks.promotion.gates.policy import changed_contracts
 from tasks.promotion.readiness.facts import (
     AuditTrail,
     GateReading,

@@ -15,8 +15,8 @@ from tasks.contracts.durations import describe_duration
 from tasks.contracts.metrics import read_metric
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.evaluation.verdicts import Outcome
+from tasks.promotion.gates.policy import POLICIES
 from tasks.promotion.gates.references import weighted_tasks
-from tasks.promotion.moves.rules import POLICIES
 from tasks.promotion.readiness.facts import (
     CONCLUSIVE,
     GateReading,

@@ -9,13 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.datasets.world.behaviour import behave
 from tasks.datasets.world.catalog import draw_catalog, draw_users
 from tasks.datasets.world.entities import Batch, Outcomes, Shown, World
 from tasks.datasets.world.feed import draw_batch, draw_requests
 from tasks.datasets.world.generate import Extras, WorldResult, generate
 from tasks.datasets.world.tables import shown_of
-from tasks.datasets.world.truth import Chances, chances
+from tasks.datasets.world.truth import Chances, behave, chances
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from tasks.datasets.world.loop import (
     serve_decision,
 )
 from tasks.errors import ContractError, DataError
-from tasks.experiments.assignment import place_of
+from tasks.experiments.ramp_log import place_of
 from tasks.ranking.decide import decide
 
 UTILITY = UtilitySpec(

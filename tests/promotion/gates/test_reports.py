@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tasks.evaluation.evidence import HeadInputs, HeadModel, HeadModels, InputChange, PinnedModel
-from tasks.evaluation.metric_rows import Figure
+from tasks.evaluation.figures import Figure
 from tasks.evaluation.release_evidence import ProxyEvidence, RefitEvidence, RefitShift
 from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.task_pairs import proxy_report

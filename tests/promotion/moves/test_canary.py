@@ -9,7 +9,7 @@ import pytest
 from tasks.cli import main
 from tasks.errors import AuditMismatch, ContractError, GateRefused
 from tasks.promotion import overview
-from tasks.promotion.moves import propose, rollback
+from tasks.promotion.moves import request, rollback
 from tasks.release import view
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
@@ -191,7 +191,7 @@ def test_a_canary_that_somebody_ended_is_not_proposed_again(there: Workspace, tm
     promote_2(there)
     rollback.run(there, why="hides rose", by="sam")
     proposing = mini.changed(there, tmp_path / "proposing", surface=propose_by_itself)
-    assert propose.run(proposing, release=2).why == "it was the canary before"
+    assert request.propose(proposing, release=2).why == "it was the canary before"
 
 
 def test_going_back_to_a_release_that_served_leaves_no_canary(there: Workspace) -> None:

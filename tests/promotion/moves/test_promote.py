@@ -1,8 +1,11 @@
 """A release becomes champion for a reason, with its evidence, once.
 
 The second release of the mini feed changes the utility policy of the first.
+
+A reviewer answers on the command line under their own account, where the surface allows it.
 """
 
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -16,12 +19,13 @@ from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.pipeline import recheck
 from tasks.promotion.moves import answers, promote, rollback
 from tasks.promotion.moves.answers import Review, ReviewRequest
-from tasks.promotion.moves.promote import MoveResult
+from tasks.promotion.moves.promote import ApproveResult, MoveResult, account_name
 from tasks.promotion.moves.rules import PromotionSupport
 from tasks.release import step as release
 from tasks.release import view as release_view
-from tasks.release.trained import Trained
+from tasks.release.parts import Trained
 from tasks.stores.audit import Entry, Kind
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, NAME
@@ -29,6 +33,7 @@ from tests.promotion.moves.moving import (
     MODEL,
     TESTED,
     approve,
+    evaluate_once,
     forget_moves,
     moved_aliases,
     moves,
@@ -417,3 +422,80 @@ def test_nobody_and_a_row_of_the_history_are_no_names(workspace: Workspace, by: 
     with pytest.raises(ContractError, match="'by'"):
         rollback.run(workspace, why="returns rose", by=by)
     assert len(moves(workspace)) == 1
+
+
+def by_account(plain: dict[str, Any]) -> None:
+    plain["promotion"] = {"approvals_on_command_line": "by_account"}
+
+
+@pytest.fixture
+def there(workspace: Workspace, tmp_path: Path) -> Workspace:
+    return mini.changed(workspace, tmp_path, surface=by_account)
+
+
+def reply(workspace: Workspace, by: str, role: str, **said: Any) -> ApproveResult:
+    given = Review(role, by, **{"approves": True, "evidence": "", "why": "it is sound", **said})
+    return promote.approve(
+        workspace, given, release="challenger", support=TESTED, evaluate_gate=evaluate_once
+    )
+
+
+def test_each_reviewer_answers_and_then_the_command_line_promotes(there: Workspace) -> None:
+    with pytest.raises(
+        GateRefused, match="let each type `equipoise approve home_feed 2 --role ROLE --why TEXT"
+    ) as asked:
+        promote_2(there)
+    assert "--promotion-why 'carts rose' --experiment feed-142" in str(asked.value)
+    first, second = reply(there, "ana", "product"), reply(there, "sam", "safety")
+    assert (first.release, first.champion, first.evidence) == (2, 1, second.evidence)
+    moved = promote_2(there).moved
+    assert moved is not None
+    assert moved.signed == "ana for product, sam for safety"
+    kept = Store.open(there.home).audit(NAME).entries()[1]
+    assert (kept.kind, kept.by, kept.role, kept.why, kept.run) == (
+        Kind.APPROVE, "ana", "product", "it is sound", "",
+    )  # fmt: skip
+
+
+def test_the_name_is_the_accounts_own_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("USER", "LOGNAME", "LNAME", "USERNAME"):
+        monkeypatch.setenv(variable, "sam")
+    own = subprocess.run(["id", "-un"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    assert account_name() == own
+
+
+def test_an_account_that_is_no_reviewers_answers_nothing(
+    there: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--surfaces", str(there.surfaces), "--home", str(there.home)]
+    assert main(["approve", NAME, "2", "--role", "safety", "--why", "it is sound", *where]) == 2
+    assert f"{account_name()} is not a reviewer for safety; surface.yaml names sam" in capsys.readouterr().err
+    assert len(moves(there)) == 1
+
+
+def test_a_surface_that_allows_none_takes_none(workspace: Workspace, tmp_path: Path) -> None:
+    def nothing(plain: dict[str, Any]) -> None:
+        plain["promotion"] = {}
+
+    with pytest.raises(ContractError, match="takes no approvals on the command line"):
+        reply(mini.changed(workspace, tmp_path, surface=nothing), "ana", "product")
+
+
+@pytest.mark.parametrize("why", ["", " \n"])
+def test_an_answer_needs_a_reason(there: Workspace, why: str) -> None:
+    with pytest.raises(ContractError, match="needs a reason"):
+        reply(there, "ana", "product", why=why)
+
+
+def test_a_reviewer_who_names_what_they_saw_does_not_approve_anything_else(there: Workspace) -> None:
+    seen = reply(there, "ana", "product").evidence
+    with pytest.raises(GateRefused, match=r"is .* now, not 000000: review it again"):
+        reply(there, "sam", "safety", evidence="000000")
+    assert reply(there, "sam", "safety", evidence=seen[:12]).evidence == seen
+
+
+def test_a_reviewer_may_say_no(there: Workspace) -> None:
+    reply(there, "ana", "product")
+    reply(there, "sam", "safety", approves=False, why="reports rose")
+    with pytest.raises(GateRefused, match="sam rejects the release for safety: reports rose"):
+        promote_2(there)

@@ -10,7 +10,7 @@ import pytest
 from tasks.cli import main
 from tasks.contracts.gates import UserPool
 from tasks.errors import AuditMismatch, ContractError, DataError, GateRefused
-from tasks.experiments.assignment import assign
+from tasks.experiments.ramp_log import assign
 from tasks.promotion.moves import ramp
 from tasks.promotion.moves.ramp import Advance, RampResult
 from tasks.stores.audit import Entry, Kind

@@ -1,7 +1,9 @@
+"""Days that are alike are one strip; a failed day stands out."""
+
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from tasks.contracts import SlateSpec, UtilitySpec
 from tasks.evaluation.evidence import (
@@ -21,8 +23,7 @@ from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.experiments.offline import MetricAgreement
 from tasks.promotion.decision import decide_release
 from tasks.promotion.pages.changes import Change, count_worths
-from tasks.promotion.pages.dossier import Documents, Dossier
-from tasks.promotion.pages.lineage import MlflowPages
+from tasks.promotion.pages.dossier import Documents, Dossier, MlflowPages, draw_calendar
 from tasks.promotion.readiness.facts import ReadinessLine
 from tasks.release.sensitivity import sensitivities
 from tasks.replay.evidence import (
@@ -39,7 +40,7 @@ from tasks.replay.evidence import (
 from tasks.reports.phrases import TaskWords, Vocabulary
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 from tests.evaluation.task_figures import task_figures
-from tests.promotion.pages.test_task_pairs import LOW, TOP, proxy
+from tests.promotion.pages.test_task_rows import LOW, TOP, proxy
 from tests.verdicts import bound, subject
 
 AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
@@ -539,3 +540,35 @@ def test_one_request_and_one_expectation_are_told_in_the_singular() -> None:
     page = found(beside_a_champion(), validation={"expectations": (held,)}).to_html()
     assert "The 1 request that differs most, champion 6 on the left" in page
     assert "The one expectation holds." in page
+
+
+DAYS = tuple(date(2026, 3, 1) + timedelta(days=n) for n in range(5))
+CLICK_DAYS = TaskDays(
+    task="click",
+    observed=(10, 10, 8, 1000, 0),
+    positive=(1, 0, 2, 3, 0),
+    immature=(0, 0, 2, 0, 0),
+    left_out=(0, 0, 0, 0, 9),
+    failed=(DAYS[3],),
+)
+
+
+def test_a_strip_holds_the_days_that_are_alike_with_their_counts() -> None:
+    figure = draw_calendar(LabelCalendar(days=DAYS, tasks=(CLICK_DAYS,)))
+    assert figure is not None
+    (row,) = figure.rows
+    assert [(strip.state, strip.x, strip.width) for strip in row.strips] == [
+        ("mature", 170.0, 280.0),
+        ("immature", 450.0, 140.0),
+        ("failed", 590.0, 140.0),
+        ("left_out", 730.0, 140.0),
+    ]
+    assert row.strips[0].title == "2026-03-01 to 2026-03-02: mature, 20 labels, 1 not 0"
+    assert row.strips[2].title == "2026-03-04: failed, 1,000 labels, 3 not 0"
+    assert (row.observed, row.positive, row.immature, row.left_out, row.failed) == (1028, 6, 2, 9, 1)
+    assert (figure.first, figure.last, figure.height) == ("2026-03-01", "2026-03-05", 24 + 22)
+
+
+def test_without_a_day_there_is_no_calendar() -> None:
+    assert draw_calendar(None) is None
+    assert draw_calendar(LabelCalendar(days=(), tasks=())) is None

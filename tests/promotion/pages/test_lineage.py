@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from tasks.evaluation.verdicts import Outcome
-from tasks.promotion.pages.lineage import MlflowPages, list_pins, list_runs, tabulate_verdicts
+from tasks.promotion.pages.dossier import MlflowPages, list_pins, list_runs, tabulate_verdicts
 from tasks.reports.phrases import phrase_verdict
 from tests.promotion.pages.test_dossier import MANIFEST
 from tests.reports.vocabularies import WORDS, verdict

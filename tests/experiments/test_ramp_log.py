@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.contracts.gates import UserPool
-from tasks.experiments.assignment import assign, in_pool, place_of
+from tasks.experiments.ramp_log import assign, in_pool, place_of
 from tests.feeds import ramp_feed
 
 
