@@ -320,7 +320,7 @@ class TaskModels:
             trees=scores if value else maps.logit(scores),
             trunk=self.trunk(days),
             outcomes=read_labels(table, self.rows.task),
-            users=_users(table),
+            users=np.asarray(user_or_request(table).to_pandas()),
             weights=debiasing.calibration_weights(self.rows, table, scores),
             value=value,
         )
@@ -365,10 +365,6 @@ def _measure(
 def _name(figure: Figure, subject: Subject, estimate: Estimate) -> Figure:
     counts = figure.rows, figure.events, figure.resampled
     return Figure(subject, figure.segment, estimate.value, estimate.low, estimate.high, estimate.n, *counts)
-
-
-def _users(table: pa.Table) -> npt.NDArray[Any]:
-    return np.asarray(user_or_request(table).to_pandas())
 
 
 def model_file(models: HeadModels | None) -> dict[str, bytes]:

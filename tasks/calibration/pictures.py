@@ -223,7 +223,8 @@ def segments_figure(
         return None
     pairs = {
         (str(one.name), format_ratio(one.ratio)): {
-            name: _segment_curve(p, y, who, one.rows) for name, p in (("before", before), ("after", after))
+            name: reliability_curve(p[one.rows], y[one.rows], cluster_rows(who.codes[one.rows]))
+            for name, p in (("before", before), ("after", after))
         }
         for one in shown
     }
@@ -265,10 +266,6 @@ def _is_rare(y: Floats) -> bool:
     return _is_binary(y) and float(y.mean()) < RARE
 
 
-def _segment_curve(p: Floats, y: Floats, who: Clusters, rows: Flags) -> Curve:
-    return reliability_curve(p[rows], y[rows], cluster_rows(who.codes[rows]))
-
-
 def _miscalibration_p_value(ratio: Estimate) -> float:
     """Return the p-value of a ratio of 1 as a sort key; unknown ratios come last."""
     return off_p_value(SegmentRatio(ratio), low=1.0, high=1.0) if ratio.known else 2.0
@@ -289,7 +286,7 @@ def draw_large(title: str, curves: Mapping[str, Curve], frame: Frame) -> Reliabi
     [(137.8, 'predicted 0.1, observed 0 [?]'), (323.3, 'predicted 0.4, observed 0.5 [?]')]
     """
     several = len(curves) > 1
-    headings = {name: _describe(curve.ratio) for name, curve in curves.items()}
+    headings = {name: f"observed / predicted {format_ratio(curve.ratio)}" for name, curve in curves.items()}
     if several:
         headings = {name: f"{name}: {words}" for name, words in headings.items()}
     most = max(float(frame.count(curve.predictions)[0].max()) for curve in curves.values())
@@ -431,10 +428,6 @@ class _Axes:
         xs, ys = self.x.place(predicted).tolist(), self.y.place([rate.value for rate in rates]).tolist()
         for x, y, p, rate in zip(xs, ys, predicted.tolist(), rates, strict=True):
             yield Point(x, y, f"predicted {format_number(p)}, observed {format_estimate(rate)}")
-
-
-def _describe(ratio: Estimate) -> str:
-    return f"observed / predicted {format_ratio(ratio)}"
 
 
 def _predicted(frame: Frame) -> str:

@@ -156,16 +156,13 @@ def load_logs(session: duckdb.DuckDBPyConnection, logs: Sequence[CampaignLog]) -
     for number, log in enumerate(logs):
         into = "INSERT INTO {} BY NAME" if number else "CREATE TABLE {} AS"
         _load(session, log, log.items, _ITEMS, f"{into.format('items')} {_SELECT_ITEMS}")
-        count = session.execute("SELECT count(*) FROM items WHERE (policy, campaign) = ($1, $2)", _key(log))
+        key = [log.policy, log.campaign]
+        count = session.execute("SELECT count(*) FROM items WHERE (policy, campaign) = ($1, $2)", key)
         affinities = [f"{_AFFINITY}{n}" for n in range(count.fetchall()[0][0])]
         columns = {**_ROWS, **dict.fromkeys(affinities, "DOUBLE")}
         listed = ", ".join(f'"{name}"' for name in affinities)
         _load(session, log, log.rows, columns, f"{into.format('shown')} {_SELECT_ROWS.format(listed)}")
         _check(session, log)
-
-
-def _key(log: CampaignLog) -> list[str]:
-    return [log.policy, log.campaign]
 
 
 def _load(

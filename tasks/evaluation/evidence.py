@@ -13,7 +13,6 @@
     gate        GateEvidence           -> promotion                    evaluation/release_evidence.py
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, ClassVar, Literal, Self
@@ -67,19 +66,6 @@ class HeadInputs(Section):
     gains: dict[str, float]
     changes: tuple[InputChange, ...] = ()
     reason: str = ""
-
-
-def gain_shares(names: Sequence[str], gains: Sequence[float]) -> dict[str, float]:
-    """Return each feature's share of the gain of all splits, the largest first.
-
-    Examples
-    --------
-    >>> gain_shares(["price", "age"], [1.0, 3.0])
-    {'age': 0.75, 'price': 0.25}
-    """
-    total = sum(gains) or 1.0
-    shares = {name: float(gain / total) for name, gain in zip(names, gains, strict=True)}
-    return dict(sorted(shares.items(), key=lambda one: -one[1]))
 
 
 class TaskDays(Section):

@@ -23,7 +23,7 @@ import pandas as pd
 from tasks.arrays import Floats, Indices
 from tasks.columns import DAY, REQUEST_ID, SHOWN
 from tasks.errors import DataError, StoreError
-from tasks.evaluation.evidence import ChangeKind, ComparedDays, HeadInputs, InputChange, gain_shares
+from tasks.evaluation.evidence import ChangeKind, ComparedDays, HeadInputs, InputChange
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.ranking.features import FeatureEncoder
@@ -425,3 +425,16 @@ def _count_categories(values: Floats, common: Floats) -> Floats:
     """Count each common category and, in the last place, all others."""
     places = np.where(np.isin(values, common), np.searchsorted(common, values), common.size)
     return np.bincount(places, minlength=common.size + 1).astype(np.float64)
+
+
+def gain_shares(names: Sequence[str], gains: Sequence[float]) -> dict[str, float]:
+    """Return each feature's share of the gain of all splits, the largest first.
+
+    Examples
+    --------
+    >>> gain_shares(["price", "age"], [1.0, 3.0])
+    {'age': 0.75, 'price': 0.25}
+    """
+    total = sum(gains) or 1.0
+    shares = {name: float(gain / total) for name, gain in zip(names, gains, strict=True)}
+    return dict(sorted(shares.items(), key=lambda one: -one[1]))

@@ -177,7 +177,6 @@ class Kind(StrEnum):
 
 MOVES: Final = frozenset({Kind.PROMOTE, Kind.ROLLBACK})
 ALIAS_MOVES: Final = MOVES | {Kind.CANARY, Kind.WITHDRAW}
-ANSWERS: Final = frozenset({Kind.APPROVE, Kind.REJECT})
 
 
 @dataclass(frozen=True)

@@ -49,14 +49,6 @@ _HALVINGS: Final = 5
 Excess = Callable[[Weights], tuple[float, ...]]
 
 
-@dataclass(frozen=True)
-class Restored:
-    """Weights that meet every bound, and their distance to the current weights."""
-
-    weights: Weights
-    moved: float
-
-
 @dataclass
 class _Walk:
     """Measures points of the space, each once."""
@@ -105,7 +97,7 @@ class _Walk:
         return np.array(slopes).T
 
 
-def restore_bounds(excess: Excess, space: WeightSpace) -> Restored | None:
+def restore_bounds(excess: Excess, space: WeightSpace) -> Weights | None:
     """Return the nearest weights found that exceed no bound; None if none were found.
 
     Examples
@@ -113,13 +105,13 @@ def restore_bounds(excess: Excess, space: WeightSpace) -> Restored | None:
     >>> from tasks.contracts import UtilitySpec
     >>> policy = UtilitySpec(policy="p", version=1, owner="o", approvals=["a"], weights={"hide": -2.0})
     >>> space = WeightSpace.of(policy, {"hide": (-20.0, -1.0)})
-    >>> restore_bounds(lambda weights: (4.0 + weights["hide"],), space).weights
+    >>> restore_bounds(lambda weights: (4.0 + weights["hide"],), space)
     {'hide': -4.0}
     """
     walk = _Walk(excess, space)
     point = np.zeros(len(space.sizes))
     if walk.holds(point):
-        return Restored(walk.weights(point), 0.0)
+        return walk.weights(point)
     best = _nearest(_first_that_holds(walk, end, _OUTWARDS) for end in _ends_of_each(walk.box))
     point = point if best is None else best
     for _ in range(_ROUNDS):
@@ -127,10 +119,7 @@ def restore_bounds(excess: Excess, space: WeightSpace) -> Restored | None:
         found = _first_that_holds(walk, target, _ALONG)
         point = target if found is None else found
         best = _nearest((best, found))
-    if best is None:
-        return None
-    weights = walk.weights(_without_idle_moves(walk, best))
-    return Restored(weights, space.moved(weights))
+    return None if best is None else walk.weights(_without_idle_moves(walk, best))
 
 
 def _nearest_allowed(walk: _Walk, point: Floats) -> Floats:
@@ -298,7 +287,7 @@ def restore_weights(halves: Halves, space: WeightSpace) -> WeightSearchResult:
     ending: Ending = "out of reach" if restored is None else "proposed"
     return WeightSearchResult(
         ending=ending if now.exceeded else "within bounds",
-        chosen=None if restored is None else Chosen(None, restored.weights),
+        chosen=None if restored is None else Chosen(None, restored),
         trials=(),
         objectives=_objectives(search),
         front=(),

@@ -39,8 +39,8 @@ def test_of_a_plane_the_smallest_change_is_its_foot() -> None:
 
     restored = restore_bounds(excess, space())
     assert restored is not None
-    assert restored.moved == pytest.approx(0.5 / math.sqrt(5), rel=0.02)
-    x = logs(restored.weights)
+    assert space().moved(restored) == pytest.approx(0.5 / math.sqrt(5), rel=0.02)
+    x = logs(restored)
     assert x["hide"] == pytest.approx(0.2, abs=0.01)
     assert x["click"] == pytest.approx(-0.1, abs=0.01)
 
@@ -48,8 +48,8 @@ def test_of_a_plane_the_smallest_change_is_its_foot() -> None:
 def test_a_weight_that_does_nothing_is_left_alone_to_the_last_digit() -> None:
     restored = restore_bounds(lambda w: (0.3 - logs(w)["hide"],), space())
     assert restored is not None
-    assert restored.weights["buy"] == 10.0
-    assert restored.weights["click"] == 1.0
+    assert restored["buy"] == 10.0
+    assert restored["click"] == 1.0
 
 
 def test_two_bounds_are_brought_back_together() -> None:
@@ -59,8 +59,8 @@ def test_two_bounds_are_brought_back_together() -> None:
 
     restored = restore_bounds(excess, space())
     assert restored is not None
-    assert all(each <= 0 for each in excess(restored.weights))
-    assert restored.moved == pytest.approx(math.hypot(0.2, 0.3), rel=0.03)
+    assert all(each <= 0 for each in excess(restored))
+    assert space().moved(restored) == pytest.approx(math.hypot(0.2, 0.3), rel=0.03)
 
 
 def test_a_bound_that_bends_is_followed() -> None:
@@ -69,7 +69,7 @@ def test_a_bound_that_bends_is_followed() -> None:
 
     restored = restore_bounds(excess, space())
     assert restored is not None
-    assert logs(restored.weights)["hide"] == pytest.approx(math.log(2) / 2, rel=0.03)
+    assert logs(restored)["hide"] == pytest.approx(math.log(2) / 2, rel=0.03)
 
 
 def test_steps_as_slates_make_them_are_followed_too() -> None:
@@ -78,13 +78,13 @@ def test_steps_as_slates_make_them_are_followed_too() -> None:
 
     restored = restore_bounds(excess, space())
     assert restored is not None
-    assert logs(restored.weights)["hide"] == pytest.approx(0.28, abs=0.03)
+    assert logs(restored)["hide"] == pytest.approx(0.28, abs=0.03)
 
 
 def test_bounds_that_hold_need_no_change() -> None:
     restored = restore_bounds(lambda w: (-0.1,), space())
     assert restored is not None
-    assert (dict(restored.weights), restored.moved) == (WEIGHTS, 0.0)
+    assert (dict(restored), space().moved(restored)) == (WEIGHTS, 0.0)
 
 
 def test_a_bound_that_no_weight_of_the_ranges_restores_is_told() -> None:
@@ -96,11 +96,11 @@ def test_a_weight_that_stands_outside_its_range_is_left_there_or_comes_inside() 
     beyond = space({"hide": (-1.0, -0.5), "buy": (8.0, 12.0)})
     stays = restore_bounds(lambda weights: (weights["buy"] - 9.0,), beyond)
     assert stays is not None
-    assert stays.weights["hide"] == -2.0
-    assert stays.weights["buy"] == pytest.approx(9.0, rel=0.01)
+    assert stays["hide"] == -2.0
+    assert stays["buy"] == pytest.approx(9.0, rel=0.01)
     moves = restore_bounds(lambda weights: (-1.8 - weights["hide"],), beyond)
     assert moves is not None
-    assert moves.weights == {"hide": -1.0, "buy": 10.0}
+    assert moves == {"hide": -1.0, "buy": 10.0}
 
 
 def test_the_best_of_equal_policies_gains_nothing_on_the_half_that_did_not_choose() -> None:

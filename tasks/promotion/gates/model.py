@@ -316,7 +316,7 @@ def _task_segments(gate: CalibrationGate, task: TaskFigures) -> list[Segment]:
     if task.kind not in {"binary", "value"}:
         return []
     ratios = [row.segment for row in task.figures if row.subject.metric == "calibration_ratio"]
-    return [segment for segment in ratios if _gated(gate, segment)] or [ALL]
+    return [segment for segment in ratios if segment == ALL or segment.column in gate.by] or [ALL]
 
 
 def _ratio(task: TaskFigures, segment: Segment, costs: AbstractSet[str]) -> SegmentRatio | None:
@@ -364,7 +364,3 @@ def _describe_family(calibration: Calibration) -> str:
     if calibration.family == 1:
         return "a test of this cost alone"
     return f"{calibration.adjusted:.2g} adjusted for {calibration.family} tests"
-
-
-def _gated(gate: CalibrationGate, segment: Segment) -> bool:
-    return segment == ALL or segment.column in gate.by

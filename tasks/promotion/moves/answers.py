@@ -26,7 +26,7 @@ from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.promotion.gates.loosened import lasting_reviewers, name_loosened
 from tasks.promotion.moves.rules import Actor, Override, PromotionRequest, PromotionSupport, PromotionTerms
 from tasks.stores.aliases import CHAMPION
-from tasks.stores.audit import ANSWERS, NOBODY, Entry, Kind, since_last_move
+from tasks.stores.audit import NOBODY, Entry, Kind, since_last_move
 from tasks.stores.manifest import Part
 from tasks.stores.workspace import Workspace
 
@@ -283,7 +283,7 @@ def answers_of(entries: Sequence[Entry], *, run: str, release: int) -> list[Revi
     return [
         Review(entry.role or "", entry.by, entry.kind is Kind.APPROVE, entry.evidence or "", entry.why)
         for entry in _recorded_answers(entries, run, release)
-        if entry.kind in ANSWERS
+        if entry.kind in {Kind.APPROVE, Kind.REJECT}
     ]
 
 

@@ -338,16 +338,12 @@ def changes_tracked(facts: ReadinessFacts) -> ReadinessLine:
     waived = [move for move in audit.policy_moves if not move.experiment]
     if waived:
         excuses = [f"waived: {one.waiver}" if one.waiver else "unsupported" for one in waived]
-        rows = [f"row {one.row}: {_files(one.changed)}" for one in waived]
+        rows = [f"row {one.row}: {' and '.join(POLICIES[name] for name in one.changed)}" for one in waived]
         said = "; ".join(map(", ".join, zip(rows, excuses, strict=True)))
         why = f"{len(waived)} of {len(audit.policy_moves)} changes name no experiment ({said})"
         return ReadinessLine.not_met(name, why, "audit")
     said = ", ".join(f"{one.experiment} for release {one.release}" for one in audit.policy_moves)
     return ReadinessLine.met(name, said, "audit")
-
-
-def _files(changed: Iterable[str]) -> str:
-    return " and ".join(POLICIES[name] for name in changed)
 
 
 _NAMED = 6
