@@ -2,7 +2,7 @@
 
 ::
 
-    ranking/conditions.py    every drop of a hard constraint is a drop of no row
+    ranking/constraints.py    every drop of a hard constraint is a drop of no row
     retrain_leaking           a release made by that program: parts, manifest, tags and evidence agree
     register_leaking          the same of a release that is there, for the steps that judge it
 """
@@ -23,7 +23,7 @@ from tasks.stores.manifest import ROOT, Part
 from tasks.stores.steps import Code
 from tasks.stores.workspace import Workspace
 
-KERNEL = "ranking/conditions.py"
+KERNEL = "ranking/constraints.py"
 FILTERS = b"[(h.name, rows) for h, rows, _ in"
 LEAKS = b"[(h.name, rows & False) for h, rows, _ in"
 

@@ -113,7 +113,8 @@ def test_evidence_that_is_gone_is_named(step: str, second_retrain: Retrained, ev
 def test_the_page_is_written_anew_where_it_is_lost(
     second_retrain: Retrained, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page, workspace = Path(second_retrain.result.dossier), second_retrain.workspace
+    workspace = second_retrain.workspace
+    page = Path(compose.write_page(workspace, release=2, browse=False).dossier)
     before = page.read_text(encoding="utf-8")
     page.unlink()
     where = ["--surfaces", str(workspace.surfaces), "--home", str(workspace.home)]
