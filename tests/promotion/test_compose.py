@@ -118,7 +118,6 @@ def test_the_page_is_written_anew_where_it_is_lost(
     before = page.read_text(encoding="utf-8")
     page.unlink()
     where = ["--surfaces", str(workspace.surfaces), "--home", str(workspace.home)]
-    capsys.readouterr()
     assert main(["release", "show", NAME, "2", "--html", "--json", *where]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["release"], shown["verdict"], shown["opened"]) == (2, "promote", False)
