@@ -5,8 +5,8 @@
     with connect() as connection:        a cursor of the process's database; its temporary views end with it
         connection.sql(...)
 
-Opening a database costs about 20 ms, opening a cursor less than 1 ms. Sessions that spill to a folder have
-databases of their own (`session.py`).
+Opening a database takes much longer than opening a cursor. Sessions that spill to a folder have databases of
+their own (`session.py`).
 """
 
 import os
@@ -30,13 +30,13 @@ os.register_at_fork(before=_DATABASES.clear)  # a database has threads, which do
 def connect(memory_limit: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a connection to the in-memory database of this process.
 
-    Parameters
-    ----------
-    memory_limit : bytes with a unit, such as ``2GB``; empty is DuckDB's default, 80 % of the memory.
-
     After an error in the body the next connection opens a new database, since an internal error of DuckDB
     makes its database unusable. With an object store each connection has a database of its own, since the
     client that is registered with a database remembers the sizes of objects.
+
+    Parameters
+    ----------
+    memory_limit : bytes with a unit, such as ``2GB``; empty is DuckDB's default, 80 % of the memory.
     """
     if has_objects():
         with _open(memory_limit) as connection:
