@@ -63,6 +63,10 @@ def _open(memory_limit: str) -> duckdb.DuckDBPyConnection:
 
 
 def configure(connection: duckdb.DuckDBPyConnection) -> None:
-    """Set a connection to UTC, and prevent it from reading Python variables."""
+    """Set a connection to UTC, and prevent it from reading Python variables and from printing progress bars.
+
+    A slow query prints a bar to standard output where the process has no script, as under ``python -c``.
+    """
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET python_enable_replacements = false")
+    connection.execute("SET enable_progress_bar = false")
