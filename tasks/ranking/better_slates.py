@@ -5,7 +5,8 @@ would overfill rises, as does the bonus of a minimum that they would miss, and b
 Each round ranks candidates by utility minus prices plus bonuses and fills the slates again; the prices are
 then updated from the best ``length`` candidates of that rank (subgradients of the Lagrangian dual; Fisher,
 *The Lagrangian relaxation method*, 1981, section 3). Steps grow from round to round: small steps first find
-slates near the greedy one, large steps leave local optima. Each tier lies a whole range of utilities below
+slates near the greedy one, large steps leave local optima. Prices do not depend on the slates, so those of
+several rounds are filled at once. Each tier lies a whole range of utilities below
 the previous one, so that a worse tier is used only where rules require it. A slate replaces the greedy one
 only if it falls short of no rule by more and of at least one by less.
 
@@ -20,7 +21,7 @@ Utility is counted after decay, in which the better ranked item of a value comes
 of each pair with the same value of diversity.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -33,6 +34,10 @@ ROUNDS = 16
 """Maximum number of rounds, run only for requests that fall short of an attainable rule."""
 _STEP = 1 / 12
 """Size of the first step, as a share of the range of the request's utilities."""
+_FIRST_ROUNDS = 2
+"""Number of rounds before the first look at the slates; most requests that can be met are met by then."""
+_SEARCHED = 1 << 19
+"""Maximum number of candidates in the rounds of a look, unless one round has more."""
 
 Prices = npt.NDArray[np.float64]
 
@@ -78,14 +83,19 @@ def find_better(
     if not len(rows):
         return Better(rows, placed[rows])
     plain = replace(take_requests(block, rows), penalty=None, fading=None, draws=None)
-    search = _Search(plain, placed[rows].copy(), length)
-    before = search.lacking.sum(axis=0)
-    for step in range(ROUNDS):
-        if not search.lacking.any():
-            break
-        search.look(choose, _STEP * (1 + step))
-    found = np.flatnonzero(search.lacking.sum(axis=0) < before)
-    return Better(rows[found], search.chosen[found])
+    search, chosen = _Search(plain, placed[rows], length), placed[rows].copy()
+    before, short = search.lacking.sum(axis=0), np.arange(len(rows))
+    lacking, done, rounds = before.copy(), 0, _FIRST_ROUNDS
+    while done < ROUNDS and len(short):
+        rounds = min(rounds, ROUNDS - done, max(1, _SEARCHED // search.chosen.size))
+        search.look(choose, [_STEP * (1 + step) for step in range(done, done + rounds)])
+        chosen[short], lacking[short] = search.chosen, search.lacking.sum(axis=0)
+        kept = np.flatnonzero(lacking[short])
+        short = short[kept]
+        search.keep(kept)
+        done, rounds = done + rounds, ROUNDS
+    found = np.flatnonzero(lacking < before)
+    return Better(rows[found], chosen[found])
 
 
 def count_shortfalls(block: Block, placed: Rectangle, length: int) -> Column:
@@ -149,18 +159,30 @@ class _Search:
         self.lacking = count_shortfalls(self.block, self.chosen, self.length)
         self.span = _span(self.worth, valid)
 
-    def look(self, choose: Callable[[Block], Rectangle], step: float) -> None:
-        """Fill the slates by the prices, keep better ones, and update the prices."""
-        priced = self._priced()
-        order = np.argsort(-priced, axis=1, kind="stable")
-        chosen = np.zeros_like(self.chosen)
-        np.put_along_axis(
-            chosen, order, choose(arrange(replace(self.block, utility=priced, tier=None), order)), axis=1
-        )
-        lacking = count_shortfalls(self.block, chosen, self.length)
-        better = (lacking <= self.lacking).all(axis=0) & (lacking < self.lacking).any(axis=0)
-        self.chosen[better], self.lacking[:, better] = chosen[better], lacking[:, better]
-        self._move(order[:, : self.length], step * self.span)
+    def look(self, choose: Callable[[Block], Rectangle], steps: Sequence[float]) -> None:
+        """Update the prices in rounds, fill the slates by those of each round, and keep better slates."""
+        orders, prices = [], []
+        for step in steps:
+            prices.append(self._priced())
+            orders.append(np.argsort(-prices[-1], axis=1, kind="stable"))
+            self._move(orders[-1][:, : self.length], step * self.span)
+        count, order = len(self.chosen), np.concatenate(orders)
+        every = take_requests(self.block, np.tile(np.arange(count), len(steps)))
+        filled = choose(arrange(replace(every, utility=np.concatenate(prices), tier=None), order))
+        chosen = np.zeros_like(filled)
+        np.put_along_axis(chosen, order, filled, axis=1)
+        lacking = count_shortfalls(every, chosen, self.length)
+        for first in range(0, len(order), count):
+            one, now = chosen[first : first + count], lacking[:, first : first + count]
+            better = (now <= self.lacking).all(axis=0) & (now < self.lacking).any(axis=0)
+            self.chosen[better], self.lacking[:, better] = one[better], now[:, better]
+
+    def keep(self, rows: Column) -> None:
+        """Continue with some of the requests."""
+        self.block = take_requests(self.block, rows)
+        self.chosen, self.lacking = self.chosen[rows], self.lacking[:, rows]
+        self.prices, self.bonuses = ([one[rows] for one in many] for many in (self.prices, self.bonuses))
+        self.worth, self.span = self.worth[rows], self.span[rows]
 
     def _priced(self) -> Prices:
         priced = self.worth.copy()
@@ -305,7 +327,7 @@ def _swap(block: Block, chosen: Rectangle, rows: Column, length: int, worst: Num
     gain = _gains(block, inside, outside)
     met = _count_met(block, inside, outside, got)
     gain += worst[rows, None, None] * met
-    gain[~_allowed(block, inside, outside) | (met < 0)] = -np.inf
+    np.copyto(gain, -np.inf, where=~_allowed(block, inside, outside) | (met < 0))
     flat = gain[:, :, ::-1].reshape(len(rows), -1)  # on a tie the worst ranked candidate leaves
     best = flat.argmax(axis=1)
     taken = np.flatnonzero(flat[np.arange(len(rows)), best] > _LEAST_GAIN)
@@ -343,9 +365,9 @@ def _count_met(block: Block, inside: _Picked, outside: _Picked, got: list[Column
     if block.required is not None:
         every.append((block.required, *np.ones((2, len(met)), dtype=np.bool_)))
     for marked, short, tight in every:
-        leaves, comes = inside.take(marked)[:, None, :], outside.take(marked)[:, :, None]
-        met += comes & ~leaves & short[:, None, None]
-        worse |= leaves & ~comes & tight[:, None, None]
+        leaves, comes = inside.take(marked), outside.take(marked)
+        met += ((comes & short[:, None])[:, :, None] & ~leaves[:, None, :]).view(np.int8)
+        worse |= ~comes[:, :, None] & (leaves & tight[:, None])[:, None, :]
     met[worse] = -1
     return met
 
@@ -362,8 +384,9 @@ def _gains(block: Block, inside: _Picked, outside: _Picked) -> Numbers:
         gain = _faded_gains(block.fading, inside, outside, comes, leaves)
     if block.penalty is not None:
         joins = _same(outside, inside, block.penalty.values)
-        others = _same(inside, inside, block.penalty.values).sum(axis=2) - inside.there
-        more = others[:, None, :] - joins.sum(axis=2)[:, :, None] + joins
+        others = _same(inside, inside, block.penalty.values).sum(axis=2, dtype=np.int16) - inside.there
+        more = others[:, None, :] - joins.sum(axis=2, dtype=np.int16)[:, :, None]
+        more += joins
         gain += block.penalty.strength * more
     return gain
 
