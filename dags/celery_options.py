@@ -1,4 +1,4 @@
-"""Celery's settings in production: Airflow's own, and the steps' libraries loaded before workers fork.
+"""Celery's settings in production: Airflow's own, and the steps' modules loaded before workers fork.
 
 ``AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS`` is ``dags.celery_options.OPTIONS`` where they are used;
 nothing else imports this file, nor Celery's provider.
@@ -16,5 +16,5 @@ OPTIONS: Final[dict[str, Any]] = DEFAULT_CELERY_CONFIG
 
 @worker_init.connect
 def load(**_: Any) -> None:
-    """Load the libraries in a worker, whose processes are forked from it."""
+    """Load the modules in a worker, whose processes are forked from it."""
     preload()

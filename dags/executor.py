@@ -1,4 +1,4 @@
-"""The executor of one machine: Airflow's LocalExecutor, whose workers hold the steps' libraries.
+"""The executor of one machine: Airflow's LocalExecutor, whose workers hold the steps' modules.
 
 ``AIRFLOW__CORE__EXECUTOR`` is ``dags.executor.PreloadingLocalExecutor`` where it is used.
 """
@@ -9,10 +9,10 @@ from dags.preload import preload
 
 
 class PreloadingLocalExecutor(LocalExecutor):
-    """LocalExecutor, which loads the libraries before it forks its workers."""
+    """LocalExecutor, which loads the steps' modules before it forks its workers."""
 
     def start(self) -> None:
-        """Load the libraries, where workers are forked, and start the workers."""
+        """Load the modules, where workers are forked, and start the workers."""
         if self.is_mp_using_fork:
             preload()
         super().start()
