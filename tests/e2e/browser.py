@@ -46,7 +46,7 @@ class Person:
 
     def __init__(self, browser: Browser, installation: Installation, user: str) -> None:
         self.installation = installation
-        self.page: Page = browser.new_page(viewport={"width": 1400, "height": 900})
+        self.page: Page = browser.new_page(viewport={"width": 1400, "height": 900}, reduced_motion="reduce")
         self.page.set_default_timeout(PATIENCE_MS)
         self.page.goto(installation.layout.airflow_url)
         log_in(self.page, installation, user)
@@ -75,7 +75,7 @@ class Person:
         calendar.wait_for(state="hidden")
 
     def trigger(self, dag: str, texts: Mapping[str, str], *, as_of: str | None = None) -> str:
-        """Start a run with a form's fields; return its id, which the page then shows."""
+        """Start a run with a form's fields, and leave the page that shows it; return its id."""
         form = self.begin(dag)
         for field, text in texts.items():
             form.locator(f"[name=element_{field}]").fill(text)
@@ -87,7 +87,12 @@ class Person:
         (run,) = [
             run["dag_run_id"] for run in self.installation.airflow().runs(dag) if run["run_type"] == "manual"
         ]
+        self.leave()
         return str(run)
+
+    def leave(self) -> None:
+        """Open an empty page: Airflow's draws itself anew all the while that something runs."""
+        self.page.goto("about:blank")
 
     def picture(self, name: str, *, around: Locator | None = None) -> None:
         """Keep what the page shows, or the part around some elements, where pictures are asked for."""

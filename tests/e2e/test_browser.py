@@ -125,6 +125,7 @@ def test_who_is_no_reviewer_cannot_approve(browser: Browser, parts: Installation
     page = max_.open("dags", PROMOTE, "runs", asked, "tasks", "approve_product", "required_actions")
     page.get_by_role("button", name="Approve").click()
     expect(page.get_by_text("You do not have permission to perform this action")).to_be_visible()
+    max_.leave()
     assert parts.wait_for_step(PROMOTE, asked, "approve_product", "awaiting_input")
     assert Store.open(parts.home).audit(NAME).entries() == ()
 
@@ -139,6 +140,7 @@ def test_reviewers_read_the_evidence_and_approve_and_the_release_is_champion(
             person.picture("airflow_approval")
         page.get_by_role("button", name="Approve").click()
         expect(page.get_by_text("response successful")).to_be_visible()
+        person.leave()
     parts.succeed(PROMOTE, asked)
     said = [
         (entry.kind.value, entry.by, entry.release) for entry in Store.open(parts.home).audit(NAME).entries()
@@ -191,6 +193,8 @@ def test_a_backfill_of_three_days_of_labels_is_started_with_the_form(
         ana.choose_instant(ana.page.get_by_test_id("datetime-input").nth(place), day, "02:00")
     ana.picture("airflow_backfill")
     ana.page.get_by_role("button", name="Run Backfill").click()
+    parts.until(lambda: parts.airflow().runs(LABELS), "the backfill has begun")
+    ana.leave()
     filled = parts.backfilled(LABELS, 3)  # the scheduler makes them one by one
     assert sorted(run["logical_date"] for run in filled) == [
         f"2026-01-{day}T02:00:00Z" for day in ("10", "11", "12")
