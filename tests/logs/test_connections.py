@@ -5,7 +5,7 @@ import multiprocessing
 import duckdb
 import pytest
 
-from tasks.logs.connections import connect
+from tasks.logs.connections import configure, connect
 
 
 def test_the_views_of_a_connection_end_with_it() -> None:
@@ -21,6 +21,14 @@ def test_times_are_in_utc_and_python_variables_are_no_tables() -> None:
         assert connection.sql("SELECT current_setting('TimeZone')").fetchall() == [("UTC",)]
         with pytest.raises(duckdb.CatalogException):
             connection.sql("SELECT * FROM rows")
+
+
+def test_no_bar_is_printed() -> None:
+    with duckdb.connect() as connection:
+        connection.execute("SET enable_progress_bar = true")  # DuckDB's default where a process has no script
+        configure(connection)
+        shown = connection.sql("SELECT current_setting('enable_progress_bar')").fetchall()
+    assert shown == [(False,)]
 
 
 def test_after_an_error_the_next_connection_opens_another_database() -> None:
