@@ -283,6 +283,17 @@ def test_a_request_is_swapped_alone_as_among_others(width: int) -> None:
         np.testing.assert_array_equal(together[row, :9], alone[0])
 
 
+def test_rounds_that_are_searched_at_once_find_what_single_rounds_find(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    block = replace(
+        draw_block(3, requests=300, required=True), tier=np.repeat([[0] * 5 + [1] * 4], 300, axis=0)
+    )
+    together = fill_slates(block, LENGTH).slots
+    monkeypatch.setattr("tasks.ranking.better_slates._SEARCHED", 1)
+    np.testing.assert_array_equal(fill_slates(block, LENGTH).slots, together)
+
+
 def test_of_swaps_that_gain_as_much_the_better_ranked_takes_the_place_of_the_worse_ranked() -> None:
     marked: Flags = np.array([[False, False, False, True, True]])
     block = Block(np.ones((1, 5), dtype=bool), np.full((1, 5), 1.0), minimums=(Minimum(marked, 1),))
