@@ -11,6 +11,7 @@ from tasks.evaluation.subjects import Segment
 from tasks.pipeline import RetrainResult, retrain
 from tasks.promotion import compose
 from tasks.stores.workspace import Workspace
+from tests.contracts.files import setting
 from tests.feeds import mini
 from tests.feeds.desk import AS_OF, NAME, desk
 from tests.feeds.mini import Change
@@ -22,10 +23,6 @@ RAILS = [
     {"metric": "rework_30d_rate", "relative_increase_max": 0.15, "action": "block"},
     {"metric": "rework_30d_predicted", "relative_increase_max": 0.1, "by": ["tenant"], "action": "block"},
 ]
-
-
-def _champion(plain: dict[str, Any]) -> None:
-    plain["guardrails"] = RAILS
 
 
 def _acceptance_alone(plain: dict[str, Any]) -> None:
@@ -42,7 +39,7 @@ def _careless_in_one_tenant(plain: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def champion(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    workspace = desk(tmp_path_factory.mktemp("case_desk"), utility=_champion)
+    workspace = desk(tmp_path_factory.mktemp("case_desk"), utility=setting("guardrails", RAILS))
     assert retrain(workspace, as_of=AS_OF).release == 1
     mini.set_champion(workspace, 1)
     return workspace

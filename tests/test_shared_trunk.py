@@ -24,6 +24,7 @@ from tasks.stores.manifest import CALIBRATOR, Role
 from tasks.stores.workspace import Workspace
 from tasks.training import trunk_step
 from tasks.training.trees import read_model
+from tests.contracts.files import setting
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, NAME, Retrained
 
@@ -163,11 +164,8 @@ def test_a_retrain_of_none_of_its_tasks_needs_no_trunk(retrained: Retrained) -> 
 def test_the_champions_trunk_is_not_kept_where_another_is_declared(
     retrained: Retrained, tmp_path: Path
 ) -> None:
-    def without_ids(plain: dict[str, Any]) -> None:
-        del plain["trunks"]["feed"]["ids"]
-
     mini.set_champion(retrained.workspace, 1)
-    other = mini.changed(retrained.workspace, tmp_path, surface=without_ids)
+    other = mini.changed(retrained.workspace, tmp_path, surface=setting("trunks.feed.ids", None))
     kept, dropped = (
         trunk_step.train_or_keep(at, trunk="feed", planned=["click_30m"], as_of=AS_OF, snapshot="")
         for at in (retrained.workspace, other)

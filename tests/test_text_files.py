@@ -24,23 +24,15 @@ ELSEWHERE = {
 }
 
 
-def write_latin(file: Path) -> None:
-    file.write_bytes(b'{"a": "caf\xe9"}')
-
-
 def write_much(file: Path) -> None:
     with file.open("wb") as opened:
         opened.truncate(1 << 31)
 
 
-def write_deep(file: Path) -> None:
-    file.write_text("[" * 100_000)
-
-
 SPOILED: dict[str, Callable[[Path], object]] = {
-    "latin-1": write_latin,
+    "latin-1": lambda file: file.write_bytes(b'{"a": "caf\xe9"}'),
     "two gigabytes": write_much,
-    "nested too deeply": write_deep,
+    "nested too deeply": lambda file: file.write_text("[" * 100_000),
     "a pipe": os.mkfifo,
     "a folder": Path.mkdir,
     "a dangling link": lambda file: file.symlink_to("/nowhere/at/all"),

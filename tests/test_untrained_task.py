@@ -12,6 +12,7 @@ from tasks.labels.store import LabelStore
 from tasks.pipeline import apply_policy
 from tasks.release.view import load
 from tasks.replay.logged_candidates import newest_candidates
+from tests.contracts.files import setting
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, Retrained
 from tests.verdicts import segment_of, subject_of
@@ -31,10 +32,6 @@ def _with_reports(plain: dict[str, Any]) -> None:
 def _bounded(plain: dict[str, Any]) -> None:
     mini.utility_of_two(plain)
     plain["guardrails"].append(RAIL)
-
-
-def _hides_untrained(plain: dict[str, Any]) -> None:
-    plain["tasks"]["hide_2d"]["train"] = False
 
 
 def _hides_bounded_alone(plain: dict[str, Any]) -> None:
@@ -58,7 +55,7 @@ def second(first: Retrained, tmp_path_factory: pytest.TempPathFactory) -> Retrai
     """Hides are trained no more, beside a champion that predicts them."""
     mini.set_champion(first.workspace, 1)
     folder = tmp_path_factory.mktemp("hides_untrained")
-    changes = {"tasks": _hides_untrained, "utility": _hides_bounded_alone}
+    changes = {"tasks": setting("tasks.hide_2d.train", False), "utility": _hides_bounded_alone}
     return Retrained.run(mini.changed(first.workspace, folder, **changes), as_of=AS_OF)
 
 

@@ -18,6 +18,7 @@ from tasks.training.rows import NEWEST
 from tests.evaluation.task_figures import of_all_rows
 from tests.feeds.small_feed import AS_OF, SURFACE, labelled, small_feed, write_contracts, write_logs
 from tests.known import known
+from tests.stores.killed import killed_in
 from tests.stores.plain_evidence import read_plain
 
 TASK_NAMES = ("click_1d", "buy_2d", "back_2d", "spend_2d")
@@ -131,19 +132,11 @@ def test_an_unknown_model_version_is_named(labelled_feed: tuple[Workspace, str])
         calibrate.run(workspace, task="click_1d", as_of=AS_OF, snapshot=snapshot, model_version=7)
 
 
-def test_a_step_killed_before_its_version_makes_it_once_on_the_second_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_step_killed_before_its_version_makes_it_once_on_the_second_run(tmp_path: Path) -> None:
     feed = small_feed(tmp_path)
     train.run(feed[0], task="click_1d", as_of=AS_OF, snapshot=feed[1])
-    with monkeypatch.context() as dying:
-
-        def die(*_: object, **__: object) -> None:
-            raise KeyboardInterrupt
-
-        dying.setattr(PatientClient, "create_model_version", die)
-        with pytest.raises(KeyboardInterrupt):
-            calibrated(feed, "click_1d")
+    with killed_in(PatientClient, "create_model_version"):
+        calibrated(feed, "click_1d")
     result = calibrated(feed, "click_1d")
     assert (result.version, result.reused) == (1, False)
     assert len(Store.open(feed[0].home).registry.versions(result.calibrator)) == 1

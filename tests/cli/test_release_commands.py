@@ -18,6 +18,7 @@ from tasks.labels.store import LabelStore
 from tasks.release.step import ReleaseResult
 from tasks.stores.workspace import Workspace
 from tests.cli.conftest import Document
+from tests.contracts.files import setting
 from tests.feeds import mini
 from tests.feeds.mini import Retrained
 from tests.feeds.small_feed import NAME, SURFACE, UTILITY, write_contracts
@@ -109,10 +110,6 @@ def test_a_shadow_ends_with_exit_code_1_where_a_bound_of_the_surface_blocks(
     second_retrain: Retrained, document: Document, tmp_path: Path
 ) -> None:
     """Half of the first weights, hides of new users twice: the slates overlap, but not by 99.9 %."""
-
-    def ask(plain: dict[str, Any]) -> None:
-        plain["gates"]["shadow"]["overlap_at_k_min"] = 0.999
-
     words = ("shadow", mini.NAME, "--challenger", "2", "--as-of", mini.LATER.isoformat())
     workspace = second_retrain.workspace
 
@@ -120,7 +117,7 @@ def test_a_shadow_ends_with_exit_code_1_where_a_bound_of_the_surface_blocks(
         verdicts = document(where, *words, code=code)["verdicts"]
         return {subject_of(one): one["outcome"] for one in verdicts}
 
-    strict = mini.changed(workspace, tmp_path, surface=ask)
+    strict = mini.changed(workspace, tmp_path, surface=setting("gates.shadow.overlap_at_k_min", 0.999))
     loose, held = outcomes(workspace, 0), outcomes(strict, 1)
     assert (loose["overlap_at_k"], loose["score_shift"]) == ("pass", "pass")
     assert (held["overlap_at_k"], held["score_shift"]) == ("block", "pass")

@@ -321,10 +321,9 @@ def test_json_writes_days_as_text_and_letters_as_they_are() -> None:
     )
 )
 def test_a_document_is_json_whatever_numbers_it_holds(plain: object) -> None:
-    def refuse(word: str) -> None:
-        pytest.fail(f"{word} is no JSON")
-
-    json.loads(as_json(plain), parse_constant=refuse)
+    no_json = list[str]()
+    json.loads(as_json(plain), parse_constant=no_json.append)
+    assert no_json == []
 
 
 STEERING = st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"], exclude_characters="\n\t")

@@ -59,10 +59,11 @@ VALID: Files = {
 }
 
 
-def write_surface(root: Path, change: Callable[[Files], object] = lambda files: None) -> Path:
-    """Write the valid surface ``feed`` with one change; return the folder of surfaces."""
+def write_surface(root: Path, *changes: Callable[[Files], object]) -> Path:
+    """Write the valid surface ``feed`` with changes, in turn; return the folder of surfaces."""
     files = deepcopy(VALID)
-    change(files)
+    for change in changes:
+        change(files)
     folder = root / "feed"
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
@@ -71,7 +72,7 @@ def write_surface(root: Path, change: Callable[[Files], object] = lambda files: 
 
 
 def setting(path: str, value: Any) -> Any:
-    """Return a change that sets ``file.a.b`` to a value; a value of None deletes it."""
+    """Return a change that sets ``file.a.b``, or ``a.b`` of one file, to a value; None deletes it."""
 
     def change(files: Files) -> None:
         *parents, last = path.split(".")

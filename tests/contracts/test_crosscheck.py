@@ -72,11 +72,8 @@ TUNED: dict[str, Any] = {
 def test_a_ranking_head_is_in_no_sum_floor_tier_or_mean(
     tmp_path: Path, field: str, path: str, value: Any
 ) -> None:
-    def change(files: Files) -> None:
-        files["surface"]["training"] = {"click": {"objective": "lambdarank"}}
-        setting(path, value)(files)
-
-    problems = check_surface(write_surface(tmp_path, change), "feed").problems
+    changes = setting("surface.training", {"click": {"objective": "lambdarank"}}), setting(path, value)
+    problems = check_surface(write_surface(tmp_path, *changes), "feed").problems
     assert any(p.field == field and "is a ranking head" in p.hint for p in problems), [
         str(p) for p in problems
     ]
@@ -279,12 +276,9 @@ def test_guardrails_that_are_never_judged_and_one_person_for_every_role_are_warn
         *("coverage", "category_share:garden", "category_entropy", "visit_rate"),
     }
 
-    def with_candidates(files: Files) -> None:
-        change(files)
-        files["surface"]["sources"]["candidates"] = "feed/candidates/*.parquet"
-        files["surface"]["reviewers"]["safety"] = ["cy"]
-
-    complete = check_surface(write_surface(tmp_path / "all", with_candidates), "feed")
+    candidates = setting("surface.sources.candidates", "feed/candidates/*.parquet")
+    reviewer = setting("surface.reviewers.safety", ["cy"])
+    complete = check_surface(write_surface(tmp_path / "all", change, candidates, reviewer), "feed")
     assert [one.found for one in complete.warnings if one.field != "weights.buy.times"] == ["visit_rate"]
 
 
@@ -306,11 +300,9 @@ def test_an_event_that_opens_its_own_window_is_warned_of_unless_a_repeat_is_mean
 
 
 def test_what_is_allowed_but_seldom_meant_is_a_warning(tmp_path: Path) -> None:
-    def change(files: Files) -> None:
-        files["tasks"]["tasks"]["click"]["loss_weight"] = 4.0
-        files["utility"]["guardrails"][0]["relative_increase_max"] = 0
-
-    checked = check_surface(write_surface(tmp_path, change), "feed")
+    weight = setting("tasks.tasks.click.loss_weight", 4.0)
+    bound = setting("utility.guardrails.0.relative_increase_max", 0)
+    checked = check_surface(write_surface(tmp_path, weight, bound), "feed")
     assert not checked.problems
     assert [w.field for w in checked.warnings] == [
         "tasks.click.loss_weight",
@@ -333,9 +325,7 @@ def test_candidates_are_logged_one_way_and_only_a_declared_ramp_is_permitted(tmp
 
 
 def test_a_ramp_is_guarded_by_known_rates_of_binary_tasks(tmp_path: Path) -> None:
-    def change(files: Files) -> None:
-        files["surface"]["ramp"] = {"guardrails": ["click_rate", "clik_rate", "click_calibration"]}
-
-    problems = check_surface(write_surface(tmp_path, change), "feed").problems
+    ramp = {"guardrails": ["click_rate", "clik_rate", "click_calibration"]}
+    problems = check_surface(write_surface(tmp_path, setting("surface.ramp", ramp)), "feed").problems
     assert [p.field for p in problems] == ["ramp.guardrails.1", "ramp.guardrails.2"]
     assert "Did you mean 'click_rate'?" in problems[0].hint

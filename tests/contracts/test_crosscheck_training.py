@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from tasks.contracts import check_surface, digest, load_surface
-from tests.contracts.files import Files, write_surface
+from tests.contracts.files import Files, setting, write_surface
 
 
-def _problems(folder: Path, training: dict[str, Any], **surface: Any) -> dict[str, str]:
+def _problems(folder: Path, training: dict[str, Any] | None = None, **surface: Any) -> dict[str, str]:
     def change(files: Files) -> None:
-        files["surface"] |= {"training": training, **surface}
+        files["surface"] |= {"training": training or {}, **surface}
 
     found = check_surface(write_surface(folder, change), "feed").problems
     return {problem.field: problem.hint for problem in found}
@@ -50,10 +50,8 @@ def test_a_task_starts_from_one_that_sees_the_same_features(tmp_path: Path) -> N
 
 
 def test_only_what_an_event_of_its_own_makes_1_can_be_late(tmp_path: Path) -> None:
-    def change(files: Files) -> None:
-        files["surface"]["training"] = {"default": {"delayed": True}}
-
-    contracts = load_surface(write_surface(tmp_path, change), "feed")
+    delayed = setting("surface.training", {"default": {"delayed": True}})
+    contracts = load_surface(write_surface(tmp_path, delayed), "feed")
     late = {task for task in contracts.tasks.tasks if contracts.delayed(task)}
     assert late == {"click", "buy", "return", "visit"}
 
@@ -63,10 +61,8 @@ DASK = {"engine": "dask", "scheduler": "tcp://scheduler:8786"}
 
 def test_an_engine_may_stand_beside_the_tasks_or_under_default(tmp_path: Path) -> None:
     def asked(training: dict[str, Any]) -> str | None:
-        def change(files: Files) -> None:
-            files["surface"]["training"] = training
-
-        return load_surface(write_surface(tmp_path, change), "feed").surface.training_for("click").cluster
+        surfaces = write_surface(tmp_path, setting("surface.training", training))
+        return load_surface(surfaces, "feed").surface.training_for("click").cluster
 
     assert asked(DASK) == asked({"default": DASK}) == asked({"click": DASK}) == DASK["scheduler"]
     assert asked({**DASK, "click": {"engine": "local"}}) is None
@@ -153,11 +149,9 @@ def test_a_guardrail_on_its_prediction_is_refused_with_the_observed_rate_as_the_
 
 
 def test_no_exposure_is_held_against_its_prediction(tmp_path: Path) -> None:
-    def change(files: Files) -> None:
-        files["tasks"]["tasks"]["happy"]["train"] = False
-        files["slate"]["exposure"] = {"by": "category", "merit": "happy"}
-
-    (problem,) = check_surface(write_surface(tmp_path, change), "feed").problems
+    untrained = setting("tasks.tasks.happy.train", False)
+    exposure = setting("slate.exposure", {"by": "category", "merit": "happy"})
+    (problem,) = check_surface(write_surface(tmp_path, untrained, exposure), "feed").problems
     assert (problem.field, problem.hint) == ("exposure.merit", UNTRAINED)
 
 
@@ -207,11 +201,7 @@ FEED = {"tasks": ["click", "buy"], "ids": {"user_id": 4}}
 def problems(
     folder: Path, trunks: dict[str, Any], models: dict[str, str] | None = None, **more: Any
 ) -> dict[str, str]:
-    def change(files: Files) -> None:
-        files["surface"] |= {"trunks": trunks, "models": models or {}, **more}
-
-    found = check_surface(write_surface(folder, change), "feed").problems
-    return {problem.field: problem.hint for problem in found}
+    return _problems(folder, trunks=trunks, models=models or {}, **more)
 
 
 def test_a_trunk_of_trained_tasks_and_known_columns_is_taken(tmp_path: Path) -> None:
@@ -284,18 +274,15 @@ def test_a_trunk_has_a_name_that_no_task_has(tmp_path: Path) -> None:
 
 
 def test_default_is_for_the_tasks_of_a_trunk(tmp_path: Path) -> None:
-    def change(files: Files) -> None:
-        files["surface"] |= {"trunks": {"feed": FEED}, "models": {"default": "best", "buy": "trunk"}}
-
-    surface = load_surface(write_surface(tmp_path, change), "feed").surface
+    models = setting("surface.models", {"default": "best", "buy": "trunk"})
+    trunk = setting("surface.trunks", {"feed": FEED})
+    surface = load_surface(write_surface(tmp_path, trunk, models), "feed").surface
     assert [surface.model_for(task) for task in ("click", "buy", "spend")] == ["best", "trunk", "trees"]
     assert (surface.trunk_of("click"), surface.trunk_of("spend")) == ("feed", None)
 
 
 def test_a_surface_without_trunks_keeps_its_digest(tmp_path: Path) -> None:
-    def change(files: Files) -> None:
-        files["surface"] |= {"trunks": {}, "models": {}}
-
+    empty = setting("surface.trunks", {}), setting("surface.models", {})
     plain = load_surface(write_surface(tmp_path / "a"), "feed").digests
-    assert load_surface(write_surface(tmp_path / "b", change), "feed").digests == plain
+    assert load_surface(write_surface(tmp_path / "b", *empty), "feed").digests == plain
     assert len({plain["surface"], digest({})}) == 2

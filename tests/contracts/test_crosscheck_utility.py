@@ -117,11 +117,7 @@ def contexts(*conditions: dict[str, list[str]]) -> Change:
 
 
 def hints(tmp_path: Path, *changes: Change) -> list[str]:
-    def all_of(files: Files) -> None:
-        for change in changes:
-            change(files)
-
-    return [problem.hint for problem in check_surface(write_surface(tmp_path, all_of), "feed").problems]
+    return [problem.hint for problem in check_surface(write_surface(tmp_path, *changes), "feed").problems]
 
 
 def test_a_context_that_earlier_ones_cover_together_is_refused(tmp_path: Path) -> None:
@@ -148,9 +144,7 @@ def test_a_context_of_which_something_is_left_is_kept(tmp_path: Path, earlier: A
 
 
 def test_a_floor_of_a_context_names_a_task_with_a_probability(tmp_path: Path) -> None:
-    def floor(files: Files) -> None:
-        files["utility"]["contexts"][0]["relevance_floor"] = {"spend": 0.1, "clik": 0.1}
-
+    floor = setting("utility.contexts.0.relevance_floor", {"spend": 0.1, "clik": 0.1})
     assert sorted(hints(tmp_path, floor)) == [
         "Unknown task 'clik'. Known: buy, click, happy, return, spend, visit. Did you mean 'click'?",
         "a value task has no probability",
@@ -158,12 +152,10 @@ def test_a_floor_of_a_context_names_a_task_with_a_probability(tmp_path: Path) ->
 
 
 def test_a_slate_of_a_context_can_hold_its_minimums_and_a_decay_needs_an_offset(tmp_path: Path) -> None:
-    def change(files: Files) -> None:
-        files["slate"]["min_where_if_available"] = {"fresh": 3}
-        files["slate"]["decay"] = {"by": "creator", "factor": 0.5}
-        files["utility"]["contexts"][0]["slate"] = {"length": 2}
-
-    assert hints(tmp_path, change) == [
+    minimum = setting("slate.min_where_if_available", {"fresh": 3})
+    decay = setting("slate.decay", {"by": "creator", "factor": 0.5})
+    short = setting("utility.contexts.0.slate", {"length": 2})
+    assert hints(tmp_path, minimum, decay, short) == [
         "needs an offset in utility.yaml: a negative utility would rise by a share below 1",
         "asks for 3 of 2 slots",
     ]

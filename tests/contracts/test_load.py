@@ -120,12 +120,9 @@ def test_no_mistake_hides_another_or_makes_one_up(chosen: set[int]) -> None:
 
 
 def test_loading_raises_one_error_with_every_problem(tmp_path: Path) -> None:
-    def change(files: Files) -> None:
-        files["utility"]["weights"]["click"] = -1
-        files["utility"]["approvals"] = ["safety"]
-
+    changes = setting("utility.weights.click", -1), setting("utility.approvals", ["safety"])
     with pytest.raises(ContractError) as caught:
-        load_surface(write_surface(tmp_path, change), "feed")
+        load_surface(write_surface(tmp_path, *changes), "feed")
     assert "2 problem(s)" in str(caught.value)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.contracts.revisions import ContractChange, Revision, find_changes
 from tasks.errors import UsageError
-from tests.contracts.files import Files, setting, write_surface
+from tests.contracts.files import setting, write_surface
 
 
 def git(folder: Path, *words: str) -> None:
@@ -38,11 +38,7 @@ def test_nothing_changed_where_only_comments_did(surfaces: Path) -> None:
 
 @pytest.mark.parametrize(("version", "raised"), [(1, False), (2, True), (0, False)])
 def test_a_change_of_a_weight_needs_a_higher_version(surfaces: Path, version: int, *, raised: bool) -> None:
-    def change(files: Files) -> None:
-        setting("utility.weights.click", 0.5)(files)
-        files["utility"]["version"] = version
-
-    write_surface(surfaces, change)
+    write_surface(surfaces, setting("utility.weights.click", 0.5), setting("utility.version", version))
     (found,) = changes(surfaces)
     assert found == ContractChange("feed", "utility.yaml", "changed", ("weights",), 1, version, raised)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.contracts.files import setting
 from tests.dags.conftest import Ended, Start
 from tests.verdicts import subject_of
 
@@ -23,10 +24,7 @@ def ended(start: Start, champion: Any, tmp_path: Path) -> SimpleNamespace:
     """A retrain of both tasks that asks for more positives than there were hides."""
     from tests.feeds import mini
 
-    def more_positives(plain: dict[str, Any]) -> None:
-        plain["minimum"]["positives"] = NEEDED
-
-    workspace = mini.changed(champion, tmp_path, surface=more_positives)
+    workspace = mini.changed(champion, tmp_path, surface=setting("minimum.positives", NEEDED))
     run = start(
         f"{mini.NAME}__retrain",
         surfaces=workspace.surfaces,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.contracts.files import Files, setting, write_surface
+from tests.contracts.files import setting, write_surface
 from tests.contracts.test_revisions import git
 from tests.docs.pages import DOCS
 
@@ -53,12 +53,8 @@ def test_a_change_without_a_new_version_fails_the_pull_request(
     assert set_up == "make setup"
     found = {}
     for version in (1, 2):
-
-        def change(files: Files, version: int = version) -> None:
-            setting("utility.weights.click", 0.5)(files)
-            files["utility"]["version"] = version
-
-        write_surface(pull_request / "surfaces", change)
+        changes = setting("utility.weights.click", 0.5), setting("utility.version", version)
+        write_surface(pull_request / "surfaces", *changes)
         found[version] = subprocess.run(
             ["bash", "-c", check],
             cwd=pull_request,

@@ -55,10 +55,6 @@ def change_row(moves: ReleaseAliases) -> None:
     write_anew(moves, one, replace(two, by="max"))
 
 
-def remove_newest(moves: ReleaseAliases) -> None:
-    write_anew(moves, moves.audit.entries()[0])
-
-
 def add_row(moves: ReleaseAliases) -> None:
     forge(moves, third(moves))
 
@@ -84,10 +80,6 @@ def remove_all(moves: ReleaseAliases) -> None:
         moves.registry.delete_model_tag(MODEL, tag)
 
 
-def move_alias(moves: ReleaseAliases) -> None:
-    moves.registry.set_alias(moves.registry.part(MODEL, 3), "champion")
-
-
 def change_tags(moves: ReleaseAliases) -> None:
     moves.registry.set_tags(moves.registry.part(MODEL, 1), {"canary_share": 0.5, "override": "none"})
 
@@ -107,12 +99,14 @@ def restore_older(moves: ReleaseAliases) -> None:
 
 ATTACKS: dict[str, Callable[[ReleaseAliases], None]] = {
     "changes a row of the audit": change_row,
-    "removes the newest row": remove_newest,
+    "removes the newest row": lambda moves: write_anew(moves, moves.audit.entries()[0]),
     "adds a row to the table alone": add_row,
     "adds a row and names it in the registry's tags": add_named_row,
     "writes a new audit with its own tags": write_new_audit,
     "removes audit, tags and aliases together": remove_all,
-    "moves an alias in the registry": move_alias,
+    "moves an alias in the registry": lambda moves: moves.registry.set_alias(
+        moves.registry.part(MODEL, 3), "champion"
+    ),
     "changes `canary_share` or `override` of a version": change_tags,
     "restores an older audit with the tags of that time": restore_older,
 }

@@ -40,10 +40,6 @@ HARMS = {
 """By failure, a change that the true one exceeds, in its direction."""
 
 
-def blocked(failure: Demonstration) -> set[tuple[Subject, Segment]]:
-    return {(one.subject, one.segment) for one in failure.holding if one.outcome is Outcome.BLOCK}
-
-
 @pytest.mark.parametrize("number", HARMS)
 def test_shipped_it_does_true_harm(number: str, shown: Mapping[str, Demonstration]) -> None:
     found = {figure.measure.name: figure.change for figure in shown[number].harms}
@@ -72,7 +68,7 @@ def test_predicted_hides_exceed_their_guardrail(
 
 @pytest.mark.parametrize("number", ["F1", "F4"])
 def test_the_guardrail_of_hides_blocks_it_too(number: str, shown: Mapping[str, Demonstration]) -> None:
-    assert PREDICTED_HIDES in {subject for subject, _ in blocked(shown[number])}
+    assert PREDICTED_HIDES in {one.subject for one in shown[number].holding if one.outcome is Outcome.BLOCK}
 
 
 def test_a_mixed_label_of_any_engagement_is_the_click(failure_world: FailureWorld) -> None:

@@ -48,14 +48,15 @@ def columns(draw: st.DrawFn, rows: int) -> pa.Array:
     )
 
 
-def open_and_read(shop: Shop) -> None:
-    """Read all of a log; whatever is wrong with it is an error of ours, in lines of its own."""
+def open_and_read(shop: Shop) -> str:
+    """Read all of a log; return the error of ours that says what is wrong with it, if anything is."""
     try:
         with shop.opened(100) as log:
             for table, names in (("impressions", log.log.impressions), ("events", log.log.events)):
                 log.read(table, names, as_of=datetime(2024, 4, 1, tzinfo=UTC))
     except EquipoiseError as error:
-        assert "\x00" not in str(error)  # noqa: PT017 - the error is one of two right outcomes
+        return str(error)
+    return ""
 
 
 @settings(max_examples=40)
@@ -72,7 +73,7 @@ def test_columns_of_any_name_and_type_are_read_or_refused(
                 rows = rows.append_column(data.draw(NAMES), data.draw(columns(rows.num_rows)))
         with suppress(pa.ArrowException, OSError):
             pq.write_table(rows, file, write_statistics=statistics)
-        open_and_read(shop)
+        assert "\x00" not in open_and_read(shop)
 
 
 @pytest.mark.parametrize("place", range(1, 9))
@@ -85,10 +86,6 @@ def test_a_flipped_bit_of_the_length_or_the_name_of_a_footer_is_one_message(
     spoilt = bytearray(file.read_bytes())
     spoilt[-place] ^= 1 << bit
     file.write_bytes(bytes(spoilt))
-    with pytest.raises(EquipoiseError, match=r"impressions cannot be read: .*Deliver the file again"):
-        open_tables_of(shop)
-
-
-def open_tables_of(shop: Shop) -> None:
-    with shop.opened():
+    said = r"impressions cannot be read: .*Deliver the file again"
+    with pytest.raises(EquipoiseError, match=said), shop.opened():
         pass

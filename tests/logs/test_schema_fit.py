@@ -35,11 +35,7 @@ EVENTS: dict[str, Any] = {
 
 
 def _contracts(folder: Path, *changes: Any) -> Contracts:
-    def change(files: Files) -> None:
-        for one in changes:
-            one(files)
-
-    return load_surface(write_surface(folder / "surfaces", change), "feed")
+    return load_surface(write_surface(folder / "surfaces", *changes), "feed")
 
 
 def _write(logs: Path, table: str, columns: dict[str, Any], **changed: Any) -> None:

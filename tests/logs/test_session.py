@@ -186,10 +186,6 @@ def test_a_store_that_refuses_a_file_is_no_fault_of_the_log(tmp_path: Path) -> N
         write_to(ReadOnly(), log)
 
 
-def remove(file: Path) -> None:
-    file.unlink()
-
-
 def swap_for_its_half(file: Path) -> None:
     rows = pq.read_table(file)
     half = file.with_suffix(".part")
@@ -213,7 +209,9 @@ def tear(file: Path) -> None:
 
 @pytest.mark.parametrize("table", ["impressions", "events"])
 @pytest.mark.parametrize("step", ["find_spread_requests", "cut_files"])
-@pytest.mark.parametrize("harm", [remove, swap_for_its_half, swap_for_the_same, swap_for_other_columns, tear])
+@pytest.mark.parametrize(
+    "harm", [Path.unlink, swap_for_its_half, swap_for_the_same, swap_for_other_columns, tear]
+)
 def test_a_file_that_is_replaced_while_labels_are_built_is_one_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: Callable[[Path], None], step: str, table: str
 ) -> None:

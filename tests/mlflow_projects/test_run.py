@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from tasks.stores.projects import ERROR, MESSAGE
 from tasks.stores.tracking import tracking_uri
@@ -27,10 +25,6 @@ def elsewhere(tmp_path: Path) -> Path:
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     return folder
-
-
-def project_runs(client: MlflowClient, experiment: str) -> list[Run]:
-    return client.search_runs([experiment], "tags.mlflow.source.type = 'PROJECT'")
 
 
 def test_without_a_chosen_store_it_makes_in_the_home_what_the_step_makes(feed: Feed, elsewhere: Path) -> None:
@@ -65,7 +59,9 @@ def test_what_it_cannot_do_is_one_message_and_kept_with_its_run(feed: Feed, else
     assert f"ContractError: {said}" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert not list(elsewhere.iterdir())
-    (run,) = project_runs(client, client.get_experiment_by_name("small_feed").experiment_id)
+    (run,) = client.search_runs(
+        [client.get_experiment_by_name("small_feed").experiment_id], "tags.mlflow.source.type = 'PROJECT'"
+    )
     assert run.info.status == "FAILED"
     assert run.data.tags[ERROR] == "ContractError"
     assert run.data.tags[MESSAGE].startswith(said)

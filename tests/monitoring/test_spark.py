@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from tasks.labels import build as labels
-from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.monitoring import monitor
 from tasks.monitoring.series import SeriesTable
@@ -25,7 +24,7 @@ def test_measurements_and_series_of_labels_that_spark_built_are_those_of_duckdb(
         for one in (workspace, other):
             labels.run(one, as_of=day_after(20))
             monitor.run(one, as_of=day_after(20))
-    ours, theirs = (measure(one, last_snapshot(one)) for one in (other, workspace))
+    ours, theirs = (measure(one, LabelStore(one.store, one.surface).find(None)) for one in (other, workspace))
     assert [*ours] == [*theirs]
     for suite, measured in theirs.items():
         assert len(measured)
@@ -33,10 +32,6 @@ def test_measurements_and_series_of_labels_that_spark_built_are_those_of_duckdb(
     found = [series(one) for one in (workspace, other)]
     assert {"calibration_ratio", "early_calibration", "arrived_share", "rows"} <= {*found[0]["metric"]}
     pd.testing.assert_frame_equal(found[1], found[0], check_exact=True)
-
-
-def last_snapshot(workspace: Workspace) -> Snapshot:
-    return LabelStore(workspace.store, workspace.surface).find(None)
 
 
 def series(workspace: Workspace) -> pd.DataFrame:

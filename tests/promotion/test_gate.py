@@ -11,7 +11,7 @@ from tasks.errors import ContractError, StoreError
 from tasks.evaluation.release_evidence import AMPLIFIED
 from tasks.promotion import gate
 from tasks.promotion.gate import StepRuns
-from tasks.stores.manifest import Manifest
+from tests.contracts.files import setting
 from tests.feeds import mini
 from tests.feeds.mini import Retrained
 from tests.verdicts import subject_of
@@ -21,7 +21,7 @@ from tests.verdicts import subject_of
 def runs(second_retrain: Retrained) -> StepRuns:
     """The runs that the second release was judged by."""
     workspace = second_retrain.workspace
-    snapshot = _manifest(second_retrain).snapshot.id
+    snapshot = second_retrain.workspace.releases.manifest(f"{second_retrain.result.release}").snapshot.id
     return StepRuns(
         validation=mini.step_runs(workspace, "validate", snapshot=snapshot)[0],
         simulation=mini.step_runs(workspace, "simulate", release=2)[0],
@@ -156,19 +156,14 @@ def test_a_run_that_is_not_there_is_named(second_retrain: Retrained, runs: StepR
 def test_a_stricter_gate_holds_the_same_release_and_says_why(
     second_retrain: Retrained, runs: StepRuns, tmp_path: Path
 ) -> None:
-    def more_overlap(plain: dict[str, Any]) -> None:
-        plain["gates"]["shadow"]["overlap_at_k_min"] = 1.0
-
-    strict = mini.changed(second_retrain.workspace, tmp_path, surface=more_overlap)
+    strict = mini.changed(
+        second_retrain.workspace, tmp_path, surface=setting("gates.shadow.overlap_at_k_min", 1.0)
+    )
     held = gate.run(strict, release=2, steps=runs)
     assert held.evidence.verdict == "hold"
     assert held.evidence.reasons[0].startswith("shadow: overlap with the champion's slots ")
     restored = gate.run(second_retrain.workspace, release=2, steps=runs)
     assert restored.evidence.verdict == "promote"
-
-
-def _manifest(second: Retrained) -> Manifest:
-    return second.workspace.releases.manifest(f"{second.result.release}")
 
 
 def test_the_dossier_tells_calibration_in_the_slots_and_what_the_utility_makes_of_it(

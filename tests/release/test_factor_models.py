@@ -6,7 +6,6 @@ Returns of the short home_feed come within 5 days of a purchase: they are tested
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from tasks.release.factor_models import FactorModelBuilder
 from tasks.release.parts import Pins
 from tasks.stores.manifest import Role
 from tasks.training.slices import plan_slices
+from tests.contracts.files import setting
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, NAME, Retrained
 
@@ -102,11 +102,8 @@ def test_a_parent_that_is_old_enough_judges_by_itself(first_retrain: Retrained) 
 def test_where_no_factor_from_before_those_days_can_be_trained_it_is_said_why(
     first_retrain: Retrained, tmp_path: Path
 ) -> None:
-    def more_positives_than_there_are(plain: dict[str, Any]) -> None:
-        plain["minimum"]["positives"] = 10**6
-
     made, pins = factor_models(first_retrain)
-    workspace = mini.changed(first_retrain.workspace, tmp_path, surface=more_positives_than_there_are)
+    workspace = mini.changed(first_retrain.workspace, tmp_path, surface=setting("minimum.positives", 10**6))
     factor_model = replace(made, workspace=workspace).of(pins)[CHILD]
     assert factor_model.chain == {}
     assert list(factor_model.evidence(CHILD)) == []

@@ -32,6 +32,7 @@ from tasks.training import step as train
 from tasks.training.rows import NEWEST, TaskRows, read_labels
 from tasks.training.same_day import SameDayEvidence
 from tasks.training.trees import STARTS_FROM, find_champion_model, find_start, predict_rows, read_model
+from tests.contracts.files import setting
 from tests.evaluation.task_figures import of_all_rows
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME, Retrained
@@ -56,22 +57,13 @@ SECOND: dict[str, Any] = {
 }
 
 
-def _learned(training: dict[str, Any]) -> mini.Change:
-    def change(plain: dict[str, Any]) -> None:
-        plain["training"] = training
-
-    return change
-
-
-def _without_satisfaction(plain: dict[str, Any]) -> None:
-    del plain["weights"][SATISFIED]
-
-
 @pytest.fixture(scope="module")
 def first(mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.TempPathFactory) -> Retrained:
     folder = tmp_path_factory.mktemp("kinds")
     workspace = mini.with_log(mini_surfaces, mini_world, folder)
-    workspace = mini.changed(workspace, folder, surface=_learned(FIRST), utility=_without_satisfaction)
+    workspace = mini.changed(
+        workspace, folder, surface=setting("training", FIRST), utility=setting(f"weights.{SATISFIED}", None)
+    )
     return Retrained.run(workspace, as_of=AS_OF)
 
 
@@ -79,7 +71,9 @@ def first(mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.TempPa
 def second(first: Retrained, mini_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Retrained:
     mini.set_champion(first.workspace, 1)
     shutil.copytree(mini_world, local(first.workspace.logs / NAME), dirs_exist_ok=True)
-    workspace = mini.changed(first.workspace, tmp_path_factory.mktemp("kinds_2"), surface=_learned(SECOND))
+    workspace = mini.changed(
+        first.workspace, tmp_path_factory.mktemp("kinds_2"), surface=setting("training", SECOND)
+    )
     return Retrained.run(workspace, as_of=LATER, tasks=[CLICK, BUY, HIDE])
 
 
@@ -230,10 +224,8 @@ def test_a_changed_recipe_of_an_order_is_held_against_the_champions_inside_reque
 
 
 def test_another_quantile_is_another_thing_to_predict(second: Retrained, tmp_path: Path) -> None:
-    def change(plain: dict[str, Any]) -> None:
-        plain["training"][DWELL] |= {"quantile": 0.9}
-
-    train.train_and_compare(_rows(mini.changed(second.workspace, tmp_path, surface=change), DWELL))
+    changed = mini.changed(second.workspace, tmp_path, surface=setting(f"training.{DWELL}.quantile", 0.9))
+    train.train_and_compare(_rows(changed, DWELL))
     run = mini.step_runs(second.workspace, "same_day", task=DWELL)[-1]
     evidence = second.workspace.store.runs.read_evidence(run, SameDayEvidence)
     assert (evidence.comparison, evidence.reason) == (None, "the champion's model predicts the quantile 0.95")
@@ -256,10 +248,6 @@ def _fewer_features(plain: dict[str, Any]) -> None:
     plain["features"]["numeric"] = plain["features"]["numeric"][1:]
 
 
-def _a_bound(plain: dict[str, Any]) -> None:
-    plain["training"][CLICK]["monotone"] = {"price": -1}
-
-
 def _another_quantile(plain: dict[str, Any]) -> None:
     plain["training"][DWELL] |= {"quantile": 0.9, "warm_start": True}
 
@@ -268,7 +256,7 @@ def _another_quantile(plain: dict[str, Any]) -> None:
     ("change", "task", "changed"),
     [
         (_fewer_features, CLICK, "features was"),
-        (_a_bound, CLICK, r"monotone was {}, is {'price': -1}"),
+        (setting(f"training.{CLICK}.monotone", {"price": -1}), CLICK, r"monotone was {}, is {'price': -1}"),
         (_another_quantile, DWELL, r"alpha was 0\.95, is 0\.9"),
     ],
 )
@@ -282,10 +270,8 @@ def test_a_warm_start_from_another_recipe_is_refused_in_clear_words(
 
 
 def test_a_warm_start_goes_on_where_the_recipe_is_the_same(second: Retrained, tmp_path: Path) -> None:
-    def change(plain: dict[str, Any]) -> None:
-        plain["training"][DWELL] |= {"warm_start": True}
-
-    rows = _rows(mini.changed(second.workspace, tmp_path, surface=change), DWELL)
+    changed = mini.changed(second.workspace, tmp_path, surface=setting(f"training.{DWELL}.warm_start", True))
+    rows = _rows(changed, DWELL)
     start = find_start(rows, find_champion_model(rows))
     assert start is not None
     assert start.by == "champion"
@@ -303,10 +289,8 @@ def test_a_warm_start_never_goes_on_from_what_learned_later_days_than_its_own(se
 def test_a_champion_without_the_task_leaves_a_warm_start_to_train_in_full(
     second: Retrained, tmp_path: Path
 ) -> None:
-    def change(plain: dict[str, Any]) -> None:
-        plain["training"] = {"default": {"warm_start": True}}
-
-    rows = _rows(mini.changed(second.workspace, tmp_path, surface=change), CLICK)
+    warm = setting("training", {"default": {"warm_start": True}})
+    rows = _rows(mini.changed(second.workspace, tmp_path, surface=warm), CLICK)
     assert find_champion_model(rows) is not None
     assert find_champion_model(replace(rows, task="never_released")) is None
 

@@ -22,6 +22,7 @@ from tasks.release import view as release_view
 from tasks.release.parts import Trained
 from tasks.release.refit import Refit
 from tasks.stores.manifest import Role
+from tests.contracts.files import setting
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME, Retrained
 from tests.stores.local_path import local
@@ -172,10 +173,7 @@ def test_the_same_inputs_again_register_nothing(sound: Retrained, repeated: Retr
 def test_a_recipe_that_cannot_be_repeated_leaves_what_was_tested_and_says_why(
     sound: Retrained, tmp_path: Path
 ) -> None:
-    def more_positives(plain: dict[str, Any]) -> None:
-        plain["minimum"]["positives"] = 10**6
-
-    workspace = mini.changed(sound.workspace, tmp_path, surface=more_positives)
+    workspace = mini.changed(sound.workspace, tmp_path, surface=setting("minimum.positives", 10**6))
     manifest = workspace.releases.manifest(1)
     tested = {t: (manifest.part(Role.TASK, t), manifest.part(Role.CALIBRATOR, t)) for t in (CLICK, HIDE)}
     refit = Refit(workspace, AS_OF, manifest.snapshot.id, parent_run=None)

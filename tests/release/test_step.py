@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +23,7 @@ from tests.feeds import small_release
 from tests.feeds.small_feed import AS_OF, NAME, UTILITY, small_feed, write_contracts
 from tests.feeds.small_release import Feed
 from tests.release.alone import run_alone
+from tests.stores.killed import killed_in
 
 TASK_NAMES = ("click_1d", "buy_2d", "back_2d", "spend_2d")
 
@@ -180,21 +180,14 @@ def test_a_tag_that_somebody_set_makes_no_release_one_of_the_past(feed: Feed, fi
 
 
 def test_killed_before_its_version_it_is_made_once_on_the_second_run(
-    feed: Feed, first: ReleaseResult, monkeypatch: pytest.MonkeyPatch
+    feed: Feed, first: ReleaseResult
 ) -> None:
     fresh = changed(feed, "version: 1", "version: 5")
     before = len(Store.open(feed[0].home).registry.versions(first.release))
-    create = PatientClient.create_model_version
-
-    def die(self: PatientClient, name: str, *how: Any, **kind: Any) -> Any:
-        if name == first.release:
-            raise KeyboardInterrupt
-        return create(self, name, *how, **kind)
-
-    with monkeypatch.context() as dying:
-        dying.setattr(PatientClient, "create_model_version", die)
-        with pytest.raises(KeyboardInterrupt):
-            small_release.released(fresh)
+    with killed_in(
+        PatientClient, "create_model_version", where=lambda _, name, *__, **___: name == first.release
+    ):
+        small_release.released(fresh)
     result = small_release.released(fresh)
     assert not result.reused
     assert len(Store.open(feed[0].home).registry.versions(first.release)) == before + 1

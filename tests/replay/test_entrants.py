@@ -20,6 +20,7 @@ from tasks.replay import slates
 from tasks.replay.entrants import EntrantVersions, baseline_order, rank_as
 from tasks.replay.rates import RateEstimator
 from tasks.replay.slates import Scored
+from tests.contracts.files import setting
 from tests.feeds import mini
 from tests.feeds.mini import NAME, SURFACES
 from tests.ranking.policies import utility_json
@@ -175,9 +176,7 @@ def test_a_column_that_no_candidate_has_is_named(
 
 
 def _with_first(tested_slice: slates.TestSlice, folder: Path, column: str) -> slates.TestSlice:
-    def first(plain: dict[str, Any]) -> None:
-        plain["gates"]["decision"]["first"] = {"column": column}
-
+    first = setting("gates.decision.first", {"column": column})
     workspace = mini.changed(tested_slice.workspace, folder, surface=first)
     return slates.TestSlice(workspace, tested_slice.candidates, tested_slice.complete)
 

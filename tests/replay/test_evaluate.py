@@ -31,6 +31,7 @@ from tasks.replay.metrics import REORDERING, examined_by, measure_slots, per_exa
 from tasks.replay.off_policy_check import check_off_policy
 from tasks.replay.read_log import join_blocks, read_block
 from tasks.replay.slates import Scored
+from tests.contracts.files import setting
 from tests.feeds import mini
 from tests.replay.test_page import UNMEASURED
 from tests.verdicts import bound, subject
@@ -258,11 +259,7 @@ def test_every_metric_that_may_be_guarded_is_measured(
     refused = {one.field for one in _problems(_changed(contracts, guardrails=rails))}
     allowed = [rail for i, rail in enumerate(rails) if f"guardrails.{i}.metric" not in refused]
     assert len(allowed) > 60
-
-    def guard(plain: dict[str, Any]) -> None:
-        plain["guardrails"] = allowed
-
-    workspace = mini.changed(tested_slice.workspace, tmp_path, utility=guard)
+    workspace = mini.changed(tested_slice.workspace, tmp_path, utility=setting("guardrails", allowed))
     guarded = slates.TestSlice(workspace, tested_slice.candidates, complete=True)
     missing = {
         verdict.subject

@@ -17,6 +17,7 @@ from tasks.stores.runs import StepKey
 from tasks.stores.store import Store
 from tasks.stores.tracking import PatientClient
 from tasks.training.step import booster_files
+from tests.stores.killed import killed_in
 from tests.stores.mlflow_home import new_home
 
 NAME = "feed.calibrator.click_30m"
@@ -90,35 +91,19 @@ def test_bytes_that_claim_no_inputs_are_one_version(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize(
-    "killed_in", ["finalize_logged_model", "create_registered_model", "create_model_version"]
+    "method", ["finalize_logged_model", "create_registered_model", "create_model_version"]
 )
-def test_a_step_killed_while_registering_registers_once_in_the_end(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch, killed_in: str
-) -> None:
-    with monkeypatch.context() as dying:
-
-        def die(*_: object, **__: object) -> None:
-            raise KeyboardInterrupt
-
-        dying.setattr(PatientClient, killed_in, die)
-        with pytest.raises(KeyboardInterrupt):
-            register(registry)
+def test_a_step_killed_while_registering_registers_once_in_the_end(registry: Registry, method: str) -> None:
+    with killed_in(PatientClient, method):
+        register(registry)
     assert registry.versions(NAME) == ()
     assert register(registry).version == 1
     assert registry.client.get_logged_model(registry.model_id(register(registry))).status == "READY"
 
 
-def test_a_step_killed_after_registering_finds_its_version(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as dying:
-
-        def die(*_: object, **__: object) -> None:
-            raise KeyboardInterrupt
-
-        dying.setattr(PatientClient, "log_outputs", die)
-        with pytest.raises(KeyboardInterrupt):
-            register(registry)
+def test_a_step_killed_after_registering_finds_its_version(registry: Registry) -> None:
+    with killed_in(PatientClient, "log_outputs"):
+        register(registry)
     assert register(registry).version == 1
     assert len(registry.versions(NAME)) == 1
 

@@ -15,11 +15,12 @@ import pytest
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence
 from tasks.replay.evidence import ShadowEvidence
-from tasks.stores.runs import EVIDENCE_FOLDER, INPUTS, StepKey, StepRun
+from tasks.stores.runs import EVIDENCE_FOLDER, INPUTS, Records, StepKey, StepRun
 from tasks.stores.store import Store
 from tasks.stores.tracking import current
 from tests.evaluation import written
 from tests.stores.forged import forge_run
+from tests.stores.killed import killed_in
 from tests.stores.mlflow_home import new_home
 
 
@@ -285,16 +286,9 @@ def test_a_run_whose_record_is_lost_is_made_again(store: Store) -> None:
     assert store.runs.finished(KEY) == again
 
 
-def test_a_step_killed_before_it_recorded_its_run_is_run_again(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def die(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr("tasks.stores.runs.Records.write", die)
-        with pytest.raises(KeyboardInterrupt):
-            run_step(store)
+def test_a_step_killed_before_it_recorded_its_run_is_run_again(store: Store) -> None:
+    with killed_in(Records, "write"):
+        run_step(store)
     assert store.runs.finished(KEY) is None
     again = run_step(store)
     assert store.runs.finished(KEY) == again

@@ -29,6 +29,7 @@ from tasks.training.same_day import SAME_DAY
 from tasks.training.step import TRAIN
 from tasks.tuning.tune import TUNE
 from tasks.validation.step import VALIDATE
+from tests.stores.killed import killed_in
 from tests.stores.mlflow_home import new_home
 
 NAME = "feed.task.click"
@@ -144,16 +145,9 @@ def test_a_model_is_made_once_and_found_by_its_fingerprint(work: Counting) -> No
     assert FIT.run(replace(work, count=4)).part.version == 2
 
 
-def test_a_run_that_was_killed_after_its_work_is_closed_when_its_model_is_found(
-    work: Counting, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def die(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Registry, "log_metrics", die)
-        with pytest.raises(KeyboardInterrupt):
-            FIT.run(work)
+def test_a_run_that_was_killed_after_its_work_is_closed_when_its_model_is_found(work: Counting) -> None:
+    with killed_in(Registry, "log_metrics"):
+        FIT.run(work)
     done = FIT.run(work)
     assert done.reused
     assert work.workspace.store.registry.client.get_run(done.run_id).info.status == "FINISHED"

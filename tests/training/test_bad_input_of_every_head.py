@@ -54,10 +54,6 @@ def values(event: str) -> dict[str, Any]:
     }
 
 
-def given_a_purchase(event: str) -> dict[str, Any]:
-    return outcome(event, after="bought")
-
-
 def given_an_answer(event: str) -> dict[str, Any]:
     return outcome(event) | {"observed_when": {"event": "click"}}
 
@@ -76,7 +72,7 @@ HEADS = {
     "binary": Head(outcome, "buy", {}),
     "value": Head(values, "buy", {}, counted="values other than 0"),
     "ranking": Head(outcome, "click", {"objective": "lambdarank"}),
-    "conditional": Head(given_a_purchase, "back", {}),
+    "conditional": Head(lambda event: outcome(event, after="bought"), "back", {}),
     "survey": Head(given_an_answer, "buy", {"weights": {"response": {}}}),
 }
 EVENTS = {"": None, "none_": "never", "all_": "always"}

@@ -10,7 +10,6 @@ The champion orders the newest days the wrong way round, so that whatever is tra
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from math import nan
@@ -50,6 +49,7 @@ from tasks.training.step import TrainResult
 from tasks.training.trees import predict_rows, read_model
 from tests.feeds import small_feed
 from tests.feeds.small_feed import AS_OF, CLICKS_AND_PURCHASES, FIRST, NAME, SURFACE
+from tests.stores.killed import killed_in
 from tests.stores.mlflow_home import new_home
 from tests.stores.plain_evidence import read_plain
 
@@ -243,15 +243,14 @@ def test_the_recipe_of_the_champion_is_compared_with_nothing_and_is_what_the_oth
     assert evidence.comparison.auc_by_request_drop == lost_order(home, part_of(same), home.model)
 
 
-def test_a_comparison_that_was_killed_is_made_on_the_second_run(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_comparison_that_was_killed_is_made_on_the_second_run(home: Home, tmp_path: Path) -> None:
     shallow = under(tmp_path, home.workspace.home, SURFACE.replace("num_leaves: 7", "num_leaves: 2"))
     before = {*home.comparisons}
-    with monkeypatch.context() as dying:
-        dying.setattr(PatientClient, "log_text", _die_at(same_day.SAME_DAY.name, PatientClient.log_text))
-        with pytest.raises(KeyboardInterrupt):
-            train.run(shallow, task=CLICK, as_of=AS_OF, snapshot=home.snapshot)
+    step = same_day.SAME_DAY.name
+    with killed_in(
+        PatientClient, "log_text", where=lambda client, run, *_: client.get_run(run).data.tags["step"] == step
+    ):
+        train.run(shallow, task=CLICK, as_of=AS_OF, snapshot=home.snapshot)
     models = home.models
     assert train.run(shallow, task=CLICK, as_of=AS_OF, snapshot=home.snapshot).reused
     assert home.models == models
@@ -268,15 +267,6 @@ def test_a_comparison_whose_run_was_lost_is_made_again_to_the_byte(home: Home) -
     again = same_day.run(home.rows(home.worse), home.model)
     assert again not in {None, run}
     assert found(home, home.model).to_json() == evidence.to_json()
-
-
-def _die_at(step: str, log_text: Callable[..., None]) -> Callable[..., None]:
-    def die(client: PatientClient, run_id: str, text: str, artifact_file: str) -> None:
-        if client.get_run(run_id).data.tags["step"] == step:
-            raise KeyboardInterrupt
-        log_text(client, run_id, text, artifact_file)
-
-    return die
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tasks.training.rows import TaskRows
 from tasks.training.step import TrainResult
 from tests.feeds.small_feed import AS_OF, DAYS, labelled, small_feed, write_contracts, write_logs
 from tests.known import known
+from tests.stores.killed import killed_in
 from tests.stores.plain_evidence import read_plain
 
 TASK_NAMES = ("click_1d", "buy_2d", "back_2d", "spend_2d")
@@ -136,18 +137,10 @@ def test_the_same_rows_give_the_same_bytes_elsewhere_whatever_else_was_logged(
     assert model.sha256 == trained(labelled_feed, "click_1d").sha256
 
 
-def test_a_step_killed_before_its_version_makes_it_once_on_the_second_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_step_killed_before_its_version_makes_it_once_on_the_second_run(tmp_path: Path) -> None:
     feed = small_feed(tmp_path)
-    with monkeypatch.context() as dying:
-
-        def die(*_: object, **__: object) -> None:
-            raise KeyboardInterrupt
-
-        dying.setattr(PatientClient, "create_model_version", die)
-        with pytest.raises(KeyboardInterrupt):
-            trained(feed, "click_1d")
+    with killed_in(PatientClient, "create_model_version"):
+        trained(feed, "click_1d")
     result = trained(feed, "click_1d")
     assert (result.version, result.reused) == (1, False)
     assert len(Store.open(feed[0].home).registry.versions(result.model)) == 1

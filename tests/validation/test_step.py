@@ -26,13 +26,10 @@ from tasks.validation.findings import Rule, SuiteResult, worst_severity
 from tasks.validation.measurements import Measurement, frame_of
 from tasks.validation.rules import RULES
 from tasks.validation.step import load_suite, run_suite
+from tests.contracts.files import setting
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, NAME
 from tests.stores.plain_evidence import read_plain
-
-
-def impossible_clicks(plain: dict[str, Any]) -> None:
-    plain["base_rates"]["click_30m"] = [0.9, 1.0]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +40,8 @@ def good(mini_surfaces: Path, mini_world: Path, tmp_path_factory: pytest.TempPat
 @pytest.fixture(scope="module")
 def bad(good: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The same home under bounds that no click rate keeps."""
-    return mini.changed(good, tmp_path_factory.mktemp("impossible"), surface=impossible_clicks)
+    impossible = setting("base_rates.click_30m", [0.9, 1.0])
+    return mini.changed(good, tmp_path_factory.mktemp("impossible"), surface=impossible)
 
 
 @pytest.fixture(scope="module")

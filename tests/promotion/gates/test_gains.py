@@ -165,11 +165,9 @@ def test_a_first_release_names_the_feature_with_most_of_the_gain() -> None:
     verdict = judged(None, replace(COUNTED, inputs={"buy": reads}))["buy.gain_of_one_feature", ALL]
     assert verdict.outcome is Outcome.WARN
     assert verdict.reason.startswith("coupon ")
-    assert not judged(None, replace(COUNTED, inputs={"buy": replace_gain(0.6)}))
-
-
-def replace_gain(share: float) -> HeadInputs:
-    return HeadInputs(task="buy", gains={"coupon": share, "price": 1 - share})
+    assert not judged(
+        None, replace(COUNTED, inputs={"buy": HeadInputs(task="buy", gains={"coupon": 0.6, "price": 0.4})})
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ The surface of the mini feed lets whoever types a promotion sign alone; here it 
 import functools
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,19 +14,16 @@ from tasks.promotion.moves import answers, rollback
 from tasks.promotion.moves.answers import Review, Signing, require_answers
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.workspace import Workspace
+from tests.contracts.files import setting
 from tests.feeds import mini
 from tests.promotion.moves.moving import approve, moved_aliases, moves, prepared, promote_2
 
 RUN = "manual__2026-02-12T00:00:00+00:00"
 
 
-def in_airflow_alone(plain: dict[str, Any]) -> None:
-    plain["promotion"] = {}
-
-
 @pytest.fixture
 def strict(workspace: Workspace, tmp_path: Path) -> Workspace:
-    return mini.changed(workspace, tmp_path, surface=in_airflow_alone)
+    return mini.changed(workspace, tmp_path, surface=setting("promotion", {}))
 
 
 @functools.cache

@@ -14,6 +14,7 @@ from tasks.release import view
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
+from tests.contracts.files import setting
 from tests.feeds import mini
 from tests.feeds.mini import NAME
 from tests.promotion.moves.moving import (
@@ -185,12 +186,9 @@ def with_release_3(workspace: Workspace, folder: Path) -> Workspace:
 
 
 def test_a_canary_that_somebody_ended_is_not_proposed_again(there: Workspace, tmp_path: Path) -> None:
-    def propose_by_itself(plain: dict[str, Any]) -> None:
-        plain["promotion"]["propose"] = True
-
     promote_2(there)
     rollback.run(there, why="hides rose", by="sam")
-    proposing = mini.changed(there, tmp_path / "proposing", surface=propose_by_itself)
+    proposing = mini.changed(there, tmp_path / "proposing", surface=setting("promotion.propose", True))
     assert request.propose(proposing, release=2).why == "it was the canary before"
 
 

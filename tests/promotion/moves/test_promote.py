@@ -27,6 +27,7 @@ from tasks.release.parts import Trained
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
+from tests.contracts.files import setting
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, NAME
 from tests.promotion.moves.moving import (
@@ -174,10 +175,7 @@ def test_who_was_named_a_reviewer_since_the_release_was_made_cannot_approve_it(
 def test_a_role_whose_reviewers_are_all_new_is_answered_for_by_nobody(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    def replace_safety(plain: dict[str, Any]) -> None:
-        plain["reviewers"]["safety"] = ["eve"]
-
-    there = mini.changed(workspace, tmp_path, surface=replace_safety)
+    there = mini.changed(workspace, tmp_path, surface=setting("reviewers.safety", ["eve"]))
     evidence = prepared(there).evidence
     with pytest.raises(ContractError, match=r"nobody may review it\. Retrain to make a release that eve may"):
         answers.answer(there, Review("safety", "eve", True, evidence), release=2, run=RUN)
@@ -189,12 +187,10 @@ def test_a_role_whose_reviewers_are_all_new_is_answered_for_by_nobody(
 def test_stricter_gates_ask_for_no_approval_and_replay_nothing_again(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    def tighten(plain: dict[str, Any]) -> None:
-        plain["gates"]["data"]["rows"] = 101
-
     prepared(workspace)
     measured = {step: mini.step_runs(workspace, step) for step in ("validate", "simulate", "shadow")}
-    assert prepared(mini.changed(workspace, tmp_path, surface=tighten)).gate.loosened == ()
+    stricter = mini.changed(workspace, tmp_path, surface=setting("gates.data.rows", 101))
+    assert prepared(stricter).gate.loosened == ()
     assert {step: mini.step_runs(workspace, step) for step in measured} == measured
 
 
@@ -424,13 +420,11 @@ def test_nobody_and_a_row_of_the_history_are_no_names(workspace: Workspace, by: 
     assert len(moves(workspace)) == 1
 
 
-def by_account(plain: dict[str, Any]) -> None:
-    plain["promotion"] = {"approvals_on_command_line": "by_account"}
-
-
 @pytest.fixture
 def there(workspace: Workspace, tmp_path: Path) -> Workspace:
-    return mini.changed(workspace, tmp_path, surface=by_account)
+    return mini.changed(
+        workspace, tmp_path, surface=setting("promotion", {"approvals_on_command_line": "by_account"})
+    )
 
 
 def reply(workspace: Workspace, by: str, role: str, **said: Any) -> ApproveResult:
@@ -474,11 +468,8 @@ def test_an_account_that_is_no_reviewers_answers_nothing(
 
 
 def test_a_surface_that_allows_none_takes_none(workspace: Workspace, tmp_path: Path) -> None:
-    def nothing(plain: dict[str, Any]) -> None:
-        plain["promotion"] = {}
-
     with pytest.raises(ContractError, match="takes no approvals on the command line"):
-        reply(mini.changed(workspace, tmp_path, surface=nothing), "ana", "product")
+        reply(mini.changed(workspace, tmp_path, surface=setting("promotion", {})), "ana", "product")
 
 
 @pytest.mark.parametrize("why", ["", " \n"])

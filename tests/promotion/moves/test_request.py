@@ -6,7 +6,6 @@ Which release a retrain proposes by itself; the second one of the mini feed chan
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,6 +23,7 @@ from tasks.reports.charts import Rail
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
+from tests.contracts.files import setting
 from tests.feeds import mini
 from tests.feeds.mini import NAME, Retrained, step_runs
 from tests.promotion.moves.test_rules import EVIDENCE, a_case
@@ -272,13 +272,9 @@ def test_a_guardrail_is_said_in_its_own_words_and_what_was_not_measured_says_so(
 MODEL = f"{NAME}.release"
 
 
-def proposing(surface: dict[str, Any]) -> None:
-    surface["promotion"] = {"propose": True}
-
-
 @pytest.fixture
 def workspace(second_retrain: Retrained, tmp_path: Path) -> Workspace:
-    return mini.changed(second_retrain.workspace, tmp_path, surface=proposing)
+    return mini.changed(second_retrain.workspace, tmp_path, surface=setting("promotion", {"propose": True}))
 
 
 @pytest.fixture

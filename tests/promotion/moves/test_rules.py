@@ -108,7 +108,9 @@ def test_changed_policies_want_an_experiment_or_a_waiver() -> None:
 
 
 def test_the_same_policies_want_neither() -> None:
-    require_support(a_case())
+    request = a_case()
+    require_support(request)
+    assert (request.changed, request.terms.support) == ((), PromotionSupport())
 
 
 def test_an_experiment_and_a_waiver_exclude_each_other() -> None:

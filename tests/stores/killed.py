@@ -1,0 +1,23 @@
+"""Work that is killed without warning."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+
+@contextmanager
+def killed_in(owner: type, name: str, *, where: Callable[..., bool] | None = None) -> Iterator[None]:
+    """Kill the block when it calls a method, as it has to: at once, or where the call's arguments say so."""
+    own = getattr(owner, name)
+
+    def die(*given: Any, **how: Any) -> Any:
+        if where is None or where(*given, **how):
+            raise KeyboardInterrupt
+        return own(*given, **how)
+
+    with pytest.MonkeyPatch.context() as dying:
+        dying.setattr(owner, name, die)
+        with pytest.raises(KeyboardInterrupt):
+            yield
