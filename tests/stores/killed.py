@@ -9,7 +9,7 @@ import pytest
 
 @contextmanager
 def killed_in(owner: type, name: str, *, where: Callable[..., bool] | None = None) -> Iterator[None]:
-    """Kill the block when it calls a method, as it has to: at once, or where the call's arguments say so."""
+    """Kill the block in a call of a method, and require that it comes to that: any call, or one that ``where`` selects."""
     own = getattr(owner, name)
 
     def die(*given: Any, **how: Any) -> Any:
