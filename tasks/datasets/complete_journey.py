@@ -43,16 +43,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.datasets import publishing
-from tasks.datasets.publishing import (
-    begin,
-    connect,
-    count,
-    find_finished,
-    make_recipe,
-    publish,
-    require_file,
-    write_files,
-)
 from tasks.errors import ContractError, DataError
 
 LINES: Final = """
@@ -276,10 +266,10 @@ def import_complete_journey(
     _check_weeks(first_week, last_week)
     files = _source_files(source)
     recipe = _recipe(files, first_week, last_week)
-    if (done := find_finished(out, recipe)) is not None:
+    if (done := publishing.find_finished(out, recipe)) is not None:
         return ImportResult(**done)
-    work = begin(out)
-    with connect(work, threads=threads, memory=memory) as session:
+    work = publishing.begin(out)
+    with publishing.connect(work, threads=threads, memory=memory) as session:
         _stage(session, files, first_week, last_week)
         _write(session, IMPRESSIONS, work / "impressions", _weeks(session, SHELF_WEEKS))
         _write(session, EVENTS, work / "events", _weeks(session, LINE_WEEKS, week=first_week))
@@ -288,7 +278,7 @@ def import_complete_journey(
     result = ImportResult(first_week, last_week, first_shown, last_shown, **counts)
     if not result.impressions:
         raise DataError(_NOTHING_SHOWN.format(first=first_week, last=last_week))
-    publish(work, out, recipe, result)
+    publishing.publish(work, out, recipe, result)
     return result
 
 
@@ -315,7 +305,7 @@ def _source_files(source: Path | None) -> dict[str, Path]:
     folder = source or _package_folder()
     files = {table: folder / f"{table}.parquet" for table in COLUMNS}
     for table, path in files.items():
-        found = _columns(require_file(path))
+        found = _columns(publishing.require_file(path))
         if lacking := set(COLUMNS[table]) - set(found):
             raise DataError(
                 f"{path} lacks column {', '.join(sorted(lacking))}. It holds {', '.join(sorted(found))}."
@@ -376,17 +366,17 @@ def _weeks(session: duckdb.DuckDBPyConnection, query: str, **parameters: int) ->
 
 
 def _write(session: duckdb.DuckDBPyConnection, query: str, folder: Path, weeks: Sequence[int]) -> None:
-    write_files(session, query, folder, {f"week_{week:02d}": {"week": week} for week in weeks})
+    publishing.write_files(session, query, folder, {f"week_{week:02d}": {"week": week} for week in weeks})
 
 
 def _counts(session: duckdb.DuckDBPyConnection, work: Path) -> dict[str, Any]:
     shown = {"files": str(work / "impressions" / "*.parquet")}
     happened = {"files": str(work / "events" / "*.parquet")}
     queries = (IMPRESSION_COUNTS, shown), (DUPLICATE_SHELF_ROWS, None), (EVENT_COUNTS, happened)
-    return count(session, *queries)
+    return publishing.count(session, *queries)
 
 
 def _recipe(files: Mapping[str, Path], first_week: int, last_week: int) -> str:
     modules = (Path(module) for module in (__file__, publishing.__file__))
     settings = f"{first_week}-{last_week}|{duckdb.__version__}"
-    return make_recipe(settings, [*modules, *(files[table] for table in sorted(files))])
+    return publishing.make_recipe(settings, [*modules, *(files[table] for table in sorted(files))])

@@ -50,17 +50,6 @@ from typing import Any, Final
 import duckdb
 
 from tasks.datasets import publishing
-from tasks.datasets.publishing import (
-    begin,
-    connect,
-    count,
-    find_finished,
-    make_recipe,
-    publish,
-    read_first_line,
-    require_file,
-    write_files,
-)
 from tasks.errors import DataError, unknown
 
 LOG: Final = "log_standard_*_pure.csv"
@@ -247,11 +236,11 @@ def _matching(folder: Path, pattern: str) -> list[Path]:
     if len({path.name.removesuffix(".gz") for path in found}) < len(found):
         names = ", ".join(path.name for path in found)
         raise DataError(f"{folder} holds {names}: the same lines twice. Keep each file plain or gzipped.")
-    return [require_file(path) for path in found]
+    return [publishing.require_file(path) for path in found]
 
 
 def _check_header(path: Path, columns: Mapping[str, str]) -> None:
-    line = read_first_line(path)
+    line = publishing.read_first_line(path)
     if not line.strip():
         raise DataError(f"{path} is empty. Its first line should be {','.join(columns)}")
     found = next(csv.reader([line]))
@@ -286,7 +275,7 @@ def load_files(session: duckdb.DuckDBPyConnection, files: Files) -> None:
 
 
 def _load(session: duckdb.DuckDBPyConnection, into: str, path: Path, columns: Mapping[str, str]) -> None:
-    order = next(csv.reader([read_first_line(path)]))
+    order = next(csv.reader([publishing.read_first_line(path)]))
     typed = {name: columns[name] for name in order}
     read = "read_csv($path, columns = $columns, header = true, delim = ',', quote = '\"', nullstr = '')"
     try:
@@ -455,18 +444,18 @@ def import_kuairand(*, source: Path, out: Path, threads: int = 2, memory: str = 
     """
     files = find_files(source)
     recipe = _recipe(files)
-    if (done := find_finished(out, recipe)) is not None:
+    if (done := publishing.find_finished(out, recipe)) is not None:
         return KuaiRandResult(**done)
-    work = begin(out)
-    with connect(work, threads=threads, memory=memory) as session:
+    work = publishing.begin(out)
+    with publishing.connect(work, threads=threads, memory=memory) as session:
         _stage(session, files)
         days = [day for (day,) in session.execute(DAYS).fetchall()]
         by_day = {day.isoformat(): {"day": day} for day in days}
-        write_files(session, IMPRESSIONS, work / "impressions", by_day)
-        write_files(session, EVENTS, work / "events", by_day)
+        publishing.write_files(session, IMPRESSIONS, work / "impressions", by_day)
+        publishing.write_files(session, EVENTS, work / "events", by_day)
         first, last = (day.isoformat() for day in (days[0], days[-1]))
         result = KuaiRandResult(first_day=first, last_day=last, **_counts(session, work))
-    publish(work, out, recipe, result)
+    publishing.publish(work, out, recipe, result)
     return result
 
 
@@ -482,9 +471,11 @@ def _stage(session: duckdb.DuckDBPyConnection, files: Files) -> None:
 
 def _counts(session: duckdb.DuckDBPyConnection, work: Path) -> dict[str, Any]:
     happened = {"files": str(work / "events" / "*.parquet")}
-    return count(session, (COUNTS, None), (EVENT_COUNTS, happened))
+    return publishing.count(session, (COUNTS, None), (EVENT_COUNTS, happened))
 
 
 def _recipe(files: Files) -> str:
     modules = (Path(module) for module in (__file__, publishing.__file__))
-    return make_recipe(duckdb.__version__, [*modules, *(path for found in files.values() for path in found)])
+    return publishing.make_recipe(
+        duckdb.__version__, [*modules, *(path for found in files.values() for path in found)]
+    )

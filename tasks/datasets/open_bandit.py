@@ -31,17 +31,6 @@ from typing import Any, Final
 import duckdb
 
 from tasks.datasets import publishing
-from tasks.datasets.publishing import (
-    begin,
-    connect,
-    count,
-    find_finished,
-    make_recipe,
-    publish,
-    read_first_line,
-    require_file,
-    write_files,
-)
 from tasks.errors import DataError, unknown
 
 POLICIES: Final = ("random", "bts")
@@ -141,7 +130,7 @@ def _find(source: Path, policy: str, campaign: str) -> Iterator[CampaignLog]:
     if len(rows) > 1:
         raise DataError(f"{folder} holds {campaign}.csv twice, plain and gzipped. Keep one.")
     if rows:
-        yield CampaignLog(policy, campaign, require_file(rows[0]), require_file(items))
+        yield CampaignLog(policy, campaign, publishing.require_file(rows[0]), publishing.require_file(items))
 
 
 def load_logs(session: duckdb.DuckDBPyConnection, logs: Sequence[CampaignLog]) -> None:
@@ -182,7 +171,7 @@ def _load(
 
 
 def _check_header(path: Path, columns: Sequence[str]) -> None:
-    line = read_first_line(path)
+    line = publishing.read_first_line(path)
     if not line.strip():
         raise DataError(f"{path} is empty. Its first line should be {','.join(columns)[:200]}")
     header = next(csv.reader([line]))
@@ -261,21 +250,23 @@ def import_open_bandit(*, source: Path, out: Path, threads: int = 2, memory: str
     """
     logs = find_logs(source)
     recipe = _recipe(logs)
-    if (done := find_finished(out, recipe)) is not None:
+    if (done := publishing.find_finished(out, recipe)) is not None:
         return OpenBanditResult(**done)
-    work = begin(out)
-    with connect(work, threads=threads, memory=memory) as session:
+    work = publishing.begin(out)
+    with publishing.connect(work, threads=threads, memory=memory) as session:
         load_logs(session, logs)
         days = [day for (day,) in session.execute(_DAYS).fetchall()]
         by_day: dict[str, dict[str, Any]] = {day.isoformat(): {"day": day} for day in days}
-        write_files(session, _IMPRESSIONS, work / "impressions", by_day)
-        write_files(session, _EVENTS, work / "events", by_day)
-        result = OpenBanditResult(**count(session, (_COUNTS, None)))
-    publish(work, out, recipe, result)
+        publishing.write_files(session, _IMPRESSIONS, work / "impressions", by_day)
+        publishing.write_files(session, _EVENTS, work / "events", by_day)
+        result = OpenBanditResult(**publishing.count(session, (_COUNTS, None)))
+    publishing.publish(work, out, recipe, result)
     return result
 
 
 def _recipe(logs: list[CampaignLog]) -> str:
     files = [file for log in logs for file in (log.rows, log.items)]
     named = ",".join(f"{log.policy}/{log.campaign}" for log in logs)
-    return make_recipe(f"{duckdb.__version__} {named}", [Path(__file__), Path(publishing.__file__), *files])
+    return publishing.make_recipe(
+        f"{duckdb.__version__} {named}", [Path(__file__), Path(publishing.__file__), *files]
+    )

@@ -71,13 +71,13 @@ class Document(Section):
             return cls.model_validate(plain)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise StoreError(
-                f"{where} holds no {name} evidence of version {version}: {_problem(error)}. "
+                f"{where} holds no {name} evidence of version {version}: {first_problem(error)}. "
                 "Run its step again."
             ) from error
 
 
-def _problem(error: Exception) -> str:
-    """Return the first problem, with its location."""
+def first_problem(error: Exception) -> str:
+    """Return the first problem of a refused document, with its location."""
     if not isinstance(error, ValidationError):
         return repr(error)
     first = error.errors(include_url=False)[0]

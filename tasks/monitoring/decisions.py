@@ -31,8 +31,8 @@ import pandas as pd
 
 from tasks import columns as c
 from tasks.arrays import Indices
-from tasks.contracts import UtilitySpec
-from tasks.contracts.slate import Exposure, SlateSpec
+from tasks.contracts import SlateSpec, UtilitySpec
+from tasks.contracts.slate import Exposure
 from tasks.errors import DataError, EquipoiseError
 from tasks.evaluation.clustered import Ratio
 from tasks.evaluation.figures import Figure

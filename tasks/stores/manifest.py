@@ -20,13 +20,16 @@ removed from every copy.
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Any, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Self
+
+from pydantic import AfterValidator, ConfigDict, TypeAdapter
 
 from tasks.errors import StoreError
+from tasks.evaluation.documents import CLOSED, first_problem
 from tasks.stores.files import sha256, tree_digest
 
 BOOSTER: Final = "model.lgb"
@@ -42,6 +45,7 @@ _CACHES: Final = frozenset({"registered_model_meta", "__pycache__"})
 class Part:
     """One version of a registered model; ``sha256`` covers all of its files."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
     name: str
     version: int
     sha256: str
@@ -97,6 +101,8 @@ RELEASE: Final = "release"
 """Artifact of the registered model with the release's own files."""
 ROOT: Final = f"artifacts/{RELEASE}"
 
+Instant = Annotated[datetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
+
 
 class Role(StrEnum):
     """Role of a component in a release."""
@@ -147,18 +153,20 @@ class PinnedPart(Part):
 class PinnedSnapshot:
     """The label snapshot; its id follows from contract digest, as-of and content digest."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
     id: str
     contract_digest: str
     content_digest: str
-    as_of: datetime
+    as_of: Instant
 
 
 @dataclass(frozen=True)
 class Manifest:
     """Contents of a release; equal inputs give byte-equal manifests."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
     surface: str
-    as_of: datetime
+    as_of: Instant
     snapshot: PinnedSnapshot
     contracts: Mapping[str, str]
     test: tuple[date, date]
@@ -203,8 +211,8 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, with days and instants in ISO 8601 and ages in whole days."""
-        plain: dict[str, Any] = _plain(asdict(self))
         ages = {name: age.days for name, age in self.ages().items()}
+        plain = _MANIFEST.dump_python(self, mode="json")
         return {"format": FORMAT, **plain, "newest_training_row_age_days": ages}
 
     def to_bytes(self) -> bytes:
@@ -218,7 +226,7 @@ class Manifest:
         return sha256(self.to_bytes())
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
+    def from_bytes(cls, data: bytes) -> "Manifest":
         """Parse a manifest."""
         try:
             plain = json.loads(data)
@@ -227,48 +235,17 @@ class Manifest:
                     f"This {MANIFEST} is not of format {FORMAT}; read it with the code that wrote it."
                 )
             del plain["newest_training_row_age_days"]
-            manifest = cls(**_parse(plain))
+            manifest = _MANIFEST.validate_python(plain)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"{MANIFEST} cannot be read: {error!r}. Fetch the release again.") from error
+            raise StoreError(
+                f"{MANIFEST} cannot be read: {first_problem(error)}. Fetch the release again."
+            ) from error
         for path in (*manifest.files, *manifest.code):
             _refuse_outside(path)
         return manifest
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value.isoformat().replace("+00:00", "Z") if isinstance(value, date) else value
-
-
-def _days(pair: list[str]) -> tuple[date, date]:
-    first, last = pair
-    return date.fromisoformat(first), date.fromisoformat(last)
-
-
-def _parse(plain: dict[str, Any]) -> dict[str, Any]:
-    snapshot = plain["snapshot"]
-    return {
-        **plain,
-        "as_of": datetime.fromisoformat(plain["as_of"]),
-        "snapshot": PinnedSnapshot(**{**snapshot, "as_of": datetime.fromisoformat(snapshot["as_of"])}),
-        "test": _days(plain["test"]),
-        "parts": tuple(_parse_part(part) for part in plain["parts"]),
-    }
-
-
-def _parse_part(plain: dict[str, Any]) -> PinnedPart:
-    newest = plain["newest_training_row"]
-    return PinnedPart(
-        **{
-            **plain,
-            "role": Role(plain["role"]),
-            "newest_training_row": date.fromisoformat(newest) if newest else None,
-            "slices": {name: _days(pair) for name, pair in plain["slices"].items()},
-        }
-    )
+_MANIFEST: Final = TypeAdapter(Manifest)
 
 
 def _refuse_outside(path: str) -> None:

@@ -33,7 +33,7 @@ from tasks.contracts.tasks import Sampling
 from tasks.contracts.training import TaskTraining
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.evaluation.compared_rows import ComparedRows, compare_rows
-from tasks.evaluation.documents import Document, Section
+from tasks.evaluation.documents import Document, Section, first_problem
 from tasks.evaluation.evidence import ChampionComparison, Days, PinnedModel
 from tasks.evaluation.paired import PairedRows
 from tasks.ranking import maps
@@ -334,9 +334,7 @@ def restore_recipe(contracts: Contracts, task: str, recipe: Kept) -> Contracts:
         _require_outcomes(contracts, kept.contracts)
         restored = _restore(contracts, kept)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DataError(f"this program cannot read the champion's recipe ({where}: {first['msg']})") from None
+        raise DataError(f"this program cannot read the champion's recipe ({first_problem(error)})") from None
     _require_curve(restored, task, kept.contracts)
     return restored
 

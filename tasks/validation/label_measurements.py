@@ -28,17 +28,8 @@ from tasks.contracts.surface import SegmentSpec
 from tasks.contracts.training import LARGEST_LABEL
 from tasks.labels.windows import is_mature
 from tasks.sql import expressions as x
-from tasks.validation.measurements import (
-    POSITIVES,
-    ROWS,
-    STATUS,
-    VALUES,
-    Measurement,
-    count_if,
-    fetch,
-    find_examples,
-    measure_columns,
-)
+from tasks.validation import measurements as m
+from tasks.validation.measurements import Measurement, count_if, fetch, find_examples, measure_columns
 
 LABELS = "labels"
 EARLY, UNMASKED, PARENTLESS, MEANINGLESS = "early", "unmasked", "parentless", "meaningless"
@@ -98,16 +89,16 @@ def measure_labels(
     measured: list[Measurement] = []
     broken, rows = [0] * len(rules), 0
     for day, count, *counted in counted_days:
-        measured.append(Measurement(ROWS, LABELS, day=day, rows=count))
+        measured.append(Measurement(m.ROWS, LABELS, day=day, rows=count))
         broken = [a + b for a, b in zip(broken, counted[: len(rules)], strict=True)]
         rows += count
         numbers = iter(counted[len(rules) :])
         for task in tasks.tasks:
             statuses = {status: next(numbers) for status in Status}
-            measured += (Measurement(STATUS, task, s, day, n, count) for s, n in statuses.items())
+            measured += (Measurement(m.STATUS, task, s, day, n, count) for s, n in statuses.items())
             positive, total = next(numbers), next(numbers)
             measured.append(
-                Measurement(POSITIVES, task, "", day, positive, statuses[Status.OBSERVED], total or 0.0)
+                Measurement(m.POSITIVES, task, "", day, positive, statuses[Status.OBSERVED], total or 0.0)
             )
     return [*measured, *_broken(connection, rules, broken, rows)]
 
@@ -252,4 +243,4 @@ def _by_day(connection: duckdb.DuckDBPyConnection, name: str, value: exp.Expr) -
     for day, _, rows in counted:
         of[day] = of.get(day, 0) + rows
     for day, part, rows in counted:
-        yield Measurement(VALUES, name, part, day, rows, of[day])
+        yield Measurement(m.VALUES, name, part, day, rows, of[day])

@@ -29,17 +29,9 @@ from tasks.logs.tables import LogTables, event_columns
 from tasks.sql import expressions as x
 from tasks.stores import delta
 from tasks.stores.workspace import Workspace
+from tasks.validation import measurements as m
 from tasks.validation.label_measurements import LABELS, measure_distributions, measure_labels
 from tasks.validation.measurements import (
-    ARRIVED_EARLY,
-    EQUAL,
-    FUTURE,
-    NEGATIVES,
-    NEVER_SHOWN,
-    QUARANTINED,
-    ROWS,
-    SKEWED,
-    UNKNOWN_NAME,
     Measurement,
     count_if,
     fetch,
@@ -177,10 +169,15 @@ def _quarantined(
             as_of=x.instant(snapshot.as_of),
         )
     ).fetchall()
-    kept = sum(m.rows for m in measured if m.statistic == ROWS)
+    kept = sum(one.rows for one in measured if one.statistic == m.ROWS)
     return [
         Measurement(
-            QUARANTINED, rule, reason, rows=n, of=kept + n, examples="; ".join(row[:_LONGEST] for row in few)
+            m.QUARANTINED,
+            rule,
+            reason,
+            rows=n,
+            of=kept + n,
+            examples="; ".join(row[:_LONGEST] for row in few),
         )
         for rule, reason, n, few in counted
     ]
@@ -209,15 +206,15 @@ def measure_events(
         *measure_newest(connection, KNOWN_EVENTS, c.HAPPENED_AT),
         *(measure_top_user(connection, KNOWN_EVENTS, c.USER_ID) if c.USER_ID in present else ()),
         *(
-            Measurement(ROWS if name in tasks.events else UNKNOWN_NAME, name, day=day, rows=n)
+            Measurement(m.ROWS if name in tasks.events else m.UNKNOWN_NAME, name, day=day, rows=n)
             for name, day, n in counted
         ),
     ]
     future = x.ge(x.column(c.HAPPENED_AT), x.instant(as_of))
-    measured += _broken(connection, FUTURE, c.HAPPENED_AT, future)
+    measured += _broken(connection, m.FUTURE, c.HAPPENED_AT, future)
     if c.INGESTED_AT in present:
         early = x.lt(x.column(c.INGESTED_AT), x.column(c.HAPPENED_AT))
-        measured += _broken(connection, ARRIVED_EARLY, c.INGESTED_AT, early)
+        measured += _broken(connection, m.ARRIVED_EARLY, c.INGESTED_AT, early)
     measured += _negatives(connection, tasks, as_of)
     if {*c.IMPRESSION_KEY} <= present:
         measured += _skewed(connection)
@@ -274,7 +271,7 @@ def _negatives(
         for event in rule.event:
             for day, of in shown:
                 if begun <= day <= last:
-                    yield Measurement(NEGATIVES, task, event, day, rows.get((event, day), 0), of)
+                    yield Measurement(m.NEGATIVES, task, event, day, rows.get((event, day), 0), of)
 
 
 def measure_equal_events(connection: duckdb.DuckDBPyConnection, *, since: date) -> Iterator[Measurement]:
@@ -308,7 +305,7 @@ def measure_equal_events(connection: duckdb.DuckDBPyConnection, *, since: date) 
         )
         examples[name] = "; ".join(found[0][0] or ())
     for name, day, equal, rows in counted:
-        yield Measurement(EQUAL, name, "", day, equal, rows, examples=examples.get(name, ""))
+        yield Measurement(m.EQUAL, name, "", day, equal, rows, examples=examples.get(name, ""))
 
 
 def _skewed(connection: duckdb.DuckDBPyConnection) -> Iterator[Measurement]:
@@ -329,7 +326,7 @@ def _skewed(connection: duckdb.DuckDBPyConnection) -> Iterator[Measurement]:
         same=x.eq_columns(c.IMPRESSION_KEY, KNOWN_EVENTS, LABELS),
     )
     for name, rows, early, examples in counted:
-        yield Measurement(SKEWED, name, rows=early, of=rows, examples="; ".join(examples or ()))
+        yield Measurement(m.SKEWED, name, rows=early, of=rows, examples="; ".join(examples or ()))
 
 
 def _never_shown(connection: duckdb.DuckDBPyConnection) -> Iterator[Measurement]:
@@ -346,5 +343,5 @@ def _never_shown(connection: duckdb.DuckDBPyConnection) -> Iterator[Measurement]
     )
     if rows:
         yield Measurement(
-            NEVER_SHOWN, c.ITEM_ID, rows=int(strange), of=int(rows), examples="; ".join(examples or ())
+            m.NEVER_SHOWN, c.ITEM_ID, rows=int(strange), of=int(rows), examples="; ".join(examples or ())
         )

@@ -13,24 +13,9 @@ from tasks.logs import footers as kinds
 from tasks.logs.rows import CANDIDATES, IMPRESSIONS
 from tasks.logs.schema_fit import wanted_columns
 from tasks.sql import expressions as x
+from tasks.validation import measurements as m
 from tasks.validation.label_measurements import LABELS
 from tasks.validation.measurements import (
-    CONSTRAINT_NULLS,
-    FUTURE,
-    INFINITE,
-    INFINITE_EARLIER,
-    KEPT,
-    KEYS,
-    NO_CANDIDATES,
-    NULLS,
-    POSITION,
-    ROWS,
-    SHOWN,
-    UNMATCHED,
-    USER,
-    USERS,
-    WITH_USERS,
-    WITHOUT_USER,
     Measurement,
     count_if,
     fetch,
@@ -74,12 +59,12 @@ def measure_impressions(
     measured = [
         *types,
         *measure_newest(connection, table, c.SHOWN_AT),
-        Measurement(FUTURE, c.SHOWN_AT, rows=later, of=rows, examples=examples),
+        Measurement(m.FUTURE, c.SHOWN_AT, rows=later, of=rows, examples=examples),
         _keys(connection, table, rows),
     ]
     for day, count, _, *nulls in counted:
-        measured.append(Measurement(ROWS, subject, day=day, rows=count))
-        measured += (Measurement(NULLS, n, "", day, k, count) for n, k in zip(present, nulls, strict=True))
+        measured.append(Measurement(m.ROWS, subject, day=day, rows=count))
+        measured += (Measurement(m.NULLS, n, "", day, k, count) for n, k in zip(present, nulls, strict=True))
     return measured
 
 
@@ -115,12 +100,12 @@ def measure_heavy_users(connection: duckdb.DuckDBPyConnection, tasks: Sequence[s
     )
     of_user = {user: figures for user, *figures in own}
     for user, requests, total in heavy:
-        yield Measurement(USER, IMPRESSIONS, str(user), rows=requests, of=total)
+        yield Measurement(m.USER, IMPRESSIONS, str(user), rows=requests, of=total)
         for n, task in enumerate(tasks):
             (sum_, count), (less, fewer) = whole[2 * n : 2 * n + 2], of_user[user][2 * n : 2 * n + 2]
             rest = (sum_ or 0) - (less or 0)
-            yield Measurement(WITH_USERS, task, of=count, total=float(sum_ or 0))
-            yield Measurement(WITHOUT_USER, task, str(user), of=count - fewer, total=float(rest))
+            yield Measurement(m.WITH_USERS, task, of=count, total=float(sum_ or 0))
+            yield Measurement(m.WITHOUT_USER, task, str(user), of=count - fewer, total=float(rest))
 
 
 def _keys(connection: duckdb.DuckDBPyConnection, table: str, rows: int) -> Measurement:
@@ -138,7 +123,7 @@ def _keys(connection: duckdb.DuckDBPyConnection, table: str, rows: int) -> Measu
         whole=whole,
     )
     if hashes == rows:
-        return Measurement(KEYS, subject, of=rows)
+        return Measurement(m.KEYS, subject, of=rows)
     repeated = fetch(
         connection,
         """SELECT count(*), sum(count(*)) OVER (), $key FROM $table
@@ -149,7 +134,7 @@ def _keys(connection: duckdb.DuckDBPyConnection, table: str, rows: int) -> Measu
     )
     broken = int(repeated[0][1]) if repeated else 0
     return Measurement(
-        KEYS, subject, rows=broken, of=rows, examples="; ".join(_format_key(row[2:]) for row in repeated)
+        m.KEYS, subject, rows=broken, of=rows, examples="; ".join(_format_key(row[2:]) for row in repeated)
     )
 
 
@@ -174,7 +159,7 @@ def measure_requests(connection: duckdb.DuckDBPyConnection, table: str) -> Itera
         )
         key = {name: x.column(name) for name in (*c.IMPRESSION_KEY, c.POSITION)}
         examples = find_examples(connection, table, odd.copy(), key) if rows else ""
-        yield Measurement(POSITION, c.POSITION, rows=rows, of=of, examples=examples)
+        yield Measurement(m.POSITION, c.POSITION, rows=rows, of=of, examples=examples)
     yield _users(connection, table)
 
 
@@ -190,7 +175,7 @@ def _users(connection: duckdb.DuckDBPyConnection, table: str) -> Measurement:
         **parts,
     )
     if pairs == requests:
-        return Measurement(USERS, c.REQUEST_ID, of=requests)
+        return Measurement(m.USERS, c.REQUEST_ID, of=requests)
     ((broken, examples),) = fetch(
         connection,
         """SELECT count(*), min(named, 3) FROM (
@@ -198,7 +183,7 @@ def _users(connection: duckdb.DuckDBPyConnection, table: str) -> Measurement:
              FROM $table WHERE $request IS NOT NULL GROUP BY $request HAVING count(DISTINCT $user) > 1)""",
         **parts,
     )
-    return Measurement(USERS, c.REQUEST_ID, rows=broken, of=requests, examples="; ".join(examples or ()))
+    return Measurement(m.USERS, c.REQUEST_ID, rows=broken, of=requests, examples="; ".join(examples or ()))
 
 
 def measure_candidates(connection: duckdb.DuckDBPyConnection, *, since: date) -> Iterator[Measurement]:
@@ -213,7 +198,7 @@ def measure_candidates(connection: duckdb.DuckDBPyConnection, *, since: date) ->
         reached=x.table(REACHED),
     )
     for on, n, of in counted:
-        yield Measurement(SHOWN, c.SHOWN, "", on, n, of)
+        yield Measurement(m.SHOWN, c.SHOWN, "", on, n, of)
     if not counted:
         return
     first, last = max(since, counted[0][0]), counted[-1][0]
@@ -227,9 +212,15 @@ def measure_candidates(connection: duckdb.DuckDBPyConnection, *, since: date) ->
     until = x.le(x.column(c.DAY, REACHED), x.day_start(min(last, labelled_to or last)))
     is_shown = x.coalesce(x.column(c.SHOWN, REACHED), exp.false())
     for empty, table, key, among, found in (
-        (Measurement(UNMATCHED, IMPRESSIONS), LABELS, c.IMPRESSION_KEY, [within, has_any], has_shown),
-        (Measurement(UNMATCHED, CANDIDATES), REACHED, c.IMPRESSION_KEY, [is_shown, until], is_impression),
-        (Measurement(NO_CANDIDATES, c.REQUEST_ID), LABELS, (c.REQUEST_ID,), [within.copy()], has_any.copy()),
+        (Measurement(m.UNMATCHED, IMPRESSIONS), LABELS, c.IMPRESSION_KEY, [within, has_any], has_shown),
+        (Measurement(m.UNMATCHED, CANDIDATES), REACHED, c.IMPRESSION_KEY, [is_shown, until], is_impression),
+        (
+            Measurement(m.NO_CANDIDATES, c.REQUEST_ID),
+            LABELS,
+            (c.REQUEST_ID,),
+            [within.copy()],
+            has_any.copy(),
+        ),
     ):
         yield _without(connection, empty, table, key, among=among, found=found)
 
@@ -290,7 +281,7 @@ def measure_constraints(
             meets=meets,
         )
         for day, kept, unknown, rows in counted:
-            yield Measurement(KEPT, constraint.name, "", day, kept, rows, float(unknown))
+            yield Measurement(m.KEPT, constraint.name, "", day, kept, rows, float(unknown))
         for column in columns:
             yield _nulls(connection, table, column, x.all_of(reached.copy(), meets.copy()))
 
@@ -341,7 +332,7 @@ def _nulls(connection: duckdb.DuckDBPyConnection, table: str, column: str, where
     )
     key = {name: x.column(name) for name in c.IMPRESSION_KEY}
     examples = find_examples(connection, table, x.all_of(unknown.copy(), where.copy()), key) if nulls else ""
-    return Measurement(CONSTRAINT_NULLS, column, rows=nulls, of=rows, examples=examples)
+    return Measurement(m.CONSTRAINT_NULLS, column, rows=nulls, of=rows, examples=examples)
 
 
 def numeric_columns(contracts: Contracts) -> tuple[str, ...]:
@@ -383,7 +374,7 @@ def measure_infinite(
     """
     kinds_of = {one.subject: one.value for one in measure_columns(connection, table, names)}
     floats = [name for name in names if kinds_of.get(name) == kinds.NUMBER]
-    for statistic, reached in ((INFINITE, True), (INFINITE_EARLIER, False)):
+    for statistic, reached in ((m.INFINITE, True), (m.INFINITE_EARLIER, False)):
         start = x.day_start(reached_from)
         side = x.ge(x.column(c.SHOWN_AT), start) if reached else x.lt(x.column(c.SHOWN_AT), start)
         where = x.all_of(x.lt(x.column(c.SHOWN_AT), x.instant(before)), side)

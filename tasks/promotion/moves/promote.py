@@ -108,18 +108,15 @@ def _prepare(
 ) -> PromotionRequest:
     moves = workspace.aliases
     aliases = moves.settle(strict=True)
-    champion, declared = aliases.get(CHAMPION), workspace.contracts.surface
+    champion = aliases.get(CHAMPION)
     if champion == part.version:
         raise GateRefused(f"{part} is the champion already. Nothing is left to evaluate or to update")
     if support.experiment:
         require_ship(workspace, support.experiment, release=part.version)
     live = live_ramps(moves.audit.entries())
-    ramped = {version: one.ramped for version, one in live.items()}
-    share = choose_share(
-        declared.ramp, stage=support.stage, release=part.version, aliases=aliases, live=ramped
-    )
-    if share is not None:
-        _free_pool(declared.ramp, live)
+    terms = make_terms(workspace, part, support, aliases=aliases, live=live)
+    if terms.share is not None:
+        _free_pool(workspace.contracts.surface.ramp, live)
     progress.report("verify", done=0, of=2)
     _LOG.info("promote: comparing the files of %s with their digests", part)
     reader = ReleaseReader(workspace)
@@ -128,13 +125,25 @@ def _prepare(
     _LOG.info("promote: evaluating the gates of %s %s", part, compared)
     with progress.part("evaluate", done=1, of=2):
         gate = evaluate_gate(workspace, part.version, override=support.override or "", reader=reader).evidence
-    override = find_override(workspace, gate, why=support.override)
-    was_canary = share is None and part.version in live
-    terms = PromotionTerms(share, override, was_canary=was_canary, support=support)
+    terms = replace(terms, override=find_override(workspace, gate, why=support.override))
     old = None if champion is None else reader.manifest(champion)
     request = PromotionRequest.of(gate, champion, (manifest, old), terms)
     refuse_verdict(request)
     return request
+
+
+def make_terms(
+    workspace: Workspace,
+    part: Part,
+    support: PromotionSupport,
+    *,
+    aliases: Mapping[str, int],
+    live: Mapping[int, LiveRamp],
+) -> PromotionTerms:
+    """Return the terms of a promotion with this support, without its override of the gates' verdicts."""
+    ramp, ramped = workspace.contracts.surface.ramp, {version: one.ramped for version, one in live.items()}
+    share = choose_share(ramp, stage=support.stage, release=part.version, aliases=aliases, live=ramped)
+    return PromotionTerms(share, was_canary=share is None and part.version in live, support=support)
 
 
 def run(

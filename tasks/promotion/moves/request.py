@@ -15,7 +15,7 @@ The propose step requests the promotion of a retrained release that passes its g
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.errors import GateRefused, StoreError
 from tasks.evaluation.release_evidence import GateEvidence
@@ -25,14 +25,7 @@ from tasks.promotion.gates.policy import POLICIES, changed_contracts
 from tasks.promotion.moves import promote
 from tasks.promotion.moves.answers import answers_of
 from tasks.promotion.moves.promote import GateEvaluator
-from tasks.promotion.moves.rules import (
-    PromotionRequest,
-    PromotionSupport,
-    PromotionTerms,
-    choose_share,
-    require_reason,
-    require_support,
-)
+from tasks.promotion.moves.rules import PromotionRequest, PromotionSupport, require_reason, require_support
 from tasks.promotion.pages.changes import Weighing, list_changes
 from tasks.promotion.pages.first_screen import FirstScreen, ReleaseHeader, first_screen
 from tasks.release.description import markdown_table, plain_markdown
@@ -98,7 +91,9 @@ def show(
     aliases = workspace.store.registry.aliases(part.name)
     champion = aliases.get(CHAMPION)
     dossier = workspace.store.runs.read_evidence(_gate_run(workspace, release), GateEvidence)
-    terms = _terms(workspace, dossier, aliases, support)
+    live = live_ramps(workspace.audit.entries())
+    terms = promote.make_terms(workspace, part, support, aliases=aliases, live=live)
+    terms = replace(terms, override=promote.find_override(workspace, dossier, why=support.override))
     manifest = workspace.releases.manifest(release)
     old = None if champion is None else workspace.releases.manifest(champion)
     request = PromotionRequest.of(dossier, champion, (manifest, old), terms)
@@ -109,17 +104,6 @@ def show(
     words = vocabulary(workspace.contracts, champion=champion)
     first = _first_screen(workspace, request, (manifest, old), words)
     return write_request(request, first, links=links)
-
-
-def _terms(
-    workspace: Workspace, gate: GateEvidence, aliases: Mapping[str, int], support: PromotionSupport
-) -> PromotionTerms:
-    """Return the terms of a promotion with this support."""
-    ramp, live = workspace.contracts.surface.ramp, live_ramps(workspace.audit.entries())
-    ramped = {version: one.ramped for version, one in live.items()}
-    share = choose_share(ramp, stage=support.stage, release=gate.release, aliases=aliases, live=ramped)
-    override = promote.find_override(workspace, gate, why=support.override)
-    return PromotionTerms(share, override, support=support)
 
 
 def approvers(workspace: Workspace, *, release: int, run: str) -> str:
