@@ -77,7 +77,13 @@ class Document(Section):
 
 
 def first_problem(error: Exception) -> str:
-    """Return the first problem of a refused document, with its location."""
+    """Return the first problem of a refused document, with its location.
+
+    Examples
+    --------
+    >>> first_problem(KeyError("surface"))
+    "KeyError('surface')"
+    """
     if not isinstance(error, ValidationError):
         return repr(error)
     first = error.errors(include_url=False)[0]

@@ -59,7 +59,8 @@ def find_better(
     ----------
     placed : candidates on the greedy slates.
     length : number of slots.
-    choose : fills the slates of a block whose candidates are sorted best first; returns those placed.
+    choose : fills the slates of a block whose candidates are sorted best first; returns those placed. A
+        block has the requests once for each round.
 
     Examples
     --------
@@ -72,7 +73,7 @@ def find_better(
     ...     minimums=(Minimum(np.array([[False, True, True]]), least=2),),
     ... )
     >>> def two_best(block):
-    ...     return np.array([[True, True, False]])
+    ...     return np.tile([True, True, False], (len(block.valid), 1))
     >>> better = find_better(block, np.array([[True, True, False]]), length=2, choose=two_best)
     >>> better.rows.tolist(), better.chosen.tolist()
     ([0], [[False, True, True]])
