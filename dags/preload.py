@@ -2,7 +2,7 @@
 
 ::
 
-    scheduler or Celery worker   loads MODULES         executor.py, celery_options.py
+    scheduler or Celery worker   loads MODULES         scheduler.py, celery_options.py
       worker                     forked
         step                     forked: what it imports is there already
 

@@ -128,7 +128,8 @@ def _describe(layout: Layout, variables: Mapping[str, str]) -> Iterator[Service]
     pages = {**variables, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
     for name, (options, part) in _COMPONENTS.items():
         own = pages if name == "api-server" else variables
-        command = (python, "-m", "airflow", name, *options)
+        program = ("dags.scheduler",) if name == "scheduler" else ("airflow", name)
+        command = (python, "-m", *program, *options)
         yield Service(name, command, own, Web(health, part), ("airflow-db",))
 
 
@@ -140,7 +141,7 @@ def _airflow_settings(layout: Layout) -> dict[str, str]:
         "CORE__LOAD_EXAMPLES": False,
         "CORE__EXECUTION_API_SERVER_URL": f"{layout.airflow_url}/execution/",
         "CORE__FERNET_KEY": keys["fernet"],
-        "CORE__EXECUTOR": "dags.executor.PreloadingLocalExecutor",
+        "CORE__EXECUTOR": "LocalExecutor",
         "CORE__PARALLELISM": 2,
         "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords_file(layout.airflow),

@@ -103,6 +103,6 @@ def test_nothing_is_reported_to_anyone_and_users_have_their_roles(tmp_path: Path
     assert found["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == users
 
 
-def test_steps_run_where_their_libraries_are_loaded(tmp_path: Path) -> None:
-    module, _, name = environment(Layout(tmp_path, tmp_path))["AIRFLOW__CORE__EXECUTOR"].rpartition(".")
-    assert hasattr(importlib.import_module(module), name)
+def test_steps_run_where_their_modules_are_loaded(tmp_path: Path) -> None:
+    commands = {service.name: service.command for service in describe_services(Layout(tmp_path, tmp_path))}
+    assert hasattr(importlib.import_module(commands["scheduler"][2]), "preload")
