@@ -26,7 +26,7 @@ BUDGETS: Final = {
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (64, 50),
     "lines in tests": (78_426, 48_000),
-    "words in docs": (39_955, 40_000),
+    "words in docs": (39_954, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}
 """Bases that make a class a record; a dataclass has its decorator."""
