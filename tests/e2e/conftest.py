@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.installation import Installation, installed
 
-LONGEST = ("production", "installation")
+LONGEST = ("production", "installation", "drills", "own_surfaces")
 """Groups that begin first, so that no worker is left alone with one of them."""
 
 
