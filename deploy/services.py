@@ -29,12 +29,12 @@ DIRECT.trust_env = False
 DIRECT.headers["Connection"] = "close"  # a service that is being stopped does not wait for this client
 
 _COMPONENTS: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "api-server": ((), ""),
-    "scheduler": (("--skip-serve-logs",), "scheduler"),
-    "dag-processor": ((), "dag_processor"),
-    "triggerer": (("--skip-serve-logs",), "triggerer"),
+    "api-server": (("airflow", "api-server"), ""),
+    "scheduler": (("dags.scheduler", "--skip-serve-logs"), "scheduler"),
+    "dag-processor": (("airflow", "dag-processor"), "dag_processor"),
+    "triggerer": (("airflow", "triggerer", "--skip-serve-logs"), "triggerer"),
 }
-"""Airflow's components: options, and their key on the health page. All write logs into one folder."""
+"""Airflow's components: module, options, and their key on the health page. All write logs into one folder."""
 _LOCKED = 60
 """Seconds that a part of Airflow waits for another one's write: after sqlite's own five, a backfill that was
 begun is deleted again, and a scheduler that had seen its runs ends."""
@@ -126,11 +126,9 @@ def _describe(layout: Layout, variables: Mapping[str, str]) -> Iterator[Service]
     yield Service("mlflow", server, variables, Web(f"{layout.mlflow_url}/health"), ("mlflow-db",))
     # a page of Equipoise reports soon that MLflow is away; a step waits longer
     pages = {**variables, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
-    for name, (options, part) in _COMPONENTS.items():
+    for name, (command, part) in _COMPONENTS.items():
         own = pages if name == "api-server" else variables
-        program = ("dags.scheduler",) if name == "scheduler" else ("airflow", name)
-        command = (python, "-m", *program, *options)
-        yield Service(name, command, own, Web(health, part), ("airflow-db",))
+        yield Service(name, (python, "-m", *command), own, Web(health, part), ("airflow-db",))
 
 
 def _airflow_settings(layout: Layout) -> dict[str, str]:

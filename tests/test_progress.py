@@ -32,7 +32,7 @@ def test_a_report_divides_the_part_around_it() -> None:
 def test_nobody_has_to_listen() -> None:
     with part("train", done=0, of=1):
         report("rows", done=1, of=0)
-    assert heard_of_nested_parts()[0] == (("plan",), 0.0)  # whoever listens afterwards hears of the whole
+    assert heard_of_nested_parts()[0] == (("plan",), 0.0)  # a later listener hears of the whole
 
 
 @pytest.mark.parametrize(("done", "of", "share"), [(3, 2, 1.0), (-1, 2, 0.0), (1, 0, 0.0)])
