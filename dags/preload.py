@@ -60,15 +60,17 @@ def preload() -> None:
     with suppress(ImportError):
         requirements = import_module("mlflow.utils.requirements_utils")
         requirements.warn_dependency_requirement_mismatches(["mlflow"])
-    os.register_at_fork(after_in_child=partial(_begin, _changes()))
+    os.register_at_fork(after_in_child=partial(_begin, _stamps()))
 
 
 def _begin(loaded: frozenset[tuple[str, int]]) -> None:
-    if next(_FORKS) == _STEP and _changes() != loaded:
+    if next(_FORKS) == _STEP and _stamps() != loaded:
         for name in [name for name in sys.modules if name == "tasks" or name.startswith("tasks.")]:
             del sys.modules[name]
 
 
-def _changes() -> frozenset[tuple[str, int]]:
-    """Return the project's modules, each with the time of its last change."""
-    return frozenset((str(file), file.stat().st_mtime_ns) for file in _CODE.rglob("*.py"))
+def _stamps() -> frozenset[tuple[str, int]]:
+    """Return the project's modules, each with the time of its last change; nothing while one is removed."""
+    with suppress(FileNotFoundError):
+        return frozenset((str(file), file.stat().st_mtime_ns) for file in _CODE.rglob("*.py"))
+    return frozenset()
