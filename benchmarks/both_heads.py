@@ -59,7 +59,7 @@ def judged(seed: int, setting: Setting) -> Floats:
     )
     ours, theirs = expit(clicks) + setting.weight * release, expit(clicks) - 8.0 * baseline
     ours = ours + setting.disorder * ours.std() * rng.normal(size=shape)
-    truth = expit(hides)
+    truth = np.asarray(expit(hides))
     first, second = (
         PolicySlates(name, _slots(order).ravel(), predictions={"hide": head.ravel()})
         for name, order, head in (("release 2", ours, release), ("release 1", theirs, baseline))

@@ -92,7 +92,7 @@ def solve(day: Day, least: float) -> float:
     count, slots = len(day.group), len(CURVE)
     looks = np.tile(CURVE, count * EACH)
     worth, group = np.repeat(day.utility.ravel(), slots) * looks, np.repeat(day.group.ravel(), slots)
-    once = kron(eye(count * EACH), np.ones((1, slots)))
+    once: Any = kron(eye(count * EACH), np.ones((1, slots)))
     exposure = csr_array((-looks * group)[None, :])
     full: Any = kron(eye(count), kron(np.ones((1, EACH)), eye(slots)))
     at_most: Any = vstack([once, exposure])  # linprog takes sparse matrices, and its stubs do not

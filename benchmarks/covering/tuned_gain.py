@@ -60,8 +60,8 @@ class _Candidates:
         n = requests * SIZE
         interest, annoyance = rng.normal(-1.5, 1.0, n), rng.normal(-2.5, 1.0, n)
         signals = (interest + 0.5 * annoyance, annoyance + 0.3 * interest)
-        click, hide = (expit(each + rng.normal(0, 0.7, n)) for each in signals)
-        return cls(click, hide, expit(signals[0]), 0.5 * interest + rng.normal(0, 0.5, n))
+        click, hide = (np.asarray(expit(each + rng.normal(0, 0.7, n))) for each in signals)
+        return cls(click, hide, np.asarray(expit(signals[0])), 0.5 * interest + rng.normal(0, 0.5, n))
 
     def slots(self, weights: Weights) -> npt.NDArray[np.int64]:
         scores = weights["click"] * self.click + weights["hide"] * self.hide
