@@ -9,7 +9,7 @@ import pytest
 
 @contextmanager
 def killed_in(owner: type, name: str, *, where: Callable[..., bool] | None = None) -> Iterator[None]:
-    """Kill the block in a call of a method, and require that it comes to that: any call, or one that ``where`` selects."""
+    """Kill the block in its first call of a method that ``where`` selects; fail if there is none."""
     own = getattr(owner, name)
 
     def die(*given: Any, **how: Any) -> Any:
