@@ -1,18 +1,15 @@
 """Lines by day over the weeks of the tour, with its events as numbered marks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from benchmarks.tour.journal import Event, EventKind
-from tasks.reports.charts import Scale, Tick
-from tasks.reports.render import render
+from tasks.reports.charts import Drawing, Scale, Tick, join_points
 
-_BOX: Final = {"width": 800, "height": 320, "left": 56, "right": 788, "top": 84, "bottom": 292}
-"""Of the picture and of the lines in it, in pixels."""
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 788, 84, 292
+"""Ends of the lines in the picture, in pixels."""
 _TONES: Final = ("after", "before")
 _LEVELS: Final = 4
 """Rows of marks above a chart."""
@@ -21,42 +18,18 @@ _APART: Final = 15.0
 _MARGIN: Final = 0.06
 
 
-@dataclass(frozen=True)
-class DayLine:
-    """A line of a chart: its name, the class of its colour, and its path."""
-
-    name: str
-    tone: str
-    path: str
-
-
-@dataclass(frozen=True)
-class EventMark:
-    """An event of a chart: its place in pixels, its row, its number in the list, and its kind."""
-
-    at: float
-    level: int
-    number: int
-    kind: EventKind
+_COLOURS: Final[Mapping[EventKind, str]] = {
+    EventKind.FAULT: "#c62828",
+    EventKind.HELD: "#b45309",
+    EventKind.ROLLBACK: "#b45309",
+    EventKind.NOTICE: "#7c3aed",
+    EventKind.MENDED: "#7c3aed",
+    EventKind.RELEASE: "#2e7d32",
+    EventKind.CANARY: "#2e7d32",
+}
 
 
-@dataclass(frozen=True)
-class WeeksChart:
-    """Lines over weeks, with numbered events; ``about`` says in words what is drawn."""
-
-    title: str
-    about: str
-    lines: Sequence[DayLine]
-    weeks: Sequence[Tick]
-    levels: Sequence[Tick]
-    marks: Sequence[EventMark]
-
-    def to_svg(self) -> str:
-        """Write the chart as a file of its own."""
-        return render("weeks.svg.j2", chart=self, box=_BOX)
-
-
-def draw_weeks(title: str, values: Mapping[str, Sequence[float]], events: Sequence[Event]) -> WeeksChart:
+def draw_weeks(title: str, values: Mapping[str, Sequence[float]], events: Sequence[Event]) -> Drawing:
     """Draw a figure of several feeds by day.
 
     Parameters
@@ -66,29 +39,35 @@ def draw_weeks(title: str, values: Mapping[str, Sequence[float]], events: Sequen
     """
     every = np.concatenate([np.asarray(of, dtype=np.float64) for of in values.values()])
     margin = _MARGIN * float(every.max() - every.min()) or 1.0
-    y = Scale(max(0.0, float(every.min()) - margin), float(every.max()) + margin, _BOX["bottom"], _BOX["top"])
+    y = Scale(max(0.0, float(every.min()) - margin), float(every.max()) + margin, _BOTTOM, _TOP)
     days = max(map(len, values.values()))
-    x = Scale(0.0, float(days), _BOX["left"], _BOX["right"])
-    lines = [
-        DayLine(name, tone, _path(x.place(np.arange(len(of)) + 0.5), y.place(of)))
-        for (name, of), tone in zip(values.items(), _TONES, strict=False)
-    ]
-    weeks = x.place(7.0 * np.arange(days // 7) + 3.5).tolist()
-    named = tuple(Tick(at, f"week {n}") for n, at in enumerate(weeks, start=1))
+    x = Scale(0.0, float(days), _LEFT, _RIGHT)
     ends = "; ".join(f"{name} from {of[0]:.3g} to {of[-1]:.3g}" for name, of in values.items())
-    return WeeksChart(title, ends, lines, named, y.ticks(28), _mark(events, x))
+    drawing, levels = Drawing(title, ends, 800, 320), y.ticks(28)
+    drawing.axes(x, y, up=levels)
+    drawing.label_y(levels, _LEFT - 6)
+    weeks = x.place(7.0 * np.arange(days // 7) + 3.5).tolist()
+    drawing.label_x([Tick(at, f"week {n}") for n, at in enumerate(weeks, start=1)], _BOTTOM + 18)
+    _mark(drawing, events, x)
+    for n, (tone, (name, of)) in reversed([*enumerate(zip(_TONES, values.items(), strict=False))]):
+        key = 470 + 130 * n
+        drawing.add("path", tone=tone, stroke_width=2.5, d=f"M{key},14h20")
+        drawing.add("text", name, tone="quiet", x=key + 26, y=18)
+        path = join_points(x.place(np.arange(len(of)) + 0.5), y.place(of))
+        drawing.add("path", tone=tone, stroke_width=2, d=path)
+    return drawing
 
 
-def _mark(events: Sequence[Event], x: Scale) -> list[EventMark]:
+def _mark(drawing: Drawing, events: Sequence[Event], x: Scale) -> None:
     """Place the marks in rows where they do not cover each other."""
-    ends, marks = [-_APART] * _LEVELS, list[EventMark]()
+    ends = [-_APART] * _LEVELS
     for number, event in enumerate(events, start=1):
         at = float(x.place(event.day))
         level = next((n for n, end in enumerate(ends) if at - end >= _APART), int(np.argmin(ends)))
         ends[level] = at
-        marks.append(EventMark(at, level, number, event.kind))
-    return marks
-
-
-def _path(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> str:
-    return "M" + "L".join(f"{a:g},{b:g}" for a, b in zip(x.tolist(), y.tolist(), strict=True))
+        y, colour = 34 + 13 * level, _COLOURS.get(event.kind, "currentColor")
+        drawing.add(
+            "path", stroke=colour, stroke_dasharray="2 4", stroke_opacity=0.5, d=f"M{at:g},{y}V{_BOTTOM}"
+        )
+        drawing.add("circle", fill=colour, cx=at, cy=y, r=6.5)
+        drawing.add("text", str(number), tone="middle badge", x=at, y=y + 3)

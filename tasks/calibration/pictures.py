@@ -35,8 +35,7 @@ from tasks.evaluation.resampling import Clusters, Resampler, Support, cluster_ro
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Estimate
 from tasks.reports import charts
-from tasks.reports.numbers import format_estimate, format_number
-from tasks.reports.render import render
+from tasks.reports.numbers import format_estimate, format_number, shorten
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace
@@ -86,92 +85,9 @@ class Frame:
         return rows.astype(np.float64), edges
 
 
-@dataclass(frozen=True)
-class Box:
-    """Place of a diagram in pixels, and its ticks; only ticks on outer edges are labelled."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-    x_ticks: Sequence[charts.Tick]
-    y_ticks: Sequence[charts.Tick]
-    names_x: bool
-    names_y: bool
-
-
-@dataclass(frozen=True)
-class Point:
-    """A bin: its place and its label."""
-
-    x: float
-    y: float
-    words: str
-
-
-@dataclass(frozen=True)
-class CurveLine:
-    """A curve, ``before`` or ``after``: its points, its band, and the places of bins without positives."""
-
-    name: str
-    line: str
-    band: str
-    points: Sequence[Point]
-    none: Sequence[float]
-
-
-@dataclass(frozen=True)
-class Diagram:
-    """Curves in a box, under a heading of several lines; ``rows`` is the histogram at the bottom, if any."""
-
-    frame: Box
-    heading: Sequence[str]
-    diagonal: tuple[float, ...]
-    curves: Sequence[CurveLine]
-    rows: str = ""
-
-
-@dataclass(frozen=True)
-class HistogramStrip:
-    """A histogram in its own box, in the colour of the curve above it."""
-
-    frame: Box
-    name: str
-    rows: str
-
-
-@dataclass(frozen=True)
-class AxisLabel:
-    """Label of an axis."""
-
-    x: int
-    y: int
-    words: str
-    upright: bool = False
-
-
-@dataclass(frozen=True)
-class ReliabilityFigure:
-    """A chart with its layout; ``letters`` is the maximum length of a heading."""
-
-    title: str
-    description: str
-    width: int
-    height: int
-    letters: int
-    diagrams: Sequence[Diagram]
-    strips: Sequence[HistogramStrip]
-    labels: Sequence[AxisLabel]
-    small: bool = False
-
-    def to_svg(self) -> str:
-        """Return the chart as an SVG file."""
-        return render("reliability.svg.j2", figure=self)
-
-
 def reliability_figure(
     raw: npt.ArrayLike | None, observations: Observations, *, title: str
-) -> ReliabilityFigure:
+) -> charts.Drawing:
     """Draw reliability before and after calibration.
 
     Parameters
@@ -195,9 +111,7 @@ def reliability_figure(
     return draw_large(f"{title}: {positives} in {y.size:,} rows", curves, frame)
 
 
-def segments_figure(
-    raw: npt.ArrayLike, observations: Observations, *, title: str
-) -> ReliabilityFigure | None:
+def segments_figure(raw: npt.ArrayLike, observations: Observations, *, title: str) -> charts.Drawing | None:
     """Draw reliability by segment, least calibrated segment values first.
 
     Returns
@@ -271,7 +185,7 @@ def _miscalibration_p_value(ratio: Estimate) -> float:
     return off_p_value(SegmentRatio(ratio), low=1.0, high=1.0) if ratio.known else 2.0
 
 
-def draw_large(title: str, curves: Mapping[str, Curve], frame: Frame) -> ReliabilityFigure:
+def draw_large(title: str, curves: Mapping[str, Curve], frame: Frame) -> charts.Drawing:
     """Draw a large diagram for each curve, by ``before`` and ``after``, each above its histogram.
 
     Examples
@@ -281,44 +195,34 @@ def draw_large(title: str, curves: Mapping[str, Curve], frame: Frame) -> Reliabi
     >>> p, y = np.array([0.1, 0.1, 0.4, 0.4]), np.array([0.0, 0.0, 0.0, 1.0])
     >>> curve = reliability_curve(p, y, Clusters(np.arange(4), 4, "users"))
     >>> frame = Frame.around([curve], rare=False, binary=True)
-    >>> (diagram,) = draw_large("click", {"after": curve}, frame).diagrams
-    >>> [(point.x, point.words) for point in diagram.curves[0].points]
+    >>> drawing = draw_large("click", {"after": curve}, frame)
+    >>> [(mark.attributes["cx"], mark.words) for mark in drawing.marks if mark.element == "circle"]
     [(137.8, 'predicted 0.1, observed 0 [?]'), (323.3, 'predicted 0.4, observed 0.5 [?]')]
     """
-    several = len(curves) > 1
     headings = {name: f"observed / predicted {format_ratio(curve.ratio)}" for name, curve in curves.items()}
-    if several:
+    if len(curves) > 1:
         headings = {name: f"{name}: {words}" for name, words in headings.items()}
     most = max(float(frame.count(curve.predictions)[0].max()) for curve in curves.values())
-    diagrams, strips = [], []
+    drawing = charts.Drawing(title, ". ".join(headings.values()), 76 + 360 * len(curves), 478)
     for column, (name, curve) in enumerate(curves.items()):
         left = 76 + 360 * column
-        axes = _Axes.of(frame, left, 62, 340, 290)
-        box = axes.box(46, 32, names_x=False, names_y=column == 0)
-        diagrams.append(Diagram(box, (headings[name],), axes.diagonal(), (axes.line(name, curve),)))
-        below = _Axes(axes.x, charts.Scale(0.0, 1.1 * most, 434, 364))
-        box = below.box(46, 24, names_x=True, names_y=column == 0)
-        strips.append(HistogramStrip(box, name, below.steps(frame, curve)))
-    width = 76 + 360 * len(curves)
-    return ReliabilityFigure(
-        title=title,
-        description=". ".join(headings.values()),
-        width=width,
-        height=478,
-        letters=60,
-        diagrams=diagrams,
-        strips=strips,
-        labels=[
-            AxisLabel((76 + width) // 2, 470, _predicted(frame)),
-            AxisLabel(18, 207, _observed(frame), upright=True),
-            AxisLabel(18, 399, "rows", upright=True),
-        ],
-    )
+        above = _Diagram.of(drawing, frame, left, 62, 340, 290)
+        above.axes(46, 32, names_y=column == 0)
+        above.heading(headings[name], letters=60)
+        above.diagonal()
+        above.curve(name, curve)
+        below = _Diagram(drawing, above.x, charts.Scale(0.0, 1.1 * most, 434, 364))
+        below.axes(46, 24, names_x=True, names_y=column == 0)
+        below.histogram(frame, curve, tone=f"{name} bars")
+    drawing.add("text", _predicted(frame), tone="quiet middle", x=(76 + drawing.width) // 2, y=470)
+    _name_upright(drawing, _observed(frame), 18, 207)
+    _name_upright(drawing, "rows", 18, 399)
+    return drawing
 
 
 def draw_small(
     title: str, pairs: Mapping[tuple[str, str], Mapping[str, Curve]], frame: Frame
-) -> ReliabilityFigure:
+) -> charts.Drawing:
     """Draw a small diagram for each segment value.
 
     Examples
@@ -328,36 +232,31 @@ def draw_small(
     >>> p, y = np.array([0.1, 0.1, 0.4, 0.4]), np.array([0.0, 0.0, 0.0, 1.0])
     >>> curve = reliability_curve(p, y, Clusters(np.arange(4), 4, "users"))
     >>> frame = Frame.around([curve], rare=False, binary=True)
-    >>> draw_small("click", {("source=ads", "1.00"): {"after": curve}}, frame).description
+    >>> draw_small("click", {("source=ads", "1.00"): {"after": curve}}, frame).about
     'source=ads: 1.00'
     """
-    diagrams = []
+    about = ". ".join(f"{name}: {ratio}" for name, ratio in pairs)
+    width = 60 + 212 * min(_COLUMNS, max(2, len(pairs)))
+    height = 56 + 196 * -(-len(pairs) // _COLUMNS) + 10
+    drawing = charts.Drawing(title, about, width, height, style="small")
     for number, (heading, curves) in enumerate(pairs.items()):
         row, column = divmod(number, _COLUMNS)
-        axes = _Axes.of(frame, 60 + 212 * column, 74 + 196 * row, 198, 140)
-        foot = _Axes(axes.x, charts.Scale(0.0, 1.0, axes.y.start, axes.y.end))
-        box = axes.box(46, 30, names_x=number + _COLUMNS >= len(pairs), names_y=column == 0)
-        lines = [axes.line(name, curve, band=name == "after") for name, curve in curves.items()]
-        rows = foot.steps(frame, curves["after"], share=_FOOT)
-        diagrams.append(Diagram(box, heading, axes.diagonal(), lines, rows))
-    height = 56 + 196 * -(-len(pairs) // _COLUMNS) + 10
-    width = 60 + 212 * min(_COLUMNS, max(2, len(pairs)))
-    return ReliabilityFigure(
-        title=title,
-        description=". ".join(f"{name}: {ratio}" for name, ratio in pairs),
-        width=width,
-        height=height,
-        letters=34,
-        diagrams=diagrams,
-        strips=(),
-        labels=[
-            AxisLabel(
-                (60 + width) // 2, height - 8, f"{_predicted(frame)}; grey before and blue after calibration"
-            ),
-            AxisLabel(14, height // 2, _observed(frame), upright=True),
-        ],
-        small=True,
-    )
+        diagram = _Diagram.of(drawing, frame, 60 + 212 * column, 74 + 196 * row, 198, 140)
+        diagram.axes(46, 30, names_x=number + _COLUMNS >= len(pairs), names_y=column == 0)
+        diagram.heading(*heading, letters=34)
+        foot = _Diagram(drawing, diagram.x, charts.Scale(0.0, 1.0, diagram.y.start, diagram.y.end))
+        foot.histogram(frame, curves["after"], tone="rows", share=_FOOT)
+        diagram.diagonal()
+        for name, curve in curves.items():
+            diagram.curve(name, curve, band=name == "after", radius=2.2)
+    below = f"{_predicted(frame)}; grey before and blue after calibration"
+    drawing.add("text", below, tone="quiet middle", x=(60 + width) // 2, y=height - 8)
+    _name_upright(drawing, _observed(frame), 14, height // 2)
+    return drawing
+
+
+def _name_upright(drawing: charts.Drawing, words: str, x: int, y: int) -> None:
+    drawing.add("text", words, tone="quiet middle", transform=f"translate({x} {y}) rotate(-90)")
 
 
 def format_ratio(ratio: Estimate) -> str:
@@ -374,60 +273,70 @@ def format_ratio(ratio: Estimate) -> str:
 
 
 @dataclass(frozen=True)
-class _Axes:
-    """Both axes of a diagram."""
+class _Diagram:
+    """A part of a drawing between two axes."""
 
+    drawing: charts.Drawing
     x: charts.Scale
     y: charts.Scale
 
     @classmethod
-    def of(cls, frame: Frame, left: int, top: int, width: int, height: int) -> "_Axes":
+    def of(
+        cls, drawing: charts.Drawing, frame: Frame, left: int, top: int, width: int, height: int
+    ) -> "_Diagram":
         x = charts.Scale(*frame.x, left, left + width, logarithmic=frame.rare)
-        return cls(x, charts.Scale(*frame.y, top + height, top, logarithmic=frame.rare))
+        return cls(drawing, x, charts.Scale(*frame.y, top + height, top, logarithmic=frame.rare))
 
-    def box(self, beside: float, above: float, *, names_x: bool, names_y: bool) -> Box:
-        """Return the box; labelled ticks are at least so many pixels apart horizontally and vertically."""
-        left, right, bottom, top = (int(at) for at in (self.x.start, self.x.end, self.y.start, self.y.end))
-        ticks = self.x.ticks(beside), self.y.ticks(above)
-        return Box(left, top, right, bottom, *ticks, names_x, names_y)
+    def axes(self, beside: float, above: float, *, names_x: bool = False, names_y: bool = False) -> None:
+        """Draw the grid, whose labels are at least so many pixels apart horizontally and vertically."""
+        across, up = self.x.ticks(beside), self.y.ticks(above)
+        self.drawing.axes(self.x, self.y, across, up)
+        outline = f"M{self.x.start:g},{self.y.end:g}V{self.y.start:g}H{self.x.end:g}"
+        self.drawing.add("path", tone="grid", d=outline)
+        if names_x:
+            self.drawing.label_x(across, self.y.start + 15)
+        if names_y:
+            self.drawing.label_y(up, self.x.start - 6)
 
-    def diagonal(self) -> tuple[float, ...]:
-        """Return both ends of the line of calibrated predictions."""
+    def heading(self, *lines: str, letters: int) -> None:
+        for n, line in enumerate(reversed(lines)):
+            y = self.y.end - 7 - 13 * n
+            self.drawing.add("text", shorten(line, letters), tone="quiet", x=self.x.start, y=y)
+
+    def diagonal(self) -> None:
+        """Draw the line of calibrated predictions."""
         ends = max(self.x.low, self.y.low), min(self.x.high, self.y.high)
-        return tuple(float(scale.place(end)) for end in ends for scale in (self.x, self.y))
+        path = charts.join_points(self.x.place(ends), self.y.place(ends))
+        self.drawing.add("path", tone="diagonal", d=path)
 
-    def line(self, name: str, curve: Curve, *, band: bool = True) -> CurveLine:
+    def curve(self, name: str, curve: Curve, *, band: bool = True, radius: float = 3.4) -> None:
+        """Draw a curve with its band, and a triangle at the foot for a bin without positives.
+
+        Points of large diagrams show their figures.
+        """
         value, low, high = (
             np.array([getattr(rate, side) for rate in curve.observed]) for side in ("value", "low", "high")
         )
-        seen = value >= self.y.low
-        bounded = np.isfinite(low)
-        points = tuple(self._points(curve, seen))
-        edge = [
-            *zip(self.x.place(curve.predicted[bounded]), self.y.place(high[bounded]), strict=True),
-            *zip(self.x.place(curve.predicted[bounded]), self.y.place(low[bounded]), strict=True),
-        ]
-        half = len(edge) // 2
-        return CurveLine(
-            name,
-            line=" ".join(f"{point.x:g},{point.y:g}" for point in points),
-            band=" ".join(f"{x:g},{y:g}" for x, y in (*edge[:half], *edge[half:][::-1])) if band else "",
-            points=points,
-            none=self.x.place(curve.predicted[~seen]).tolist(),
-        )
+        p, bounded, seen = curve.predicted, np.isfinite(low), value >= self.y.low
+        if band and bounded.any():
+            edge = self.x.place(p[bounded])
+            xs, ys = np.r_[edge, edge[::-1]], np.r_[high[bounded], low[bounded][::-1]]
+            self.drawing.add("path", tone=f"{name} band", d=charts.join_points(xs, self.y.place(ys)) + "Z")
+        xs, ys = self.x.place(p[seen]), self.y.place(value[seen])
+        if len(xs):
+            self.drawing.add("path", tone=name, d=charts.join_points(xs, ys))
+        for x, y, n in zip(xs.tolist(), ys.tolist(), np.flatnonzero(seen).tolist(), strict=True):
+            words = f"predicted {format_number(p[n])}, observed {format_estimate(curve.observed[n])}"
+            self.drawing.add("circle", words if radius > 3 else "", tone=name, cx=x, cy=y, r=radius)
+        for x in self.x.place(p[~seen]).tolist():
+            self.drawing.add("path", tone=name, d=f"M{x - 4:g},{self.y.start - 9:g}h8l-4,7z")
 
-    def steps(self, frame: Frame, curve: Curve, *, share: float | None = None) -> str:
-        """Return the outline of a histogram of predictions; ``share`` is the height of its highest bar."""
+    def histogram(self, frame: Frame, curve: Curve, *, tone: str, share: float | None = None) -> None:
+        """Draw the predictions by bin; ``share`` is the height of the highest bar."""
         rows, edges = frame.count(curve.predictions)
         heights = rows if share is None else share * rows / rows.max()
-        return charts.outline_steps(self.y.place(heights), self.x.place(edges), base=self.y.start)
-
-    def _points(self, curve: Curve, seen: Flags) -> Iterator[Point]:
-        rates = [rate for rate, shown in zip(curve.observed, seen, strict=True) if shown]
-        predicted = curve.predicted[seen]
-        xs, ys = self.x.place(predicted).tolist(), self.y.place([rate.value for rate in rates]).tolist()
-        for x, y, p, rate in zip(xs, ys, predicted.tolist(), rates, strict=True):
-            yield Point(x, y, f"predicted {format_number(p)}, observed {format_estimate(rate)}")
+        path = charts.outline_steps(self.y.place(heights), self.x.place(edges), base=self.y.start)
+        self.drawing.add("path", tone=tone, d=path)
 
 
 def _predicted(frame: Frame) -> str:

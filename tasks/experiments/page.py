@@ -1,16 +1,16 @@
 """The page of a read-out: decision, sample ratio, forest plot, cumulative effects, segments."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import accumulate
 from typing import Final
 
 from tasks.evaluation.subjects import Subject
 from tasks.experiments.always_valid import ALARM
-from tasks.experiments.evidence import CumulativeEffect, ExperimentReadout, MetricReadout, SampleRatio
+from tasks.experiments.evidence import ExperimentReadout, MetricReadout, SampleRatio
 from tasks.reports import charts
-from tasks.reports.charts import draw_rails
 from tasks.reports.numbers import format_change, format_counted, format_estimate, format_share
 from tasks.reports.phrases import Vocabulary, describe_subject
 from tasks.reports.render import render
@@ -20,24 +20,6 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 56.0, 24.0, 12.0, 34.0
 _APART: Final = 46.0
 _MOST: Final = 2.0
 """Relative change at which intervals are cut off in charts, because early intervals are wide."""
-
-
-@dataclass(frozen=True)
-class LineChart:
-    """A line over days with a band around it, in pixels; ``zero`` is the place of no change."""
-
-    title: str
-    line: str
-    band: str
-    zero: float | None
-    x_ticks: tuple[charts.Tick, ...]
-    y_ticks: tuple[charts.Tick, ...]
-    width: float = _WIDTH
-    height: float = _HEIGHT
-    left: float = _LEFT
-    right: float = _WIDTH - _RIGHT
-    top: float = _TOP
-    bottom: float = _HEIGHT - _BOTTOM
 
 
 @dataclass(frozen=True)
@@ -72,7 +54,7 @@ def readout_page(surface: str, seen: ExperimentReadout, words: Vocabulary) -> st
         ratio=_say_ratio(seen.sample_ratio),
         triggered=_say_ratio(seen.triggered),
         sizes=_draw_sizes(seen),
-        rails=draw_rails(verdicts, words),
+        rails=charts.draw_rails(verdicts, words),
         rows=[_row(one, words) for one in seen.metrics],
         charts=[_draw_effect(one) for one in seen.metrics if len(one.cumulative) > 1],
         segments=[(one.metric, verdict) for one in seen.metrics for verdict in one.segments],
@@ -113,34 +95,21 @@ def _row(one: MetricReadout, words: Vocabulary) -> MetricRow:
     )
 
 
-def _draw_effect(one: MetricReadout) -> LineChart:
-    points = one.cumulative
-    low = min(0.0, *(max(point.change.low, -_MOST) for point in points))
-    high = max(0.0, *(min(point.change.high, _MOST) for point in points))
+def _draw_effect(one: MetricReadout) -> charts.Drawing:
+    """Draw the change up to each day with its interval."""
+    changes = [point.change for point in one.cumulative]
+    low = min(0.0, *(max(change.low, -_MOST) for change in changes))
+    high = max(0.0, *(min(change.high, _MOST) for change in changes))
     y = charts.Scale(low, high, _HEIGHT - _BOTTOM, _TOP)
-    x = charts.Scale(0.0, float(len(points) - 1), _LEFT, _WIDTH - _RIGHT)
-    across = x.place(range(len(points))).tolist()
-    ends = [
-        list(zip(across, y.place([getattr(p.change, end) for p in points]), strict=True))
-        for end in ("low", "high")
-    ]
-    return LineChart(
-        title=one.metric,
-        line=_path(list(zip(across, y.place([p.change.value for p in points]).tolist(), strict=True))),
-        band=_path([*ends[1], *reversed(ends[0])]) + "Z",
-        zero=float(y.place([0.0])[0]),
-        x_ticks=_days(points, across),
-        y_ticks=y.ticks(28, charts.write_percent),
-    )
+    drawing, x = _draw_axes(one.metric, [point.day for point in one.cumulative], y, charts.write_percent)
+    across = x.place(range(len(changes)))
+    ends = [*(change.high for change in changes), *(change.low for change in reversed(changes))]
+    band = charts.join_points([*across, *across[::-1]], y.place(ends))
+    drawing.add("path", tone="after band", d=f"{band}Z")
+    return _add_line(drawing, x, y, [change.value for change in changes], 0.0)
 
 
-def _days(points: Sequence[CumulativeEffect], across: Sequence[float]) -> tuple[charts.Tick, ...]:
-    step = max(1, math.ceil(len(points) * _APART / (_WIDTH - _LEFT - _RIGHT)))
-    named = list(zip(across, points, strict=True))[::step]
-    return tuple(charts.Tick(at, f"{point.day:%m-%d}") for at, point in named)
-
-
-def _draw_sizes(seen: ExperimentReadout) -> LineChart | None:
+def _draw_sizes(seen: ExperimentReadout) -> charts.Drawing | None:
     """Draw the cumulative share of users in the treatment, and the declared share."""
     ratio = seen.sample_ratio
     if ratio is None or len(ratio.days) < 2:
@@ -150,21 +119,31 @@ def _draw_sizes(seen: ExperimentReadout) -> LineChart | None:
     declared = list(ratio.shares.values())[1]
     low, high = min(*shares, declared), max(*shares, declared)
     y = charts.Scale(max(0.0, low - 0.02), min(1.0, high + 0.02), _HEIGHT - _BOTTOM, _TOP)
-    across = (
-        charts.Scale(0.0, float(len(shares) - 1), _LEFT, _WIDTH - _RIGHT).place(range(len(shares))).tolist()
-    )
-    step = max(1, math.ceil(len(shares) * _APART / (_WIDTH - _LEFT - _RIGHT)))
-    return LineChart(
-        title="share of users in the treatment",
-        line=_path(list(zip(across, y.place(shares).tolist(), strict=True))),
-        band="",
-        zero=float(y.place([declared])[0]),
-        x_ticks=tuple(
-            charts.Tick(at, f"{day:%m-%d}") for at, day in list(zip(across, ratio.days, strict=True))[::step]
-        ),
-        y_ticks=y.ticks(28, lambda share: f"{100 * share:.4g} %"),
-    )
+    title = "share of users in the treatment"
+    drawing, x = _draw_axes(title, ratio.days, y, lambda share: f"{100 * share:.4g} %")
+    return _add_line(drawing, x, y, shares, declared)
 
 
-def _path(points: Sequence[tuple[float, float]]) -> str:
-    return "M" + "L".join(f"{x:g},{y:g}" for x, y in points)
+def _draw_axes(
+    title: str, days: Sequence[date], y: charts.Scale, write: Callable[[float], str]
+) -> tuple[charts.Drawing, charts.Scale]:
+    """Draw the grid of a chart by day; return the drawing and its horizontal axis."""
+    drawing = charts.Drawing(title, "", _WIDTH, _HEIGHT)
+    x = charts.Scale(0.0, float(len(days) - 1), _LEFT, _WIDTH - _RIGHT)
+    levels = y.ticks(28, write)
+    drawing.axes(x, y, up=levels)
+    drawing.label_y(levels, _LEFT - 6)
+    step = max(1, math.ceil(len(days) * _APART / (_WIDTH - _LEFT - _RIGHT)))
+    named = zip(x.place(range(0, len(days), step)).tolist(), days[::step], strict=True)
+    drawing.label_x([charts.Tick(at, f"{day:%m-%d}") for at, day in named], y.start + 16)
+    return drawing, x
+
+
+def _add_line(
+    drawing: charts.Drawing, x: charts.Scale, y: charts.Scale, values: Sequence[float], expected: float
+) -> charts.Drawing:
+    """Draw a value for each day, and the expected one as a dashed line."""
+    path = charts.join_points(x.place(range(len(values))), y.place(values))
+    drawing.add("path", tone="after", stroke_width=2, d=path)
+    drawing.add("path", tone="diagonal", d=f"M{x.start:g},{y.place(expected):g}H{x.end:g}")
+    return drawing

@@ -1,6 +1,8 @@
-"""Scales, interval charts and guardrail charts, in pixels or per cent of the width.
+"""Scales, drawings, interval charts and guardrail charts, in pixels or per cent of the width.
 
 ::
+
+    Drawing: SVG elements, in the colours of `drawing.css`; axes have a line of the grid at each tick
 
     Scale: linear          0     2     4     6     steps of 1, 2 or 5 times a power of ten
            logarithmic     .001    .01    .1       decades, and as many values between as fit
@@ -20,8 +22,8 @@
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
@@ -31,7 +33,7 @@ import numpy.typing as npt
 from tasks.arrays import Floats
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Threshold
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Outcome, Verdict
-from tasks.reports.numbers import format_estimate
+from tasks.reports.numbers import format_estimate, shorten
 from tasks.reports.phrases import (
     Vocabulary,
     describe_subject,
@@ -153,6 +155,18 @@ class Scale:
         return np.log(values) if self.logarithmic else np.asarray(values, dtype=np.float64)
 
 
+def join_points(xs: npt.ArrayLike, ys: npt.ArrayLike) -> str:
+    """Return the SVG path of the line through points [n], in pixels.
+
+    Examples
+    --------
+    >>> join_points([0.0, 10.5], [2.0, 4.0])
+    'M0,2L10.5,4'
+    """
+    pairs = zip(np.asarray(xs).tolist(), np.asarray(ys).tolist(), strict=True)
+    return "M" + "L".join(f"{x:g},{y:g}" for x, y in pairs)
+
+
 def outline_steps(tops: npt.ArrayLike, edges: npt.ArrayLike, *, base: float) -> str:
     """Return the SVG path of a histogram: bars [n] between edges [n + 1], all in pixels.
 
@@ -177,6 +191,68 @@ def _log_choices(low: float, high: float) -> Iterator[list[float]]:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """An SVG element with its attributes; ``words`` are its text or tooltip, ``link`` the address it opens."""
+
+    element: str
+    attributes: Mapping[str, object]
+    words: str
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A chart in pixels from the upper left.
+
+    ``about`` describes a file of its own for readers who do not see it; ``style`` is a CSS class.
+    """
+
+    title: str
+    about: str
+    width: float
+    height: float
+    style: str = ""
+    marks: list[Mark] = field(default_factory=list)
+
+    def add(
+        self, element: str, words: str = "", *, tone: str = "", link: str = "", **attributes: object
+    ) -> None:
+        """Add an element; ``tone`` are its CSS classes.
+
+        Examples
+        --------
+        >>> drawing = Drawing("click", "", 100, 20)
+        >>> drawing.add("circle", "half", tone="after", cx=50, cy=10, r=4)
+        >>> '<circle class="after" cx="50" cy="10" r="4"><title>half</title></circle>' in drawing.to_svg()
+        True
+        """
+        named = {name.replace("_", "-"): value for name, value in attributes.items()}
+        self.marks.append(Mark(element, {"class": tone or None, **named}, words, link))
+
+    def axes(self, x: Scale, y: Scale, across: Sequence[Tick] = (), up: Sequence[Tick] = ()) -> None:
+        """Add a line of the grid for each tick, from one end of the other axis to its other end."""
+        lines = (
+            *(f"M{tick.at:g},{y.end:g}V{y.start:g}" for tick in across),
+            *(f"M{x.start:g},{tick.at:g}H{x.end:g}" for tick in up),
+        )
+        self.add("path", tone="grid", d="".join(lines))
+
+    def label_x(self, ticks: Sequence[Tick], below: float) -> None:
+        """Write the ticks of a horizontal axis."""
+        for tick in ticks:
+            self.add("text", tick.words, tone="tick middle", x=tick.at, y=below)
+
+    def label_y(self, ticks: Sequence[Tick], left: float) -> None:
+        """Write the ticks of a vertical axis, whose labels end at ``left``."""
+        for tick in ticks:
+            self.add("text", tick.words, tone="tick end", x=left, y=tick.at + 4)
+
+    def to_svg(self) -> str:
+        """Return the chart as an SVG file."""
+        return render("drawing.svg.j2", drawing=self)
+
+
+@dataclass(frozen=True)
 class IntervalMark:
     """One interval: its name, its CSS class, its position, and its figures."""
 
@@ -198,7 +274,30 @@ class IntervalChart:
 
     def to_svg(self, title: str) -> str:
         """Render the chart, without its band, as a standalone file; tones are ``before`` and ``after``."""
-        return render("intervals.svg.j2", chart=self, title=title)
+        bottom = _CHART_HEAD + _CHART_ROW * len(self.marks) + 6
+        about = ", ".join(f"{mark.name} {mark.words}" for mark in self.marks)
+        drawing = Drawing(title, f"{about}.", 800, bottom + 26)
+        ticks = [Tick(_across_chart(x), words) for x, words in self.ticks]
+        ends = _across_chart(0.0), _across_chart(100.0)
+        drawing.axes(Scale(0.0, 1.0, *ends), Scale(0.0, 1.0, bottom, _CHART_HEAD), ticks)
+        drawing.label_x(ticks, bottom + 16)
+        for n, mark in enumerate(self.marks):
+            y = _CHART_HEAD + _CHART_ROW * n + 12
+            low, value, high = map(_across_chart, (mark.low, mark.value, mark.high))
+            drawing.add("text", shorten(mark.name, 40), tone="end", x=_CHART_LEFT - 10, y=y + 4)
+            drawing.add("path", tone=mark.tone, stroke_width=3, d=f"M{low:g},{y}H{high:g}")
+            drawing.add("circle", tone=mark.tone, cx=value, cy=y, r=4)
+            drawing.add("text", mark.words, tone="quiet", x=_CHART_LEFT + 310, y=y + 4)
+        return drawing.to_svg()
+
+
+_CHART_LEFT, _CHART_HEAD, _CHART_ROW = 250, 34, 24
+"""Left end of the scale, top of the rows, and the height of a row, in pixels."""
+
+
+def _across_chart(percent: float) -> float:
+    """Return the pixel of a position in per cent of the scale, which is 300 pixels wide."""
+    return round(_CHART_LEFT + 3 * percent, 1)
 
 
 def draw_intervals(

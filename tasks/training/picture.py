@@ -1,11 +1,10 @@
 """Charts of feature importances, and of a trunk's training: learning curves, gradient shares and cosines."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tasks.reports import charts
-from tasks.reports.render import render
+from tasks.reports.numbers import format_share, shorten
 
 _SHOWN: Final = 30
 _HEAD, _LINE, _FOOT = 38, 22, 40
@@ -17,107 +16,38 @@ _LETTER: Final = 7
 """Width of a letter."""
 
 
-@dataclass(frozen=True)
-class Bar:
-    """A feature, its share of the total gain, and the position of its bar."""
-
-    feature: str
-    share: float
-    y: int
-    width: float
-
-
-@dataclass(frozen=True)
-class ImportanceFigure:
-    """Horizontal bars, in pixels, that begin at ``left``."""
-
-    title: str
-    bars: Sequence[Bar]
-    ticks: Sequence[charts.Tick]
-    left: int
-    width: int
-    height: int
-
-    def to_svg(self) -> str:
-        """Return the chart as an SVG file."""
-        return render("importances.svg.j2", figure=self)
-
-
-def importance_figure(gains: Mapping[str, float], *, title: str) -> ImportanceFigure:
+def importance_figure(gains: Mapping[str, float], *, title: str) -> charts.Drawing:
     """Draw each feature's share of the total gain, largest first, up to 30 features.
 
     Examples
     --------
-    >>> figure = importance_figure({"age": 1.0, "price": 3.0}, title="click")
-    >>> [(bar.feature, bar.share, bar.width) for bar in figure.bars]
-    [('price', 0.75, 400.0), ('age', 0.25, 133.3)]
+    >>> importance_figure({"age": 1.0, "price": 3.0}, title="click").about
+    'Share of the total gain: price 75%, age 25%.'
     """
     total = sum(gains.values()) or 1.0
     shown = sorted(gains.items(), key=lambda item: item[1], reverse=True)[:_SHOWN]
     left = 20 + _LETTER * min(_LETTERS, max(len(name) for name, _ in shown))
     most = shown[0][1] / total or 1.0
-    scale = charts.Scale(0.0, 100 * most, left, left + _BARS)
-    return ImportanceFigure(
-        title=title,
-        bars=[
-            Bar(name, gain / total, _HEAD + _LINE * n, round(_BARS * gain / total / most, 1))
-            for n, (name, gain) in enumerate(shown)
-        ],
-        ticks=scale.ticks(60),
-        left=left,
-        width=left + _BARS + 30,
-        height=_HEAD + _LINE * len(shown) + _FOOT,
-    )
+    bottom = _HEAD + _LINE * len(shown)
+    across = charts.Scale(0.0, 100 * most, left, left + _BARS)
+    listed = ", ".join(f"{name} {format_share(gain / total)}" for name, gain in shown)
+    drawing = charts.Drawing(title, f"Share of the total gain: {listed}.", left + _BARS + 30, bottom + _FOOT)
+    ticks = across.ticks(60)
+    drawing.axes(across, charts.Scale(0.0, 1.0, bottom, _HEAD - 4), ticks)
+    for n, (name, gain) in enumerate(shown):
+        y, width = _HEAD + _LINE * n, round(_BARS * gain / total / most, 1)
+        drawing.add("text", shorten(name, _LETTERS), tone="end", x=left - 8, y=y + 12)
+        drawing.add("rect", tone="after bars", x=left, y=y, width=width, height=16)
+    drawing.label_x(ticks, bottom + 15)
+    middle = (left + drawing.width) // 2
+    drawing.add("text", "share of the total gain, %", tone="quiet middle", x=middle, y=bottom + 32)
+    return drawing
 
 
 _LEFT, _WIDTH, _HEIGHT, _GAP = 60, 300, 170, 150
-_TOP: Final = 56
-_CELL: Final = 44
-_TURN: Final = 360
-
-
-@dataclass(frozen=True)
-class TaskCurve:
-    """A task's line over the epochs: the hue of its colour, its path, and its last point."""
-
-    task: str
-    hue: int
-    path: str
-    end: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Panel:
-    """Lines over epochs in pixels, with the ticks of both axes; ``kept`` is the place of the kept epoch."""
-
-    title: str
-    left: int
-    curves: Sequence[TaskCurve]
-    levels: Sequence[charts.Tick]
-    epochs: Sequence[charts.Tick]
-    kept: float
-
-
-@dataclass(frozen=True)
-class TrunkFigure:
-    """Two panels, and below them the cosines of the kept epoch as a table."""
-
-    title: str
-    panels: Sequence[Panel]
-    tasks: Sequence[str]
-    cosines: Sequence[Sequence[float]]
-    top: int = _TOP
-    bottom: int = _TOP + _HEIGHT
-    cell: int = _CELL
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
-        return 2 * (_LEFT + _WIDTH + _GAP), self.bottom + 90 + _CELL * len(self.tasks)
-
-    def to_svg(self) -> str:
-        """Return the chart as an SVG file."""
-        return render("trunk.svg.j2", figure=self)
+_TOP, _BOTTOM = 56, 226
+_CELL, _CELL_WIDTH = 44, 61.6
+_COSINES: Final = _BOTTOM + 70
 
 
 def trunk_figure(
@@ -127,8 +57,8 @@ def trunk_figure(
     *,
     kept: int,
     title: str,
-) -> TrunkFigure:
-    """Draw each task's curves.
+) -> charts.Drawing:
+    """Draw each task's curves, and below them the cosines as a table.
 
     Parameters
     ----------
@@ -141,52 +71,64 @@ def trunk_figure(
     >>> figure = trunk_figure(
     ...     [{"click": 1.0}, {"click": 0.8}], [{"click": 1.0}] * 2, [[1.0]], kept=1, title="feed"
     ... )
-    >>> [(panel.title, len(panel.curves)) for panel in figure.panels]
-    [("held-out loss over the base rate's", 1), ('share of the gradient', 1)]
+    >>> figure.about
+    "Held-out loss over the base rate's and share of the gradient by epoch of 1 tasks, and their cosines."
     """
     tasks = [*shares[0]]
-    entropies = [{task: one[task] for task in tasks} for one in held_out]
-    panels = (
-        _panel("held-out loss over the base rate's", entropies, kept, _LEFT),
-        _panel("share of the gradient", shares, kept, 2 * _LEFT + _WIDTH + _GAP),
+    right = 2 * _LEFT + _WIDTH + _GAP
+    drawing = charts.Drawing(
+        title,
+        f"Held-out loss over the base rate's and share of the gradient by epoch of {len(tasks)} tasks,"
+        " and their cosines.",
+        2 * (_LEFT + _WIDTH + _GAP),
+        _BOTTOM + 90 + _CELL * len(tasks),
     )
-    return TrunkFigure(title, panels, tasks, cosines)
+    hues = {task: f"hsl({360 * n // len(tasks)} 60% 50%)" for n, task in enumerate(tasks)}
+    _panel(drawing, "held-out loss over the base rate's", held_out, hues, kept=kept, left=_LEFT)
+    _panel(drawing, "share of the gradient", shares, hues, kept=kept, left=right)
+    for n, (task, hue) in enumerate(hues.items()):
+        drawing.add("circle", fill=hue, cx=right + 318, cy=_TOP + 18 * n + 6, r=4)
+        drawing.add("text", shorten(task, 20), x=right + 328, y=_TOP + 18 * n + 10)
+    drawing.add("text", "cosines between the gradients of what the tasks share", x=60, y=_COSINES - 10)
+    for n, (task, row) in enumerate(zip(tasks, cosines, strict=True)):
+        y = _COSINES + _CELL * n
+        drawing.add("text", shorten(task, 22), tone="end", x=210, y=y + 26)
+        for column, cosine in enumerate(row):
+            left, hue = 220 + _CELL_WIDTH * column, f"hsl({210 if cosine >= 0 else 10} 70% 50%)"
+            width, depth = _CELL_WIDTH - 2, round(0.6 * abs(cosine), 2)
+            drawing.add("rect", x=left, y=y, width=width, height=_CELL - 2, fill=hue, fill_opacity=depth)
+            drawing.add("text", f"{cosine:+.2f}", tone="middle", x=left + _CELL_WIDTH / 2, y=y + 26)
+    return drawing
 
 
-def _panel(title: str, series: Sequence[Mapping[str, float | None]], kept: int, left: int) -> Panel:
-    known = [value for epoch in series for value in epoch.values() if value is not None]
+def _panel(
+    drawing: charts.Drawing,
+    title: str,
+    series: Sequence[Mapping[str, float | None]],
+    hues: Mapping[str, str],
+    *,
+    kept: int,
+    left: int,
+) -> None:
+    """Draw a line for each task over the epochs, and a dashed one at the kept epoch."""
+    known = [value for epoch in series for task in hues if (value := epoch[task]) is not None]
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
     pad = 0.05 * (high - low) or 0.05
     across = charts.Scale(1.0, max(2.0, float(len(series))), left, left + _WIDTH)
-    up = charts.Scale(low - pad, high + pad, _TOP + _HEIGHT, _TOP)
-
-    def at(scale: charts.Scale, value: float) -> float:
-        return round(float(scale.place(value)), 1)
-
-    tasks = [*series[0]]
-    curves = [
-        _curve(task, n * _TURN // len(tasks), series, lambda epoch, value: (at(across, epoch), at(up, value)))
-        for n, task in enumerate(tasks)
-    ]
-    return Panel(
-        title,
-        left,
-        [curve for curve in curves if curve is not None],
-        up.ticks(40),
-        across.ticks(50),
-        at(across, kept + 1),
-    )
-
-
-def _curve(
-    task: str,
-    hue: int,
-    series: Sequence[Mapping[str, float | None]],
-    place: Callable[[float, float], tuple[float, float]],
-) -> TaskCurve | None:
-    points = [
-        place(epoch, value) for epoch, one in enumerate(series, start=1) if (value := one[task]) is not None
-    ]
-    if not points:
-        return None
-    return TaskCurve(task, hue, "M" + "L".join(f"{x},{y}" for x, y in points), points[-1])
+    up = charts.Scale(low - pad, high + pad, _BOTTOM, _TOP)
+    levels = up.ticks(40)
+    drawing.add("text", title, x=left, y=44)
+    drawing.axes(across, up, up=levels)
+    drawing.label_y(levels, left - 6)
+    drawing.label_x(across.ticks(50), _BOTTOM + 16)
+    drawing.add("path", tone="diagonal", d=f"M{across.place(kept + 1):g},{_TOP}V{_BOTTOM}")
+    for task, hue in hues.items():
+        points = [(n, value) for n, one in enumerate(series, start=1) if (value := one[task]) is not None]
+        if points:
+            epochs, values = zip(*points, strict=True)
+            xs, ys = across.place(epochs), up.place(values)
+            path = charts.join_points(xs, ys)
+            drawing.add("path", fill="none", stroke=hue, stroke_width=2, d=path)
+            drawing.add("circle", fill=hue, cx=xs[-1], cy=ys[-1], r=3)
+    note = "epoch; dashed: the one that is kept"
+    drawing.add("text", note, tone="quiet middle", x=left + _WIDTH // 2, y=_BOTTOM + 32)

@@ -22,83 +22,44 @@ _APART: Final = 80
 _MARGIN: Final = 0.06
 
 
-@dataclass(frozen=True)
-class Dot:
-    """A trial on the searching half: its coordinates, and whether it meets its bounds."""
-
-    x: float
-    y: float
-    feasible: bool
-
-
-@dataclass(frozen=True)
-class FrontMark:
-    """A point of the front: its trial, coordinates, ends of its intervals, and title."""
-
-    trial: int
-    x: float
-    y: float
-    across: tuple[float, float]
-    along: tuple[float, float]
-    tone: str
-    title: str
-
-
-@dataclass(frozen=True)
-class FrontChart:
-    """One chart, in pixels from the upper left."""
-
-    title: str
-    across: str
-    along: str
-    dots: tuple[Dot, ...]
-    marks: tuple[FrontMark, ...]
-    x_ticks: tuple[charts.Tick, ...]
-    y_ticks: tuple[charts.Tick, ...]
-    zero: tuple[float, float]
-    left: int = _LEFT
-    right: int = WIDTH - _RIGHT
-    top: int = _TOP
-    bottom: int = HEIGHT - _BOTTOM
-    width: int = WIDTH
-    height: int = HEIGHT
-
-
-def draw_fronts(evidence: TuningEvidence, trials: Sequence[WeightTrial]) -> list[FrontChart]:
+def draw_fronts(evidence: TuningEvidence, trials: Sequence[WeightTrial]) -> list[charts.Drawing]:
     """Draw the maximised metric against each further objective; empty if there is no front."""
     if not evidence.front:
         return []
     return [_draw(evidence, trials, other) for other in range(1, len(evidence.objectives))]
 
 
-def _draw(evidence: TuningEvidence, trials: Sequence[WeightTrial], other: int) -> FrontChart:
+def _draw(evidence: TuningEvidence, trials: Sequence[WeightTrial], other: int) -> charts.Drawing:
     pairs = [(one.confirmed[0], one.confirmed[other]) for one in evidence.front]
     feasible = [one.figures.objectives for one in trials if one.feasible]
     x = _scale([p[0] for p in pairs], [o[0] for o in feasible], _LEFT, WIDTH - _RIGHT)
     y = _scale([p[1] for p in pairs], [o[other] for o in feasible], HEIGHT - _BOTTOM, _TOP)
     first, second = evidence.objectives[0], evidence.objectives[other]
-    seen = [(one.figures.objectives[0], one.figures.objectives[other], one.feasible) for one in trials]
-    return FrontChart(
-        title=f"{first.metric} and {second.metric}",
-        across=_axis(first),
-        along=_axis(second) + ("" if second.raised else ", a fall upwards"),
-        dots=tuple(Dot(_at(x, a), _at(y, b), ok) for a, b, ok in seen if x.shows(a) and y.shows(b)),
-        marks=tuple(
-            FrontMark(
-                trial=one.trial,
-                x=_at(x, a.value),
-                y=_at(y, b.value),
-                across=_ends(a, x),
-                along=_ends(b, y),
-                tone=_tone(evidence, one.trial, dominated=one.dominated),
-                title=_name(evidence, one.trial, dominated=one.dominated),
-            )
-            for one, (a, b) in zip(evidence.front, pairs, strict=True)
-        ),
-        x_ticks=x.ticks(_APART, charts.write_percent),
-        y_ticks=y.ticks(_APART, charts.write_percent),
-        zero=(_at(x, 0.0), _at(y, 0.0)),
-    )
+    title = f"{first.metric} and {second.metric}"
+    drawing = charts.Drawing(title, "", WIDTH, HEIGHT, style="chart front")
+    across, up = (scale.ticks(_APART, charts.write_percent) for scale in (x, y))
+    drawing.axes(x, y, across, up)
+    drawing.label_x(across, y.start + 16)
+    drawing.label_y(up, x.start - 8)
+    zero = f"M{_at(x, 0.0):g},{y.end}V{y.start}M{x.start},{_at(y, 0.0):g}H{x.end}"
+    drawing.add("path", tone="zero", d=zero)
+    for one in trials:
+        a, b = one.figures.objectives[0], one.figures.objectives[other]
+        if x.shows(a) and y.shows(b):
+            tone = "tried" if one.feasible else "tried exceeding"
+            drawing.add("circle", tone=tone, cx=_at(x, a), cy=_at(y, b), r=2.5)
+    for point, (across_change, up_change) in zip(evidence.front, pairs, strict=True):
+        at_x, at_y = _at(x, across_change.value), _at(y, up_change.value)
+        (left, right), (low, high) = _ends(across_change, x), _ends(up_change, y)
+        tone = f"mark {_tone(evidence, point.trial, dominated=point.dominated)}"
+        drawing.add("path", tone=tone, d=f"M{left:g},{at_y:g}H{right:g}M{at_x:g},{low:g}V{high:g}")
+        words, link = _name(evidence, point.trial, dominated=point.dominated), f"#trial-{point.trial}"
+        drawing.add("circle", words, tone=tone, link=link, cx=at_x, cy=at_y, r=6)
+    drawing.add("text", _axis(first), tone="middle", x=(x.start + x.end) / 2, y=HEIGHT - 6)
+    words = _axis(second) + ("" if second.raised else ", a fall upwards")
+    turned = f"translate(12 {(y.start + y.end) / 2:g}) rotate(-90)"
+    drawing.add("text", words, tone="middle", transform=turned)
+    return drawing
 
 
 def _at(scale: charts.Scale, value: float) -> float:

@@ -37,41 +37,13 @@ _WIDTH, _HEIGHT, _EDGE = 300, 76, 4
 
 
 @dataclass(frozen=True)
-class DayDot:
-    """The value of one day; ``odd`` if it breaks the rule."""
-
-    x: float
-    y: float
-    title: str
-    odd: bool
-
-
-@dataclass(frozen=True)
-class StatusBar:
-    """The share of one status on one day."""
-
-    status: Status
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-@dataclass(frozen=True)
 class DayFigure:
-    """A small chart by day, in pixels from the upper left; ``low`` and ``high`` label its range."""
+    """A small chart by day, with its first and last day and the ends of its range."""
 
-    title: str
+    drawing: charts.Drawing
     span: str
     low: str
     high: str
-    band: Sequence[tuple[float, float]] = ()
-    line: Sequence[tuple[float, float]] = ()
-    dots: Sequence[DayDot] = ()
-    bars: Sequence[StatusBar] = ()
-    marks: Sequence[tuple[float, str]] = ()
-    width: int = _WIDTH
-    height: int = _HEIGHT
 
 
 @dataclass(frozen=True)
@@ -135,48 +107,43 @@ def _statuses(frame: pd.DataFrame) -> Iterator[DayFigure]:
 def draw_line(line: DayLine) -> DayFigure:
     """Draw a figure by day, placed by date so that gaps are visible."""
     across, scale = _across(line.days), _scale(line)
-
-    def height_of(value: float) -> float:
-        return float(scale.place([value])[0])
-
-    known = [(day, x, y) for day, x, y in zip(line.days, across, line.figures, strict=True) if y is not None]
+    drawing = charts.Drawing(line.title, "", _WIDTH, _HEIGHT)
     usual = [
-        (x, height_of(low), height_of(high))
+        (x, low, high)
         for x, low, high in zip(across, line.low, line.high, strict=True)
         if low is not None and high is not None
     ]
+    if usual:
+        xs, low, high = zip(*usual, strict=True)
+        band = charts.join_points(xs + xs[::-1], scale.place(high + low[::-1]))
+        drawing.add("path", tone="usual", d=f"{band}Z")
+    for day, x in zip(line.days, across, strict=True):
+        if day in line.events:
+            drawing.add("path", f"{day}: {line.events[day]}", tone="event", d=f"M{x:g},0V{_HEIGHT}")
+    known = [(day, x, y) for day, x, y in zip(line.days, across, line.figures, strict=True) if y is not None]
     values = [value for _, _, value in known] or [math.nan]
-    return DayFigure(
-        title=line.title,
-        span=_span(line.days),
-        low=_format(min(values), share=line.share),
-        high=_format(max(values), share=line.share),
-        band=[(x, high) for x, _, high in usual] + [(x, low) for x, low, _ in reversed(usual)],
-        line=[(x, height_of(value)) for _, x, value in known],
-        dots=[
-            DayDot(x, height_of(value), f"{day}: {_format(value, share=line.share)}", day in line.odd)
-            for day, x, value in known
-        ],
-        marks=[
-            (x, f"{day}: {line.events[day]}")
-            for day, x in zip(line.days, across, strict=True)
-            if day in line.events
-        ],
-    )
+    heights = scale.place([value for _, _, value in known]).tolist()
+    if known:
+        drawing.add("path", tone="values", d=charts.join_points([x for _, x, _ in known], heights))
+    for (day, x, value), y in zip(known, heights, strict=True):
+        odd, words = day in line.odd, f"{day}: {_format(value, share=line.share)}"
+        drawing.add("circle", words, tone="odd" if odd else "dot", cx=x, cy=y, r=3.5 if odd else 1.2)
+    low_words, high_words = (_format(end(values), share=line.share) for end in (min, max))
+    return DayFigure(drawing, _span(line.days), low_words, high_words)
 
 
 def draw_statuses(task: str, days: Sequence[date], shares: Mapping[str, Sequence[float]]) -> DayFigure:
     """Draw the share of each status of a task: one stacked bar per day, in the statuses' order."""
-    width, bars = _WIDTH / max(len(days), 1), []
+    drawing, width = charts.Drawing(task, "", _WIDTH, _HEIGHT), _WIDTH / max(len(days), 1)
     for n in range(len(days)):
         top = float(_HEIGHT)
         for status in Status:
             height = _HEIGHT * shares[status][n]
             top -= height
             if height:
-                place = (n * width, top, width * 0.9, height)
-                bars.append(StatusBar(status, *(round(x, 1) for x in place)))
-    return DayFigure(task, _span(days), "0%", "100%", bars=bars)
+                x, y, wide, high = (round(side, 1) for side in (n * width, top, 0.9 * width, height))
+                drawing.add("rect", tone=status, x=x, y=y, width=wide, height=high)
+    return DayFigure(drawing, _span(days), "0%", "100%")
 
 
 def _span(days: Sequence[date]) -> str:

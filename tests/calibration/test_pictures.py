@@ -14,7 +14,6 @@ from tasks.calibration.pictures import (
     JOINTS,
     MOST_SEGMENTS,
     Frame,
-    ReliabilityFigure,
     draw_calibration,
     draw_joint,
     draw_large,
@@ -28,27 +27,14 @@ from tasks.calibration.reliability import Curve, reliability_curve
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.resampling import Clusters
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE
-from tasks.reports.charts import Tick
+from tasks.reports.charts import Drawing, Mark
 from tasks.stores.runs import StepKey
 from tasks.stores.store import Store
 from tests.feeds.mini import Retrained
+from tests.reports.drawings import find, points_of, sides_of, words_of
 
 SVG = "{http://www.w3.org/2000/svg}"
-ELEMENTS = {
-    "svg",
-    "title",
-    "desc",
-    "style",
-    "rect",
-    "text",
-    "tspan",
-    "g",
-    "path",
-    "line",
-    "polygon",
-    "polyline",
-    "circle",
-}
+ELEMENTS = {"svg", "title", "desc", "style", "rect", "text", "path", "circle"}
 N = 3000
 RNG = np.random.default_rng(0)
 TRUTH = RNG.beta(1, 6, N)
@@ -68,14 +54,14 @@ def rows(
     return Observations(outcomes, calibrated, who, who, segments or {})
 
 
-def figure_of(rate: float, n: int = 4000) -> ReliabilityFigure:
+def figure_of(rate: float, n: int = 4000) -> Drawing:
     rng = np.random.default_rng(0)
     truth = rng.beta(1, 1 / rate - 1, n)
     outcomes = rng.random(n) < truth
     return reliability_figure(truth**1.2, rows(truth, outcomes, np.arange(n) % 300), title="purchase_7d")
 
 
-def numbers_of(figure: ReliabilityFigure) -> npt.NDArray[np.float64]:
+def numbers_of(figure: Drawing) -> npt.NDArray[np.float64]:
     """Return every number of a drawing; all of them are finite."""
     ET.fromstring(text := figure.to_svg())  # noqa: S314 - our own
     assert "nan" not in text
@@ -83,18 +69,34 @@ def numbers_of(figure: ReliabilityFigure) -> npt.NDArray[np.float64]:
     return np.array(re.findall(r"[\d.]+", text.partition("</style>")[2].replace("..", ".")), dtype=object)
 
 
-def words_of(ticks: Sequence[Tick]) -> list[float]:
-    return [float(tick.words.replace(",", "")) for tick in ticks]
+def scale_of(figure: Drawing, tone: str, side: str) -> dict[float, float]:
+    """Return the labels of the first axis with their places."""
+    labels: dict[float, float] = {}
+    for tick in find(figure, "text", "tick"):
+        if tone in str(tick.attributes["class"]):
+            labels.setdefault(float(tick.words.replace(",", "")), sides_of(tick, side)[0])
+    return labels
+
+
+def diagrams_of(figure: Drawing) -> list[Mark]:
+    """Return the diagonal of each diagram."""
+    return find(figure, "path", "diagonal")
+
+
+def curves_of(figure: Drawing, name: str) -> list[Mark]:
+    """Return the lines of a curve, without its band and its histogram."""
+    return [mark for mark in find(figure, "path", name) if mark.attributes["class"] == name]
 
 
 @pytest.mark.parametrize(("rate", "logarithmic"), [(0.01, True), (0.3, False)])
 def test_rare_outcomes_get_logarithmic_axes(rate: float, logarithmic: bool) -> None:
-    before, after = figure_of(rate).diagrams
-    for ticks in (before.frame.x_ticks, before.frame.y_ticks, after.frame.x_ticks):
-        steps = np.diff(words_of(ticks))
+    figure = figure_of(rate)
+    for tone, side in (("middle", "x"), ("end", "y")):
+        labels = scale_of(figure, tone, side)
+        shown = sorted(at for at in labels.items() if at[1] < 420)[:3]
+        steps = np.diff([value for value, _ in shown])
         assert np.allclose(steps, steps[0]) is not logarithmic
-    assert before.heading[0].startswith("before: observed / predicted")
-    assert figure_of(rate).strips[0].frame.x_ticks == before.frame.x_ticks
+    assert words_of(figure, "quiet")[0].startswith("before: observed / predicted")
 
 
 @pytest.mark.parametrize("outcomes", [[0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 0, 0]])
@@ -109,28 +111,27 @@ def test_a_bin_without_an_outcome_is_a_mark_at_the_foot_of_logarithmic_axes() ->
     outcomes = np.zeros(1000)
     outcomes[-20:] = 1
     figure = reliability_figure(None, rows(np.linspace(0.001, 0.04, 1000), outcomes), title="hide_7d")
-    (curve,) = figure.diagrams[0].curves
-    assert len(curve.none) == 1
+    _, triangle = curves_of(figure, "after")
+    assert str(triangle.attributes["d"]).endswith("h8l-4,7z")
     # half of the predicted sum lies above 0.0283: the middle between it and 0.04
-    assert [point.words.split(",")[0] for point in curve.points] == ["predicted 0.0341"]
+    assert [dot.words.split(",")[0] for dot in find(figure, "circle")] == ["predicted 0.0341"]
 
 
 def test_without_what_was_before_one_diagram_is_drawn() -> None:
     figure = reliability_figure(None, rows([0.1, 0.3], [0, 1]), title="return_30d")
-    assert (len(figure.diagrams), len(figure.strips)) == (1, 1)
-    assert figure.diagrams[0].heading == ("observed / predicted not measurable",)
+    assert (len(diagrams_of(figure)), len(find(figure, "path", "bars"))) == (1, 1)
+    assert words_of(figure, "quiet")[0] == "observed / predicted not measurable"
 
 
 def test_a_calibrated_bin_lies_on_the_diagonal() -> None:
     figure = reliability_figure(
         None, rows([0.1] * 10 + [0.5] * 10, [1] + [0] * 9 + [1, 0] * 5), title="click"
     )
-    (diagram,) = figure.diagrams
-    x1, y1, x2, y2 = diagram.diagonal
-    points = diagram.curves[0].points
-    assert len(points) == 2
-    for point in points:
-        assert point.y == pytest.approx(y1 + (y2 - y1) * (point.x - x1) / (x2 - x1), abs=0.2)
+    (x1, y1), (x2, y2) = points_of(diagrams_of(figure)[0])
+    (curve,) = curves_of(figure, "after")
+    assert len(points_of(curve)) == 2
+    for x, y in points_of(curve):
+        assert y == pytest.approx(y1 + (y2 - y1) * (x - x1) / (x2 - x1), abs=0.2)
 
 
 def test_segments_that_look_least_calibrated_are_drawn_first_and_the_rest_is_counted() -> None:
@@ -139,9 +140,8 @@ def test_segments_that_look_least_calibrated_are_drawn_first_and_the_rest_is_cou
     )
     assert figure is not None
     assert figure.title == "click: 12 of 17 segment values"
-    assert len(figure.diagrams) == MOST_SEGMENTS
-    assert figure.diagrams[0].heading[0] == "source=mail"
-    assert figure.description.startswith("source=mail: ")
+    assert len(diagrams_of(figure)) == MOST_SEGMENTS
+    assert figure.about.startswith("source=mail: ")
 
 
 def test_segments_without_both_outcomes_are_not_drawn() -> None:
@@ -155,8 +155,8 @@ def test_a_value_head_is_drawn_in_its_own_unit() -> None:
     seconds = np.where(OUTCOMES, RNG.exponential(40.0, N), 0.0)
     figure = reliability_figure(TRUTH * 30, rows(TRUTH * 40, seconds), title="watch_seconds")
     assert figure.title.startswith(f"watch_seconds: {int(OUTCOMES.sum())} values above 0 in 3,000")
-    assert words_of(figure.diagrams[0].frame.x_ticks)[-1] > 1
-    assert figure.labels[0].words == "predicted, in the unit of the value"
+    assert max(scale_of(figure, "end", "y")) > 1
+    assert "predicted, in the unit of the value" in words_of(figure, "quiet")
     assert segments_figure(
         TRUTH * 30, rows(TRUTH * 40, seconds, segments={"source": SOURCE}), title="watch_seconds"
     )
@@ -190,17 +190,16 @@ def test_long_names_lose_their_middle_and_keep_their_end() -> None:
     assert "category=garden f…of wood, painted<" in text
 
 
-def test_every_point_and_band_lies_within_the_picture() -> None:
+def test_every_point_and_band_lies_within_its_diagram() -> None:
     for rate in (0.01, 0.3):
         figure = figure_of(rate)
-        for diagram in figure.diagrams:
-            box = diagram.frame
-            for curve in diagram.curves:
-                band = np.array([pair.split(",") for pair in curve.band.split()], dtype=float)
-                points = np.array([(point.x, point.y) for point in curve.points])
-                for x, y in np.vstack((band, points)):
-                    assert box.left <= x <= box.right
-                    assert box.top <= y <= box.bottom
+        for name, left in (("before", 76), ("after", 436)):
+            for mark in (*find(figure, "circle", name), *find(figure, "path", f"{name}")):
+                if "bars" in str(mark.attributes["class"]) or "h8" in str(mark.attributes.get("d")):
+                    continue
+                for x, y in points_of(mark):
+                    assert left <= x <= left + 340
+                    assert 62 <= y <= 352
 
 
 def curve_of(predictions: "np.typing.NDArray[np.float64]") -> Curve:
@@ -250,30 +249,48 @@ PAIR = {"before": curve(0.5), "after": curve()}
 FRAME = Frame.around(list(PAIR.values()), rare=False, binary=True)
 
 
+def places_of(figure: Drawing, side: str) -> list[list[float]]:
+    """Return the places of the lines of each grid, across (V) or up (H), in the order of the diagrams."""
+    grids = [str(grid.attributes["d"]) for grid in find(figure, "path", "grid")][::2]
+    pattern = r"M([\d.]+),[\d.]+V" if side == "across" else r"M[\d.]+,([\d.]+)H"
+    return [[float(at) for at in re.findall(pattern, grid)] for grid in grids]
+
+
 def test_two_diagrams_share_their_axes_and_the_left_one_names_the_upright() -> None:
     figure = draw_large("click", PAIR, FRAME)
-    before, after = figure.diagrams
-    assert before.frame.y_ticks == after.frame.y_ticks
-    moved = after.frame.left - before.frame.left
-    assert [tick.at + moved for tick in before.frame.x_ticks] == [tick.at for tick in after.frame.x_ticks]
-    assert [diagram.frame.names_y for diagram in figure.diagrams] == [True, False]
-    assert [strip.frame.names_x for strip in figure.strips] == [True, True]
-    assert [strip.name for strip in figure.strips] == ["before", "after"]
+    up, across = places_of(figure, "up"), places_of(figure, "across")
+    assert up[0] == up[2]
+    assert [at + 360 for at in across[0]] == across[2]
+    assert across[0] == across[1]
+    assert {sides_of(tick, "x") for tick in find(figure, "text", "end")} == {(70.0,)}
+    assert {sides_of(tick, "y") for tick in find(figure, "text", "middle") if tick.words == "0"} == {(449.0,)}
+    assert [bars.attributes["class"] for bars in find(figure, "path", "bars")] == [
+        "before bars",
+        "after bars",
+    ]
 
 
 def test_small_diagrams_stand_four_in_a_row_and_the_lowest_of_each_column_is_named() -> None:
     figure = draw_small("click", {(f"source={n}", "1.00"): PAIR for n in range(6)}, FRAME)
-    assert len({diagram.frame.left for diagram in figure.diagrams}) == 4
-    assert [diagram.frame.names_x for diagram in figure.diagrams] == [False, False, True, True, True, True]
-    assert [diagram.frame.names_y for diagram in figure.diagrams] == [True, False, False, False, True, False]
-    assert max(diagram.frame.bottom for diagram in figure.diagrams) < figure.height - 30
-    assert max(diagram.frame.right for diagram in figure.diagrams) <= figure.width
+    corners = [points_of(diagonal)[0] for diagonal in diagrams_of(figure)]
+    lefts, bottoms = [x for x, _ in corners], [y for _, y in corners]
+    assert lefts == [60, 272, 484, 696, 60, 272]
+    named = [sides_of(tick, "x", "y") for tick in find(figure, "text", "middle") if tick.words == "0"]
+    below = [(x, y + 15) for x, y in corners]
+    assert named == below[2:]
+    assert [sides_of(tick, "y")[0] - 4 for tick in find(figure, "text", "end") if tick.words == "0"] == [
+        bottoms[0],
+        bottoms[4],
+    ]
+    assert max(bottoms) < figure.height - 30
+    assert max(lefts) + 198 <= figure.width
 
 
 def test_of_segments_only_the_calibrated_curve_has_a_band() -> None:
-    (diagram,) = draw_small("click", {("source=ads", "1.00"): PAIR}, FRAME).diagrams
-    assert [bool(line.band) for line in diagram.curves] == [False, True]
-    assert diagram.rows.startswith("M")
+    figure = draw_small("click", {("source=ads", "1.00"): PAIR}, FRAME)
+    assert [band.attributes["class"] for band in find(figure, "path", "band")] == ["after band"]
+    (rows,) = find(figure, "path", "rows")
+    assert str(rows.attributes["d"]).startswith("M")
 
 
 def test_a_ratio_of_too_little_data_cannot_be_told() -> None:

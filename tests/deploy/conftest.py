@@ -39,10 +39,15 @@ class Server(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def airflow() -> Iterator[Airflow]:
+def address() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     Server.answers, Server.refuses, Server.posted = {}, {}, []
-    yield Airflow(f"http://127.0.0.1:{server.server_port}", "admin", "x")
+    yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def airflow(address: str) -> Airflow:
+    return Airflow(address, "admin", "x")

@@ -1,10 +1,6 @@
 import importlib
-import json
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,31 +9,14 @@ from sqlalchemy import make_url
 from deploy.layout import Layout
 from deploy.services import Service, Web, describe_services, environment
 from tasks.settings import REPOSITORY
+from tests.deploy.conftest import Server
 
 HEALTH = {"scheduler": {"status": "healthy"}, "triggerer": {"status": "unhealthy"}, "dag_processor": None}
 
 
-class Page(BaseHTTPRequestHandler):
-    """Airflow's health page, and nothing else."""
-
-    def do_GET(self) -> None:
-        body = json.dumps(HEALTH).encode()
-        self.send_response(200 if self.path == "/health" else 404)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def address() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+@pytest.fixture(autouse=True)
+def _health(address: str) -> None:
+    Server.answers = {"/health": [HEALTH]}
 
 
 def test_an_address_that_answers_is_ready(address: str) -> None:

@@ -17,24 +17,17 @@ from tests.labels.reference import Key, Label, Row
 LOG = Log(tuple(worlds.IMPRESSION_TYPES.names), tuple(worlds.EVENT_TYPES.names))
 
 
-def run(  # noqa: PLR0913 - a build has so many parts
-    engine: duckdb.DuckDBPyConnection,
-    spec: TasksSpec,
-    impressions: list[Row],
-    events: list[Row],
-    as_of: datetime,
-    form: Form | None = None,
-    *,
-    labels_only: bool = False,
+def run(
+    engine: duckdb.DuckDBPyConnection, spec: TasksSpec, *log: Any, **form: Any
 ) -> dict[Key, dict[str, Label]]:
-    """Label whole rows: every column of ``worlds`` must be there."""
+    """Label whole rows: every column of ``worlds`` must be there; arguments are those of ``rows``."""
     return {
         key: {t: Label(row[t], row[c.status(t)], row[c.at(t)]) for t in spec.tasks}
-        for key, row in rows(engine, spec, impressions, events, as_of, form, labels_only=labels_only).items()
+        for key, row in rows(engine, spec, *log, **form).items()
     }
 
 
-def rows(  # noqa: PLR0913 - as above
+def rows(  # noqa: PLR0913 - a build has so many parts
     engine: duckdb.DuckDBPyConnection,
     spec: TasksSpec,
     impressions: list[Row],

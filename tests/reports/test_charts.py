@@ -272,6 +272,7 @@ def test_a_chart_is_a_picture_of_its_own() -> None:
     chart = draw_intervals(rows, lambda x: x, ticks=[(0, "0"), (1, "+100 %")], band=(0, 0))
     assert chart is not None
     svg = chart.to_svg("harm")
-    assert '<path stroke-width="3" d="M400.0,46H469.0"/><circle cx="469.0" cy="46" r="4"/>' in svg
+    assert '<path class="after" stroke-width="3" d="M400,46H469"/>' in svg
+    assert '<circle class="after" cx="469.0" cy="46" r="4"/>' in svg
     assert '<desc id="about">hides 0.5 [0, 0.5].</desc>' in svg
     assert [words for words in ("0", "+100 %", "harm", "hides") if f">{words}</text>" not in svg] == []

@@ -74,7 +74,7 @@ def test_the_page_is_self_contained_and_holds_eight_pictures(played: Play, tmp_p
 
 def test_marks_of_a_picture_are_numbered_as_the_events_of_the_page(played: Play) -> None:
     svg = pictures(played)[MAIN]
-    assert svg.count('<g class="mark ') == len(played.drawn)
+    assert svg.count('class="middle badge"') == len(played.drawn)
     assert any(line.startswith("| 1 | 0 | release 1 ") for line in sections(played))
 
 

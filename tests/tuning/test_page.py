@@ -17,7 +17,7 @@ TRIALS = (
 
 def test_every_point_of_the_front_leads_to_the_card_with_its_weights() -> None:
     html = tuning_page("feed", evidence(), TRIALS, WORDS)
-    marks = re.findall(r'<a href="#trial-(\d+)" class="mark (\w+)"><title>([^<]*)', html)
+    marks = re.findall(r'<a href="#trial-(\d+)"[^>]*>\s*<circle class="mark (\w+)"[^>]*><title>([^<]*)', html)
     assert marks == [
         ("3", "proposed", "trial 3, proposed"),
         ("7", "dominated", "trial 7, dominated by its interval"),

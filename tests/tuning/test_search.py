@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.contracts import UtilitySpec
 from tasks.contracts.base import canonical
 from tasks.errors import DataError
 from tasks.tuning.search import (
@@ -26,20 +25,10 @@ from tasks.tuning.search import (
     hypervolume,
     search_weights,
 )
+from tests.tuning.weight_feeds import policy
 
-SIGNED = UtilitySpec.model_validate(
-    {
-        "policy": "p",
-        "version": 3,
-        "owner": "o",
-        "approvals": ["a"],
-        "weights": {
-            "click": 0.4,
-            "buy": {"weight": 20.0, "times": {"column": "margin", "cap": 50}, "why": "it earns"},
-            "hide": -3.0,
-        },
-    }
-)
+BUY = {"weight": 20.0, "times": {"column": "margin", "cap": 50}, "why": "it earns"}
+SIGNED = policy(click=0.4, buy=BUY, hide=-3.0)
 RANGES = WeightSpace.of(SIGNED, {"hide": (-20.0, 0.0), "buy": (10.0, 40.0)})
 
 
@@ -77,15 +66,7 @@ def test_current_weights_outside_their_range_are_drawn_to_its_end() -> None:
     assert far.clipped(far.current) == {"hide": 2.0}
 
 
-POLICY = UtilitySpec.model_validate(
-    {
-        "policy": "p",
-        "version": 1,
-        "owner": "o",
-        "approvals": ["a"],
-        "weights": {"click": 0.1, "hide": -1.0},
-    }
-)
+POLICY = policy(click=0.1, hide=-1.0)
 SPACE = WeightSpace.of(POLICY, {"click": (0.01, 10.0), "hide": (-100.0, -0.1)})
 
 

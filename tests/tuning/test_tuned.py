@@ -6,24 +6,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tasks.contracts import UtilitySpec
 from tasks.contracts.utility import Bounded
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.guardrails import one_sided
 from tasks.tuning.goal import GoalBound, GoalMeter, ReplayedWeights, WeightGoal
 from tasks.tuning.search import Weights, WeightSpace
 from tasks.tuning.tuned import Chosen, Halves, restore_bounds, restore_weights, tune_weights
-from tests.tuning.weight_feeds import CLICKS, SPACE, at_random, replayed, weighted
+from tests.tuning.weight_feeds import CLICKS, SPACE, at_random, policy, replayed, weighted
 
 WEIGHTS = {"click": 1.0, "buy": 10.0, "hide": -2.0}
 RANGES = {"click": (0.01, 100.0), "buy": (0.1, 1000.0), "hide": (-200.0, -0.02)}
 
 
 def space(ranges: dict[str, tuple[float, float]] = RANGES) -> WeightSpace:
-    policy = UtilitySpec.model_validate(
-        {"policy": "p", "version": 1, "owner": "o", "approvals": ["a"], "weights": WEIGHTS}
-    )
-    return WeightSpace.of(policy, ranges)
+    return WeightSpace.of(policy(**WEIGHTS), ranges)
 
 
 def logs(weights: Weights) -> dict[str, float]:

@@ -18,15 +18,14 @@ from tasks.tuning.search import Weights, WeightSpace
 SIZE = 6
 SLOTS = 2
 CLICKS, HIDES = Metric(MetricKind.PREDICTED, "click"), Metric(MetricKind.PREDICTED, "hide")
-POLICY = UtilitySpec.model_validate(
-    {
-        "policy": "p",
-        "version": 1,
-        "owner": "o",
-        "approvals": ["a"],
-        "weights": {"click": 1.0, "hide": -1.5},
-    }
-)
+
+
+def policy(**weights: object) -> UtilitySpec:
+    names = {"policy": "p", "version": 1, "owner": "o", "approvals": ["a"]}
+    return UtilitySpec.model_validate({**names, "weights": weights})
+
+
+POLICY = policy(click=1.0, hide=-1.5)
 SPACE = WeightSpace.of(POLICY, {"click": (0.1, 10.0), "hide": (-10.0, -0.01)})
 Place = Callable[["SmallLog", Weights], np.ndarray]
 

@@ -10,6 +10,7 @@ import pytest
 from tasks.validation.label_measurements import measure_labels
 from tasks.validation.measurements import Measurement
 from tests.labels.engine import tasks
+from tests.validation.test_row_measurements import register as register_rows
 
 AS_OF = datetime(2026, 3, 10, tzinfo=UTC)
 SPEC = tasks(
@@ -21,20 +22,13 @@ MATURE = AS_OF - timedelta(days=9)
 
 def register(engine: duckdb.DuckDBPyConnection, **changed: list[Any]) -> None:
     """Two mature rows, the first bought and brought back; ``changed`` replaces what a test breaks."""
-    columns = {
-        "request_id": ["r1", "r2"],
-        "item_id": ["i1", "i1"],
-        "user_id": ["u1", "u2"],
-        "shown_at": [MATURE, MATURE],
-        "ds": [MATURE.date(), MATURE.date()],
+    labels: dict[str, list[Any]] = {
         "buy": [1.0, 0.0],
         "buy__status": ["observed", "observed"],
         "back": [1.0, None],
         "back__status": ["observed", "not_applicable"],
-        **changed,
     }
-    times = pa.array(columns["shown_at"], pa.timestamp("us", "UTC"))
-    engine.register("labels", pa.table({**columns, "shown_at": times}))
+    register_rows(engine, **{**labels, **changed})
 
 
 def broken(engine: duckdb.DuckDBPyConnection, **changed: list[Any]) -> dict[tuple[str, str], Measurement]:

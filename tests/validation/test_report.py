@@ -8,6 +8,7 @@ from tasks.validation import measurements as m
 from tasks.validation.findings import DayLine, SuiteResult
 from tasks.validation.measurements import Measurement, frame_of
 from tasks.validation.report import MOST_DAYS, draw_line, draw_statuses, label_calendar, validation_report
+from tests.reports.drawings import find, points_of, sides_of
 
 DAYS = [date(2026, 3, 1) + timedelta(days=n) for n in range(3)]
 FIRST = date(2026, 3, 1)
@@ -94,30 +95,33 @@ def test_one_expectation_on_one_row_is_told_in_the_singular() -> None:
 
 def test_days_are_placed_by_date_so_that_a_gap_is_seen() -> None:
     figure = draw_line(DayLine("buy", GAP, [0.1, 0.2, 0.3], [None] * 3, [None] * 3, share=True))
-    assert [x for x, _ in figure.line] == [4.0, 77.0, 296.0]
+    (line,) = find(figure.drawing, "path", "values")
+    assert [x for x, _ in points_of(line)] == [4.0, 77.0, 296.0]
     assert (figure.span, figure.low, figure.high) == ("2026-03-01 to 2026-03-05", "10%", "30%")
 
 
 def test_the_band_goes_forth_along_the_upper_end_and_back_along_the_lower() -> None:
     figure = draw_line(DayLine("buy", GAP, [1.0, 2.0, 3.0], [None, 1.0, 2.0], [None, 3.0, 4.0], share=False))
-    assert [x for x, _ in figure.band] == [77.0, 296.0, 296.0, 77.0]
-    (_, upper), *_, (_, lower) = figure.band
+    band = points_of(find(figure.drawing, "path", "usual")[0])
+    assert [x for x, _ in band] == [77.0, 296.0, 296.0, 77.0]
+    (_, upper), *_, (_, lower) = band
     assert upper < lower  # pixels are counted from above
 
 
 def test_a_day_that_breaks_the_rule_is_an_odd_dot_and_one_without_a_value_is_none() -> None:
     line = DayLine("buy", GAP, [1.0, None, 3.0], [None] * 3, [None] * 3, share=False, odd=[GAP[2]])
-    assert [(dot.title, dot.odd) for dot in draw_line(line).dots] == [
-        ("2026-03-01: 1", False),
-        ("2026-03-05: 3", True),
+    dots = find(draw_line(line).drawing, "circle")
+    assert [(dot.words, dot.attributes["class"]) for dot in dots] == [
+        ("2026-03-01: 1", "dot"),
+        ("2026-03-05: 3", "odd"),
     ]
 
 
 def test_statuses_fill_the_height_from_below() -> None:
     shares = {status: [0.0] for status in map(str, Status)} | {"observed": [0.75], "excluded": [0.25]}
-    lower, upper = draw_statuses("buy", [FIRST], shares).bars
-    assert (lower.status, lower.y, lower.height) == (Status.OBSERVED, 19.0, 57.0)
-    assert (upper.status, upper.y, upper.height) == (Status.EXCLUDED, 0.0, 19.0)
+    lower, upper = find(draw_statuses("buy", [FIRST], shares).drawing, "rect")
+    assert (lower.attributes["class"], *sides_of(lower, "y", "height")) == (Status.OBSERVED, 19.0, 57.0)
+    assert (upper.attributes["class"], *sides_of(upper, "y", "height")) == (Status.EXCLUDED, 0.0, 19.0)
 
 
 def labels(days: int = 2) -> list[Measurement]:

@@ -17,7 +17,7 @@ carries its gate's number, so the style sheet contains no names.
 """
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Final
@@ -42,7 +42,6 @@ from tasks.promotion.pages.first_screen import (
     say_after_override,
 )
 from tasks.promotion.pages.task_rows import (
-    SIZE,
     chart_features,
     describe_overlaps,
     draw_heat_map,
@@ -52,6 +51,7 @@ from tasks.promotion.pages.task_rows import (
 )
 from tasks.promotion.readiness.facts import ReadinessLine
 from tasks.replay.evidence import ShadowEvidence, SimulationEvidence
+from tasks.reports import charts
 from tasks.reports.numbers import format_count, spoken
 from tasks.reports.phrases import Vocabulary, phrase_verdict, say_outcomes
 from tasks.reports.render import render
@@ -265,7 +265,6 @@ class Dossier:
             experiments=self.experiments,
             task_rows=list_tasks(made.tasks, of.verdicts, self.words),
             measured=[name for name in self.words.tasks if name not in self.manifest.tasks],
-            picture_size=SIZE,
             features=chart_features(made.inputs, shadow.inputs),
             models=tabulate_head_models(made.models),
             ratios=draw_ratios(of.verdicts),
@@ -279,6 +278,8 @@ class Dossier:
             heat_map=draw_heat_map(made.conflicts),
             overlaps=list(describe_overlaps(made.conflicts)) if made.conflicts else [],
             calendar=draw_calendar(validation.calendar),
+            calendar_days=validation.calendar.days if validation.calendar else (),
+            label_states=STATES,
             validation=validation,
             shadow=shadow,
             manifest=self.manifest,
@@ -306,30 +307,17 @@ def _as_address(picture: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
-_LEFT: Final = 170
-_WIDTH: Final = 700
-_LINE: Final = 24
+_WIDTH, _HEIGHT = 700, 16
 MATURE, IMMATURE, FAILED, LEFT_OUT = "mature", "immature", "failed", "left_out"
 STATES: Final = (MATURE, IMMATURE, FAILED, LEFT_OUT)
 
 
 @dataclass(frozen=True)
-class Strip:
-    """Consecutive days in the same state, in pixels from the left; ``title`` gives days and label counts."""
-
-    state: str
-    x: float
-    width: float
-    title: str
-
-
-@dataclass(frozen=True)
 class TaskStrips:
-    """A task's days, and its label counts over all of them."""
+    """A task's days as strips of the same state, and its label counts over all of them."""
 
     task: str
-    y: int
-    strips: tuple[Strip, ...]
+    strips: charts.Drawing
     observed: int
     positive: int
     immature: int
@@ -337,46 +325,27 @@ class TaskStrips:
     failed: int
 
 
-@dataclass(frozen=True)
-class CalendarFigure:
-    """The calendar in pixels from the upper left."""
-
-    first: str
-    last: str
-    rows: tuple[TaskStrips, ...]
-    left: int = _LEFT
-    width: int = _LEFT + _WIDTH
-    states: tuple[str, ...] = STATES
-
-    @property
-    def height(self) -> int:
-        """Height of all rows and of the line of dates below them, in pixels."""
-        return _LINE * len(self.rows) + 22
-
-
-def draw_calendar(calendar: LabelCalendar | None) -> CalendarFigure | None:
-    """Draw the days of a snapshot; None if the validation stored no calendar."""
+def draw_calendar(calendar: LabelCalendar | None) -> list[TaskStrips]:
+    """Draw the days of a snapshot for each task; empty if the validation stored no calendar."""
     if calendar is None or not calendar.days:
-        return None
-    rows = tuple(_row(calendar, task, n) for n, task in enumerate(calendar.tasks))
-    return CalendarFigure(str(calendar.days[0]), str(calendar.days[-1]), rows)
+        return []
+    return [
+        TaskStrips(
+            task=task.task,
+            strips=_draw_strips(calendar, task),
+            observed=sum(task.observed),
+            positive=sum(task.positive),
+            immature=sum(task.immature),
+            left_out=sum(task.left_out),
+            failed=len(task.failed),
+        )
+        for task in calendar.tasks
+    ]
 
 
-def _row(calendar: LabelCalendar, task: TaskDays, place: int) -> TaskStrips:
-    return TaskStrips(
-        task=task.task,
-        y=_LINE * place,
-        strips=tuple(_strips(calendar, task)),
-        observed=sum(task.observed),
-        positive=sum(task.positive),
-        immature=sum(task.immature),
-        left_out=sum(task.left_out),
-        failed=len(task.failed),
-    )
-
-
-def _strips(calendar: LabelCalendar, task: TaskDays) -> Iterator[Strip]:
-    step = _WIDTH / len(calendar.days)
+def _draw_strips(calendar: LabelCalendar, task: TaskDays) -> charts.Drawing:
+    """Draw consecutive days in the same state as one strip, with its days and label counts."""
+    drawing, step = charts.Drawing(task.task, "", _WIDTH, _HEIGHT), _WIDTH / len(calendar.days)
     states = [_state(task, n, failed=day in set(task.failed)) for n, day in enumerate(calendar.days)]
     for state, group in groupby(range(len(states)), key=states.__getitem__):
         places = list(group)
@@ -384,8 +353,10 @@ def _strips(calendar: LabelCalendar, task: TaskDays) -> Iterator[Strip]:
         observed, positive = (sum(counts[first : last + 1]) for counts in (task.observed, task.positive))
         days = f"{calendar.days[first]}" + (f" to {calendar.days[last]}" if last > first else "")
         counted = f"{format_count(observed)} labels, {format_count(positive)} not 0"
-        title = f"{days}: {spoken(state)}, {counted}"
-        yield Strip(state, round(_LEFT + first * step, 1), round(len(places) * step, 1), title)
+        words, width = f"{days}: {spoken(state)}, {counted}", round(len(places) * step, 1)
+        left = round(first * step, 1)
+        drawing.add("rect", words, tone=f"day {state}", x=left, y=0, width=width, height=_HEIGHT)
+    return drawing
 
 
 def _state(task: TaskDays, place: int, *, failed: bool) -> str:

@@ -36,11 +36,11 @@ from tasks.evaluation.evidence import HeadInputs, HeadModel, HeadModels, InputCh
 from tasks.evaluation.figures import CurvePoint, TaskFigures
 from tasks.evaluation.release_evidence import ProxyEvidence
 from tasks.evaluation.subjects import ALL, Segment
-from tasks.evaluation.task_pairs import ConflictEvidence, Tenth
+from tasks.evaluation.task_pairs import ConflictEvidence
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Verdict
 from tasks.promotion.gates.reports import evaluate_gap
-from tasks.reports.charts import IntervalChart, draw_intervals
-from tasks.reports.numbers import format_count, format_estimate, format_number, spoken
+from tasks.reports import charts
+from tasks.reports.numbers import format_count, format_estimate, format_number, shorten, spoken
 from tasks.reports.phrases import Vocabulary
 
 SIZE: Final = 60
@@ -53,7 +53,7 @@ _MOST: Final = 15
 
 @dataclass(frozen=True)
 class TaskRow:
-    """A task's figures as texts, the points of its diagram in pixels, and its worst verdict."""
+    """A task's figures as texts, its reliability diagram, and its worst verdict."""
 
     task: str
     did: str
@@ -64,7 +64,7 @@ class TaskRow:
     order: str
     error: str
     ratio: str
-    points: tuple[tuple[float, float], ...]
+    reliability: charts.Drawing | None
     verdict: str
 
 
@@ -93,34 +93,37 @@ def _row(task: TaskFigures, words: Vocabulary, verdict: str) -> TaskRow:
         order=format_estimate(order),
         error=format_estimate(error),
         ratio=format_estimate(task.estimate("calibration_ratio")),
-        points=draw_points(task.curve),
+        reliability=draw_reliability(task.task, task.curve),
         verdict=verdict,
     )
 
 
-def draw_points(curve: Sequence[CurvePoint]) -> tuple[tuple[float, float], ...]:
-    """Place the bins of a task's reliability curve in pixels from the upper left.
+def draw_reliability(task: str, curve: Sequence[CurvePoint]) -> charts.Drawing | None:
+    """Draw the bins of a task's reliability curve on axes of square roots; None if all are 0.
 
     Examples
     --------
     >>> from tasks.evaluation.figures import CurvePoint
     >>> first = CurvePoint(predicted=0.01, observed=0.01, rows=90)
     >>> curve = (first, CurvePoint(predicted=0.04, observed=0.01, rows=90))
-    >>> draw_points(curve)
-    ((30.0, 30.0), (56.0, 30.0))
+    >>> drawn = draw_reliability("click", curve)
+    >>> [(mark.attributes["cx"], mark.attributes["cy"]) for mark in drawn.marks if mark.element == "circle"]
+    [(30.0, 30.0), (56.0, 30.0)]
     """
     most = max((max(one.predicted, one.observed) for one in curve), default=0.0)
     if not most > 0:
-        return ()
-    room = SIZE - 2 * _EDGE
-
-    def along(value: float) -> float:
-        return math.sqrt(max(value, 0.0) / most) * room
-
-    return tuple(
-        (round(_EDGE + along(one.predicted), 1), round(SIZE - _EDGE - along(one.observed), 1))
-        for one in curve
-    )
+        return None
+    end = SIZE - _EDGE
+    title = f"reliability of {task}: observed against predicted in {len(curve)} bins"
+    drawing = charts.Drawing(title, "", SIZE, SIZE, style="reliability")
+    drawing.add("rect", tone="frame", x=0.5, y=0.5, width=SIZE - 1, height=SIZE - 1)
+    drawing.add("path", tone="diagonal", d=f"M{_EDGE},{end}L{end},{_EDGE}")
+    across, up = charts.Scale(0.0, 1.0, _EDGE, end), charts.Scale(0.0, 1.0, end, _EDGE)
+    xs = across.place([math.sqrt(max(one.predicted, 0.0) / most) for one in curve]).tolist()
+    ys = up.place([math.sqrt(max(one.observed, 0.0) / most) for one in curve]).tolist()
+    for x, y in zip(xs, ys, strict=True):
+        drawing.add("circle", cx=x, cy=y, r=2.4)
+    return drawing
 
 
 def _worst(verdicts: Sequence[Verdict], tasks: set[str]) -> Mapping[str, str]:
@@ -215,7 +218,7 @@ class HeadModelTable:
 
     rows: Sequence[HeadModelRow]
     segments: Sequence[HeadModelRow]
-    chart: IntervalChart | None
+    chart: charts.IntervalChart | None
 
 
 def tabulate_head_models(found: Mapping[str, HeadModels]) -> HeadModelTable | None:
@@ -247,7 +250,7 @@ def _head_model_row(task: str, models: HeadModels, segment: Segment) -> HeadMode
     )
 
 
-def _draw(found: Mapping[str, HeadModels]) -> IntervalChart | None:
+def _draw(found: Mapping[str, HeadModels]) -> charts.IntervalChart | None:
     rises = [
         (f"{task}, {model}", _tone(rise), rise)
         for task, models in found.items()
@@ -255,7 +258,7 @@ def _draw(found: Mapping[str, HeadModels]) -> IntervalChart | None:
         if (rise := models.estimate(model, rise=True)) is not None and rise.known
     ]
     ticks = [(sign * tick, f"{sign * tick:+g}") for tick in _TICKS for sign in (-1, 1)]
-    return draw_intervals(rises, _place, ticks=[(0.0, "trees"), *ticks], band=(0.0, 0.0))
+    return charts.draw_intervals(rises, _place, ticks=[(0.0, "trees"), *ticks], band=(0.0, 0.0))
 
 
 def _tone(rise: Estimate) -> str:
@@ -272,60 +275,36 @@ DEEPEST: Final = 0.65
 """Opacity of the strongest correlation, at which its figure is still legible."""
 
 
-_WIDTH, _HEIGHT, _LEFT, _TOP = 560, 200, 60, 16
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One correlation: its corner, its text, and a colour whose opacity grows with its strength."""
-
-    x: int
-    y: int
-    text: str
-    tone: str
-    depth: float
-
-
-@dataclass(frozen=True)
-class HeatMap:
-    """Correlations of every pair, in pixels from the upper left; each task has a row and a column."""
-
-    tasks: Sequence[str]
-    cells: Sequence[Cell]
-    width: int
-    height: int
-    left: int = _NAMES_WIDTH
-    top: int = _NAMES_HEIGHT
-    cell_width: int = _CELL_WIDTH
-    cell_height: int = _CELL_HEIGHT
-
-
-def draw_heat_map(conflicts: ConflictEvidence | None) -> HeatMap | None:
-    """Draw the correlations of a release's tasks; None for fewer than two tasks."""
+def draw_heat_map(conflicts: ConflictEvidence | None) -> charts.Drawing | None:
+    """Draw the correlations of a release's tasks, each with a row and a column; None for fewer than two."""
     if conflicts is None or len(conflicts.tasks) < 2:
         return None
     size = len(conflicts.tasks)
-    return HeatMap(
-        conflicts.tasks,
-        list(_cells(conflicts)),
-        width=_NAMES_WIDTH + size * _CELL_WIDTH + 90,
-        height=_NAMES_HEIGHT + size * _CELL_HEIGHT + 8,
-    )
-
-
-def _cells(conflicts: ConflictEvidence) -> Iterator[Cell]:
+    width, height = _NAMES_WIDTH + size * _CELL_WIDTH + 90, _NAMES_HEIGHT + size * _CELL_HEIGHT + 8
+    drawing = charts.Drawing("rank correlations", "", width, height, style="small chart")
+    for n, task in enumerate(conflicts.tasks):
+        y = _NAMES_HEIGHT + (n + 0.5) * _CELL_HEIGHT + 4
+        drawing.add("text", shorten(task, 24), tone="end", x=_NAMES_WIDTH - 8, y=y)
+        turned = f"translate({_NAMES_WIDTH + (n + 0.5) * _CELL_WIDTH + 4} {_NAMES_HEIGHT - 8}) rotate(-40)"
+        drawing.add("text", shorten(task, 16), transform=turned)
     place = {task: n for n, task in enumerate(conflicts.tasks)}
     for pair in conflicts.pairs:
-        first, second = sorted(place[task] for task in pair.tasks)
-        yield _cell(first, second, pair.predictions)
-        yield _cell(second, first, pair.outcomes)
+        names, (first, second) = " and ".join(pair.tasks), sorted(place[task] for task in pair.tasks)
+        _add_cell(drawing, first, second, pair.predictions, f"predictions of {names}")
+        _add_cell(drawing, second, first, pair.outcomes, f"outcomes of {names}")
+    return drawing
 
 
-def _cell(row: int, column: int, rho: float) -> Cell:
+def _add_cell(drawing: charts.Drawing, row: int, column: int, rho: float, words: str) -> None:
+    """Draw one correlation, in a colour whose opacity grows with its strength."""
     x, y = _NAMES_WIDTH + column * _CELL_WIDTH, _NAMES_HEIGHT + row * _CELL_HEIGHT
-    if math.isnan(rho):
-        return Cell(x, y, "?", "unknown", 0.15)
-    return Cell(x, y, f"{rho:z.2f}", "together" if rho >= 0 else "apart", round(min(DEEPEST, abs(rho)), 2))
+    text, tone, depth = "?", "unknown", 0.15
+    if not math.isnan(rho):
+        text, tone = f"{rho:z.2f}", "together" if rho >= 0 else "apart"
+        depth = round(min(DEEPEST, abs(rho)), 2)
+    width, height = _CELL_WIDTH - 2, _CELL_HEIGHT - 2
+    drawing.add("rect", words, tone=tone, x=x, y=y, width=width, height=height, fill_opacity=depth)
+    drawing.add("text", text, tone="middle", x=x + _CELL_WIDTH / 2 - 1, y=y + _CELL_HEIGHT / 2 + 4)
 
 
 def describe_overlaps(conflicts: ConflictEvidence) -> Iterator[str]:
@@ -338,28 +317,15 @@ def describe_overlaps(conflicts: ConflictEvidence) -> Iterator[str]:
             )
 
 
-@dataclass(frozen=True)
-class TenthMark:
-    """One tenth: the positions of its mean and interval, and the class of its colour."""
-
-    x: float
-    y: float
-    interval: tuple[float, float] | None
-    predicted: float
-    tone: str
+_WIDTH, _HEIGHT, _LEFT, _TOP = 560, 200, 60, 16
 
 
 @dataclass(frozen=True)
 class ProxyFigure:
-    """A declared pair with its chart, in pixels from the upper left; no marks if no row has both outcomes."""
+    """A declared pair with its chart, None if no row has both outcomes."""
 
     proxy: ProxyEvidence
-    marks: Sequence[TenthMark] = ()
-    mean: float = 0.0
-    ticks: Sequence[tuple[float, str]] = ()
-    width: int = _WIDTH
-    foot: int = _TOP + _HEIGHT
-    left: int = _LEFT
+    drawing: charts.Drawing | None
 
     @property
     def rows(self) -> int:
@@ -373,30 +339,27 @@ class ProxyFigure:
 
 
 def draw_proxy(proxy: ProxyEvidence) -> ProxyFigure:
-    """Draw one declared pair."""
-    if not proxy.tenths:
-        return ProxyFigure(proxy)
+    """Draw the mean outcome of each tenth with its interval; the colour of the last one is its verdict's."""
     outcomes = [tenth.outcome for tenth in proxy.tenths]
+    if not outcomes:
+        return ProxyFigure(proxy, None)
     ceiling = max(max(of.value, of.high if of.known else 0.0) for of in outcomes) or 1.0
-    last = len(outcomes) - 1
-    tone = evaluate_gap(proxy.gap, worst=proxy.worst_at_top)[0].value
-    step = (_WIDTH - _LEFT) / len(outcomes)
-    return ProxyFigure(
-        proxy,
-        marks=[
-            _mark(tenth, round(_LEFT + (n + 0.5) * step, 1), ceiling, tone if n == last else "")
-            for n, tenth in enumerate(proxy.tenths)
-        ],
-        mean=_height(proxy.mean.value, ceiling),
-        ticks=[(_height(value, ceiling), format_number(value)) for value in (0.0, ceiling)],
-    )
-
-
-def _mark(tenth: Tenth, x: float, ceiling: float, tone: str) -> TenthMark:
-    of = tenth.outcome
-    interval = (_height(of.low, ceiling), _height(of.high, ceiling)) if of.known else None
-    return TenthMark(x, _height(of.value, ceiling), interval, tenth.predicted, tone)
-
-
-def _height(value: float, ceiling: float) -> float:
-    return round(_TOP + _HEIGHT * (1 - value / ceiling), 1)
+    bottom = _TOP + _HEIGHT
+    x, y = charts.Scale(0.0, len(outcomes), _LEFT, _WIDTH), charts.Scale(0.0, ceiling, bottom, _TOP)
+    drawing = charts.Drawing(f"{proxy.slow} by tenths", "", _WIDTH, bottom + 40, style="small chart")
+    drawing.add("path", tone="axis", d=f"M{_LEFT},{bottom}H{_WIDTH}")
+    drawing.add("path", tone="mean", d=f"M{_LEFT},{y.place(proxy.mean.value):g}H{_WIDTH}")
+    ends = [charts.Tick(float(y.place(value)), format_number(value)) for value in (0.0, ceiling)]
+    drawing.label_y(ends, _LEFT - 8)
+    verdict = evaluate_gap(proxy.gap, worst=proxy.worst_at_top)[0].value
+    for n, tenth in enumerate(proxy.tenths):
+        of, at = tenth.outcome, float(x.place(n + 0.5))
+        tone = verdict if n == len(outcomes) - 1 else ""
+        if of.known:
+            low, high = y.place([of.low, of.high])
+            drawing.add("path", tone=f"spread {tone}", d=f"M{at:g},{low:g}V{high:g}")
+        drawing.add("circle", tone=tone, cx=at, cy=float(y.place(of.value)), r=5)
+        drawing.add("text", format_number(tenth.predicted, 2), tone="middle", x=at, y=bottom + 16)
+    middle = (_LEFT + _WIDTH) // 2
+    drawing.add("text", f"mean prediction of {proxy.fast}", tone="middle", x=middle, y=bottom + 36)
+    return ProxyFigure(proxy, drawing)

@@ -35,12 +35,13 @@ from tasks.replay.evidence import (
     ShadowComparison,
     ShadowEvidence,
     ShadowExample,
-    SimulationEvidence,
 )
 from tasks.reports.phrases import TaskWords, Vocabulary
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 from tests.evaluation.task_figures import task_figures
 from tests.promotion.pages.test_task_rows import LOW, TOP, proxy
+from tests.promotion.readiness.standings import SIMULATED
+from tests.reports.drawings import find, sides_of
 from tests.verdicts import bound, subject
 
 AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
@@ -103,18 +104,7 @@ DOSSIER = Dossier(
             description="",
             rules={},
         ),
-        SimulationEvidence(
-            release=7,
-            champion=None,
-            baseline="logged",
-            report="",
-            guardrails=(),
-            measured=(),
-            others={},
-            comparisons=None,
-            composition=None,
-            notes=(),
-        ),
+        SIMULATED,
         ShadowEvidence(
             challenger=7,
             champion=None,
@@ -554,21 +544,19 @@ CLICK_DAYS = TaskDays(
 
 
 def test_a_strip_holds_the_days_that_are_alike_with_their_counts() -> None:
-    figure = draw_calendar(LabelCalendar(days=DAYS, tasks=(CLICK_DAYS,)))
-    assert figure is not None
-    (row,) = figure.rows
-    assert [(strip.state, strip.x, strip.width) for strip in row.strips] == [
-        ("mature", 170.0, 280.0),
-        ("immature", 450.0, 140.0),
-        ("failed", 590.0, 140.0),
-        ("left_out", 730.0, 140.0),
+    (row,) = draw_calendar(LabelCalendar(days=DAYS, tasks=(CLICK_DAYS,)))
+    strips = find(row.strips, "rect")
+    assert [(strip.attributes["class"], *sides_of(strip, "x", "width")) for strip in strips] == [
+        ("day mature", 0.0, 280.0),
+        ("day immature", 280.0, 140.0),
+        ("day failed", 420.0, 140.0),
+        ("day left_out", 560.0, 140.0),
     ]
-    assert row.strips[0].title == "2026-03-01 to 2026-03-02: mature, 20 labels, 1 not 0"
-    assert row.strips[2].title == "2026-03-04: failed, 1,000 labels, 3 not 0"
+    assert strips[0].words == "2026-03-01 to 2026-03-02: mature, 20 labels, 1 not 0"
+    assert strips[2].words == "2026-03-04: failed, 1,000 labels, 3 not 0"
     assert (row.observed, row.positive, row.immature, row.left_out, row.failed) == (1028, 6, 2, 9, 1)
-    assert (figure.first, figure.last, figure.height) == ("2026-03-01", "2026-03-05", 24 + 22)
 
 
 def test_without_a_day_there_is_no_calendar() -> None:
-    assert draw_calendar(None) is None
-    assert draw_calendar(LabelCalendar(days=(), tasks=())) is None
+    assert draw_calendar(None) == []
+    assert draw_calendar(LabelCalendar(days=(), tasks=())) == []

@@ -22,19 +22,18 @@ from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.promotion.pages.task_rows import (
     DEEPEST,
     SIZE,
-    Cell,
     FeatureCell,
-    TenthMark,
     chart_features,
     describe_overlaps,
     draw_heat_map,
-    draw_points,
     draw_proxy,
+    draw_reliability,
     list_tasks,
     tabulate_head_models,
 )
 from tests.evaluation.task_figures import estimates_of, task_figures
 from tests.promotion.gates.test_reports import head_models
+from tests.reports.drawings import find, points_of, sides_of, words_of
 from tests.reports.vocabularies import WORDS, verdict
 
 HIDE = task_figures(
@@ -83,15 +82,17 @@ def test_a_task_without_words_keeps_its_name_alone() -> None:
 
 def test_calibrated_bins_lie_on_the_diagonal_inside_the_picture() -> None:
     curve = tuple(CurvePoint(predicted=p, observed=p, rows=9) for p in (0.0, 0.001, 0.02, 0.3))
-    points = draw_points(curve)
+    drawn = draw_reliability("buy", curve)
+    assert drawn is not None
+    points = [points_of(dot)[0] for dot in find(drawn, "circle")]
     assert all(x == SIZE - y for x, y in points)
     assert points[0] == (4.0, 56.0)
     assert points[-1] == (56.0, 4.0)
 
 
 def test_without_a_curve_there_is_no_picture() -> None:
-    assert draw_points(()) == ()
-    assert draw_points((CurvePoint(predicted=0.0, observed=0.0, rows=9),)) == ()
+    assert draw_reliability("buy", ()) is None
+    assert draw_reliability("buy", (CurvePoint(predicted=0.0, observed=0.0, rows=9),)) is None
 
 
 def test_changed_features_come_first_then_those_that_heads_gain_most_from() -> None:
@@ -168,12 +169,18 @@ def test_each_pair_has_a_cell_on_both_sides_of_the_diagonal() -> None:
     pairs = (pair("click", "hide", 1.0, -0.404), pair("like", "hide", -0.001, math.nan))
     drawn = draw_heat_map(ConflictEvidence(tasks=("click", "like", "hide"), pairs=pairs, at_top=()))
     assert drawn is not None
-    assert drawn.cells == [
-        Cell(190 + 2 * 64, 120, "1.00", "together", DEEPEST),
-        Cell(190, 120 + 2 * 32, "-0.40", "apart", 0.4),
-        Cell(190 + 2 * 64, 120 + 32, "0.00", "apart", 0.0),
-        Cell(190 + 64, 120 + 2 * 32, "?", "unknown", 0.15),
+    cells, texts = find(drawn, "rect"), words_of(drawn, "middle")
+    found = [
+        (*sides_of(cell, "x", "y"), text, cell.attributes["class"], *sides_of(cell, "fill-opacity"))
+        for cell, text in zip(cells, texts, strict=True)
     ]
+    assert found == [
+        (190 + 2 * 64, 120, "1.00", "together", DEEPEST),
+        (190, 120 + 2 * 32, "-0.40", "apart", 0.4),
+        (190 + 2 * 64, 120 + 32, "0.00", "apart", 0.0),
+        (190 + 64, 120 + 2 * 32, "?", "unknown", 0.15),
+    ]
+    assert cells[1].words == "outcomes of click and hide"
     assert (drawn.width, drawn.height) == (190 + 3 * 64 + 90, 120 + 3 * 32 + 8)
 
 
@@ -225,20 +232,22 @@ def proxy(*tenths: Tenth, **more: Any) -> ProxyEvidence:
 
 
 def test_tenths_stand_side_by_side_below_the_highest_end_of_an_interval() -> None:
-    drawn = draw_proxy(proxy(LOW, TOP))
-    assert drawn.marks == [
-        TenthMark(x=60 + 125, y=82.7, interval=(149.3, 16.0), predicted=0.1, tone=""),
-        TenthMark(x=60 + 375, y=149.3, interval=None, predicted=0.4, tone="warn"),
-    ]
-    assert drawn.mean == 116.0
-    assert drawn.ticks == [(216.0, "0"), (16.0, "0.3")]
-    assert (drawn.rows, drawn.positives) == (12, 3)
+    figure = draw_proxy(proxy(LOW, TOP))
+    drawn = figure.drawing
+    assert drawn is not None
+    assert [points_of(tenth) for tenth in find(drawn, "circle")] == [[(60 + 125, 82.7)], [(60 + 375, 149.3)]]
+    assert [tenth.attributes["class"] for tenth in find(drawn, "circle")] == [None, "warn"]
+    assert [mark.attributes["d"] for mark in find(drawn, "path", "spread")] == ["M185,149.3V16"]
+    assert [mark.attributes["d"] for mark in find(drawn, "path", "mean")] == ["M60,116H560"]
+    assert words_of(drawn) == ["0", "0.3", "0.1", "0.4", "mean prediction of click"]
+    assert (figure.rows, figure.positives) == (12, 3)
 
 
 def test_outcomes_that_are_all_0_lie_on_the_ground() -> None:
-    nothing = Tenth(0.1, Estimate(0.0, 0.0, 0.0, 9), rows=5, positives=0)
-    assert [mark.y for mark in draw_proxy(proxy(nothing)).marks] == [216.0]
+    drawn = draw_proxy(proxy(Tenth(0.1, Estimate(0.0, 0.0, 0.0, 9), rows=5, positives=0))).drawing
+    assert drawn is not None
+    assert points_of(find(drawn, "circle")[0])[0][1] == 216.0
 
 
-def test_where_no_row_knows_both_there_is_no_mark() -> None:
-    assert draw_proxy(proxy()).marks == ()
+def test_where_no_row_knows_both_there_is_no_chart() -> None:
+    assert draw_proxy(proxy()).drawing is None

@@ -127,22 +127,26 @@ def _broken(fails: bool) -> str:
     return f"{7 if fails else 0} of 57,600 rows"
 
 
+SIMULATED = SimulationEvidence(
+    release=7,
+    champion=None,
+    baseline="logged",
+    report="",
+    guardrails=(),
+    measured=(),
+    others={},
+    comparisons=None,
+    composition=None,
+    notes=(),
+)
+
+
 def simulation(*, terms: tuple[str, ...] = TASKS[:3]) -> SimulationEvidence:
     each = {"prediction": 0.1, "contribution": 0.25, "spread": 0.1, "weight": 1.0, "times": None}
     composition = {"utility": 0.5, "spread": 0.2, "terms": [{"task": t, "heads": [t], **each} for t in terms]}
-    return SimulationEvidence(
-        release=7,
-        champion=None,
-        baseline="logged",
-        report="",
-        guardrails=(),
-        measured=(),
-        others={},
-        comparisons=None,
-        composition=UtilityComposition.model_validate(composition),
-        notes=(),
-        slate_rules=(SlateRule(rule="max_per category 2", slates=90, unmet=3, too_few=3, slots_short=4),),
-    )
+    short = SlateRule(rule="max_per category 2", slates=90, unmet=3, too_few=3, slots_short=4)
+    composed = UtilityComposition.model_validate(composition)
+    return SIMULATED.model_copy(update={"composition": composed, "slate_rules": (short,)})
 
 
 def evaluated(of: ReadinessFacts, **changes: Any) -> ReadinessFacts:
