@@ -18,14 +18,14 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (82_761, 50_000),
+    "lines in tasks": (82_552, 50_000),
     "modules in tasks": (320, 320),
     "names that rooms import from each other": (639, 450),
     "public names in faces": (71, 450),
-    "dataclasses and models": (760, 330),
+    "dataclasses and models": (739, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (64, 50),
-    "lines in tests": (78_426, 48_000),
+    "lines in tests": (78_425, 48_000),
     "words in docs": (39_954, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}

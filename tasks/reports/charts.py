@@ -192,7 +192,7 @@ def _log_choices(low: float, high: float) -> Iterator[list[float]]:
 
 @dataclass(frozen=True)
 class Mark:
-    """An SVG element with its attributes; ``words`` are its text or tooltip, ``link`` the address it opens."""
+    """An SVG element with its attributes, its text or tooltip, and the address that it opens, if any."""
 
     element: str
     attributes: Mapping[str, object]

@@ -78,11 +78,6 @@ def scale_of(figure: Drawing, tone: str, side: str) -> dict[float, float]:
     return labels
 
 
-def diagrams_of(figure: Drawing) -> list[Mark]:
-    """Return the diagonal of each diagram."""
-    return find(figure, "path", "diagonal")
-
-
 def curves_of(figure: Drawing, name: str) -> list[Mark]:
     """Return the lines of a curve, without its band and its histogram."""
     return [mark for mark in find(figure, "path", name) if mark.attributes["class"] == name]
@@ -119,7 +114,7 @@ def test_a_bin_without_an_outcome_is_a_mark_at_the_foot_of_logarithmic_axes() ->
 
 def test_without_what_was_before_one_diagram_is_drawn() -> None:
     figure = reliability_figure(None, rows([0.1, 0.3], [0, 1]), title="return_30d")
-    assert (len(diagrams_of(figure)), len(find(figure, "path", "bars"))) == (1, 1)
+    assert (len(find(figure, "path", "diagonal")), len(find(figure, "path", "bars"))) == (1, 1)
     assert words_of(figure, "quiet")[0] == "observed / predicted not measurable"
 
 
@@ -127,7 +122,7 @@ def test_a_calibrated_bin_lies_on_the_diagonal() -> None:
     figure = reliability_figure(
         None, rows([0.1] * 10 + [0.5] * 10, [1] + [0] * 9 + [1, 0] * 5), title="click"
     )
-    (x1, y1), (x2, y2) = points_of(diagrams_of(figure)[0])
+    (x1, y1), (x2, y2) = points_of(find(figure, "path", "diagonal")[0])
     (curve,) = curves_of(figure, "after")
     assert len(points_of(curve)) == 2
     for x, y in points_of(curve):
@@ -140,7 +135,7 @@ def test_segments_that_look_least_calibrated_are_drawn_first_and_the_rest_is_cou
     )
     assert figure is not None
     assert figure.title == "click: 12 of 17 segment values"
-    assert len(diagrams_of(figure)) == MOST_SEGMENTS
+    assert len(find(figure, "path", "diagonal")) == MOST_SEGMENTS
     assert figure.about.startswith("source=mail: ")
 
 
@@ -272,7 +267,7 @@ def test_two_diagrams_share_their_axes_and_the_left_one_names_the_upright() -> N
 
 def test_small_diagrams_stand_four_in_a_row_and_the_lowest_of_each_column_is_named() -> None:
     figure = draw_small("click", {(f"source={n}", "1.00"): PAIR for n in range(6)}, FRAME)
-    corners = [points_of(diagonal)[0] for diagonal in diagrams_of(figure)]
+    corners = [points_of(diagonal)[0] for diagonal in find(figure, "path", "diagonal")]
     lefts, bottoms = [x for x, _ in corners], [y for _, y in corners]
     assert lefts == [60, 272, 484, 696, 60, 272]
     named = [sides_of(tick, "x", "y") for tick in find(figure, "text", "middle") if tick.words == "0"]

@@ -70,6 +70,9 @@ def test_an_empty_list_is_none() -> None:
     assert as_text(text.write_history([])) == "no alias update was recorded"
 
 
+CHECKED: dict[str, Any] = {"valid": True, "problems": [], "warnings": [], "power": [], "digests": {}}
+
+
 def test_each_problem_has_its_way_out_below_it() -> None:
     problem = {
         "surface": "feed",
@@ -79,7 +82,7 @@ def test_each_problem_has_its_way_out_below_it() -> None:
         "hint": "Raise it.",
     }
     warning = problem | {"field": "", "found": ""}
-    plain = {"valid": False, "problems": [problem], "warnings": [warning], "power": [], "digests": {}}
+    plain = CHECKED | {"valid": False, "problems": [problem], "warnings": [warning]}
     assert as_text(text.write_check(plain)).splitlines() == [
         "problem feed/utility.yaml: weights.x = -1",
         "    Raise it.",
@@ -90,14 +93,7 @@ def test_each_problem_has_its_way_out_below_it() -> None:
 
 
 def test_valid_surfaces_are_named() -> None:
-    plain: dict[str, Any] = {
-        "valid": True,
-        "problems": [],
-        "warnings": [],
-        "power": [],
-        "digests": {"a": {}, "b": {}},
-    }
-    assert as_text(text.write_check(plain)) == "valid: a, b"
+    assert as_text(text.write_check(CHECKED | {"digests": {"a": {}, "b": {}}})) == "valid: a, b"
 
 
 def test_a_variable_has_its_value_its_meaning_and_what_is_wrong_with_it() -> None:

@@ -11,22 +11,14 @@ import numpy as np
 import pandas as pd
 
 from tasks.stores.workspace import Workspace
+from tests.feeds import daily_log
 from tests.stores.mlflow_home import new_home
 
 NAME = "shop"
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
 CHANGE_OF_RELEASE = 70
 FILES = {
-    "surface": """
-surface: shop
-version: 1
-owner: tests
-reviewers: {product: [ana]}
-sources: {impressions: shop/impressions/*.parquet, events: shop/events/*.parquet}
-features: {numeric: [price], categorical: [kind]}
-segments: [kind]
-split: {train: P7D, calibrate: P3D, test: P3D}
-""",
+    "surface": daily_log.SURFACE.partition("base_rates")[0],
     "tasks": """
 contract: shop-labels
 version: 1
