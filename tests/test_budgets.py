@@ -18,11 +18,11 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (82_552, 50_000),
+    "lines in tasks": (82_542, 50_000),
     "modules in tasks": (320, 320),
     "names that rooms import from each other": (639, 450),
     "public names in faces": (71, 450),
-    "dataclasses and models": (739, 330),
+    "dataclasses and models": (737, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (64, 50),
     "lines in tests": (78_425, 48_000),

@@ -26,6 +26,7 @@ from tasks.promotion.overview import (
     StoredCalendar,
     describe_entry,
 )
+from tasks.reports import charts
 from tasks.reports.numbers import format_counted, format_outcomes, format_share
 from tasks.reports.render import render
 
@@ -87,21 +88,6 @@ class _ReleaseRow:
     reasons: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Cell:
-    x: int
-    state: str
-    title: str
-
-
-@dataclass(frozen=True)
-class _TaskRow:
-    task: str
-    summary: str
-    width: int
-    cells: tuple[_Cell, ...]
-
-
 def write_index(cards: Sequence[Card], *, now: datetime) -> str:
     """Render the first page: a row for each surface, and all pending approvals."""
     return render(
@@ -129,7 +115,7 @@ def write_surface(overview: Overview, questions: Sequence[PendingApproval], *, n
         releases=[_release(found.surface, r, judged.get(r.version), now) for r in found.releases],
         questions=_waiting(questions, now),
         labels=overview.labels and _labels(overview.labels),
-        tasks=[_task(days) for days in labelled],
+        tasks=[_draw_days(days) for days in labelled],
         states=[(s.value, _STATES[s]) for s in DayState if any(task.count(s) for task in labelled)],
         moves=[
             ("" if row.at is None else _instant(row.at), describe_entry(row), row) for row in overview.moves
@@ -195,17 +181,17 @@ def _labels(labels: StoredCalendar) -> dict[str, object]:
     return {"snapshot": labels.snapshot, "as_of": _instant(labels.as_of), "notes": labels.notes}
 
 
-def _task(days: DayStates) -> _TaskRow:
+def _draw_days(days: DayStates) -> charts.Drawing:
+    """Draw a task's days in the colours of their states; ``about`` counts them."""
     counted = [f"{days.count(state)} {_STATES[state]}" for state in DayState if days.count(state)]
     to = f"mature to {days.mature_to}" if days.mature_to else "no day is mature"
-    first = days.days[0][0] if days.days else None
-    cells = [((day - first).days if first else 0, day, state) for day, state in days.days]
-    return _TaskRow(
-        task=days.task,
-        summary=f"{to}; {', '.join(counted)}" if counted else "no day",
-        width=cells[-1][0] + 1 if cells else 1,
-        cells=tuple(_Cell(x, state.value, f"{day}: {_STATES[state]}") for x, day, state in cells),
-    )
+    dates = [day for day, _ in days.days]
+    width = (dates[-1] - dates[0]).days + 1 if dates else 1
+    drawing = charts.Drawing(days.task, f"{to}; {', '.join(counted)}" if counted else "no day", width, 2)
+    for day, state in days.days:
+        left, words = (day - dates[0]).days + 0.05, f"{day}: {_STATES[state]}"
+        drawing.add("rect", words, tone=f"day-{state.value}", x=left, y=0, width=0.9, height=2)
+    return drawing
 
 
 def _instant(instant: datetime) -> str:
