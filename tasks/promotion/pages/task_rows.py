@@ -343,11 +343,12 @@ def draw_proxy(proxy: ProxyEvidence) -> ProxyFigure:
     outcomes = [tenth.outcome for tenth in proxy.tenths]
     if not outcomes:
         return ProxyFigure(proxy, None)
-    ceiling = max(max(of.value, of.high if of.known else 0.0) for of in outcomes) or 1.0
+    known = [end for of in outcomes for end in (of.value, of.low, of.high) if math.isfinite(end)]
+    floor, ceiling = min(0.0, *known), max(0.0, *known) or 1.0
     bottom = _TOP + _HEIGHT
-    x, y = charts.Scale(0.0, len(outcomes), _LEFT, _WIDTH), charts.Scale(0.0, ceiling, bottom, _TOP)
+    x, y = charts.Scale(0.0, len(outcomes), _LEFT, _WIDTH), charts.Scale(floor, ceiling, bottom, _TOP)
     drawing = charts.Drawing(f"{proxy.slow} by tenths", "", _WIDTH, bottom + 40, style="small chart")
-    drawing.add("path", tone="axis", d=f"M{_LEFT},{bottom}H{_WIDTH}")
+    drawing.add("path", tone="axis", d=f"M{_LEFT},{y.place(0.0):g}H{_WIDTH}")
     drawing.add("path", tone="mean", d=f"M{_LEFT},{y.place(proxy.mean.value):g}H{_WIDTH}")
     ends = [charts.Tick(float(y.place(value)), format_number(value)) for value in (0.0, ceiling)]
     drawing.label_y(ends, _LEFT - 8)
@@ -357,7 +358,7 @@ def draw_proxy(proxy: ProxyEvidence) -> ProxyFigure:
         tone = verdict if n == len(outcomes) - 1 else ""
         if of.known:
             low, high = y.place([of.low, of.high])
-            drawing.add("path", tone=f"spread {tone}", d=f"M{at:g},{low:g}V{high:g}")
+            drawing.add("path", tone=f"spread {tone}".strip(), d=f"M{at:g},{low:g}V{high:g}")
         drawing.add("circle", tone=tone, cx=at, cy=float(y.place(of.value)), r=5)
         drawing.add("text", format_number(tenth.predicted, 2), tone="middle", x=at, y=bottom + 16)
     middle = (_LEFT + _WIDTH) // 2

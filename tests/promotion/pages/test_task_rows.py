@@ -243,10 +243,16 @@ def test_tenths_stand_side_by_side_below_the_highest_end_of_an_interval() -> Non
     assert (figure.rows, figure.positives) == (12, 3)
 
 
-def test_outcomes_that_are_all_0_lie_on_the_ground() -> None:
-    drawn = draw_proxy(proxy(Tenth(0.1, Estimate(0.0, 0.0, 0.0, 9), rows=5, positives=0))).drawing
+@pytest.mark.parametrize(
+    ("mean", "low", "high", "axis", "place"), [(0.0, 0.0, 0.0, 216, 216.0), (-0.2, -0.3, 0.1, 66, 166.0)]
+)
+def test_a_mean_of_0_lies_on_the_axis_and_a_negative_one_below_it(
+    mean: float, low: float, high: float, axis: int, place: float
+) -> None:
+    drawn = draw_proxy(proxy(Tenth(0.1, Estimate(mean, low, high, 9), rows=5, positives=0))).drawing
     assert drawn is not None
-    assert points_of(find(drawn, "circle")[0])[0][1] == 216.0
+    assert find(drawn, "path", "axis")[0].attributes["d"] == f"M60,{axis}H560"
+    assert points_of(find(drawn, "circle")[0]) == [(310.0, place)]
 
 
 def test_where_no_row_knows_both_there_is_no_chart() -> None:
