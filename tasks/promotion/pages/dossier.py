@@ -234,7 +234,7 @@ class Dossier:
 
     def to_html(self) -> str:
         """Render the dossier as one self-contained page."""
-        of, made, simulation = self.evidence, self.documents.release, self.documents.simulation
+        of, simulation = self.evidence, self.documents.simulation
         shadow, composition = self.documents.shadow, simulation.composition
         validation = self.documents.later_validation or self.documents.validation
         return render(
@@ -262,23 +262,8 @@ class Dossier:
             ],
             utility=composition and utility_sensitivity(of.sensitivity, composition),
             amplified=AMPLIFIED,
-            experiments=self.experiments,
-            task_rows=list_tasks(made.tasks, of.verdicts, self.words),
-            measured=[name for name in self.words.tasks if name not in self.manifest.tasks],
-            features=chart_features(made.inputs, shadow.inputs),
-            models=tabulate_head_models(made.models),
-            ratios=draw_ratios(of.verdicts),
-            calibrations=task_calibrations(made.tasks, of.calibration_in_slots, of.verdicts),
-            calibration_errors=ERRORS,
-            tasks=made.tasks,
-            metrics=[m for m in _METRICS if any(task.figure(m) for task in made.tasks)],
-            pictures={caption: _as_address(picture) for caption, picture in self.pictures.items()},
-            proxies=[draw_proxy(proxy) for proxy in made.proxies],
-            surrogates=self.surrogates,
-            heat_map=draw_heat_map(made.conflicts),
-            overlaps=list(describe_overlaps(made.conflicts)) if made.conflicts else [],
+            **self._tasks(),
             calendar=draw_calendar(validation.calendar),
-            calendar_days=validation.calendar.days if validation.calendar else (),
             label_states=STATES,
             validation=validation,
             shadow=shadow,
@@ -287,6 +272,27 @@ class Dossier:
             runs=list_runs(of.verdicts, self.mlflow),
             table=tabulate_verdicts(of.verdicts, self.words, self.mlflow),
         )
+
+    def _tasks(self) -> dict[str, object]:
+        """Return the values of the sections on tasks and calibration."""
+        of, made = self.evidence, self.documents.release
+        return {
+            "experiments": self.experiments,
+            "task_rows": list_tasks(made.tasks, of.verdicts, self.words),
+            "measured": [name for name in self.words.tasks if name not in self.manifest.tasks],
+            "features": chart_features(made.inputs, self.documents.shadow.inputs),
+            "models": tabulate_head_models(made.models),
+            "ratios": draw_ratios(of.verdicts),
+            "calibrations": task_calibrations(made.tasks, of.calibration_in_slots, of.verdicts),
+            "calibration_errors": ERRORS,
+            "tasks": made.tasks,
+            "metrics": [m for m in _METRICS if any(task.figure(m) for task in made.tasks)],
+            "pictures": {caption: _as_address(picture) for caption, picture in self.pictures.items()},
+            "proxies": [draw_proxy(proxy) for proxy in made.proxies],
+            "surrogates": self.surrogates,
+            "heat_map": draw_heat_map(made.conflicts),
+            "overlaps": list(describe_overlaps(made.conflicts)) if made.conflicts else [],
+        }
 
     def _facts(self) -> list[str]:
         of = self.evidence

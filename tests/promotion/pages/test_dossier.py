@@ -387,6 +387,7 @@ def beside_a_champion() -> Dossier:
 
 def test_the_first_screen_says_it_in_words_that_people_know() -> None:
     page = beside_a_champion().to_html()
+    assert 'aria-label="labels by day and task from 2026-04-01 to 2026-04-01"' in page
     first = page[page.index('id="first"') : page.index('id="why"')]
     assert "Changes since champion 6" in first
     assert (
