@@ -52,6 +52,9 @@ MOST_SEGMENTS: Final = 12
 
 _COLUMNS: Final = 4
 
+_SMALL: Final = "small"
+"""CSS class of a drawing of small diagrams, whose points have no words."""
+
 _FOOT: Final = 0.16
 """Height of the histogram at the bottom of a small diagram, as a share of the diagram's height."""
 
@@ -215,8 +218,8 @@ def draw_large(title: str, curves: Mapping[str, Curve], frame: Frame) -> charts.
         below.axes(46, 24, names_x=True, names_y=column == 0)
         below.histogram(frame, curve, tone=f"{name} bars")
     drawing.add("text", _predicted(frame), tone="quiet middle", x=(76 + drawing.width) // 2, y=470)
-    _name_upright(drawing, _observed(frame), 18, 207)
-    _name_upright(drawing, "rows", 18, 399)
+    drawing.name_upright(_observed(frame), 18, 207, tone="quiet")
+    drawing.name_upright("rows", 18, 399, tone="quiet")
     return drawing
 
 
@@ -238,7 +241,7 @@ def draw_small(
     about = ". ".join(f"{name}: {ratio}" for name, ratio in pairs)
     width = 60 + 212 * min(_COLUMNS, max(2, len(pairs)))
     height = 56 + 196 * -(-len(pairs) // _COLUMNS) + 10
-    drawing = charts.Drawing(title, about, width, height, style="small")
+    drawing = charts.Drawing(title, about, width, height, style=_SMALL)
     for number, (heading, curves) in enumerate(pairs.items()):
         row, column = divmod(number, _COLUMNS)
         diagram = _Diagram.of(drawing, frame, 60 + 212 * column, 74 + 196 * row, 198, 140)
@@ -248,15 +251,11 @@ def draw_small(
         foot.histogram(frame, curves["after"], tone="rows", share=_FOOT)
         diagram.diagonal()
         for name, curve in curves.items():
-            diagram.curve(name, curve, band=name == "after", radius=2.2)
+            diagram.curve(name, curve, band=name == "after")
     below = f"{_predicted(frame)}; grey before and blue after calibration"
     drawing.add("text", below, tone="quiet middle", x=(60 + width) // 2, y=height - 8)
-    _name_upright(drawing, _observed(frame), 14, height // 2)
+    drawing.name_upright(_observed(frame), 14, height // 2, tone="quiet")
     return drawing
-
-
-def _name_upright(drawing: charts.Drawing, words: str, x: int, y: int) -> None:
-    drawing.add("text", words, tone="quiet middle", transform=f"translate({x} {y}) rotate(-90)")
 
 
 def format_ratio(ratio: Estimate) -> str:
@@ -309,7 +308,7 @@ class _Diagram:
         path = charts.join_points(self.x.place(ends), self.y.place(ends))
         self.drawing.add("path", tone="diagonal", d=path)
 
-    def curve(self, name: str, curve: Curve, *, band: bool = True, radius: float = 3.4) -> None:
+    def curve(self, name: str, curve: Curve, *, band: bool = True) -> None:
         """Draw a curve with its band, and a triangle at the foot for a bin without positives.
 
         Points of large diagrams show their figures.
@@ -326,8 +325,11 @@ class _Diagram:
         if len(xs):
             self.drawing.add("path", tone=name, d=charts.join_points(xs, ys))
         for x, y, n in zip(xs.tolist(), ys.tolist(), np.flatnonzero(seen).tolist(), strict=True):
-            words = f"predicted {format_number(p[n])}, observed {format_estimate(curve.observed[n])}"
-            self.drawing.add("circle", words if radius > 3 else "", tone=name, cx=x, cy=y, r=radius)
+            words, radius = "", 2.2
+            if self.drawing.style != _SMALL:
+                words = f"predicted {format_number(p[n])}, observed {format_estimate(curve.observed[n])}"
+                radius = 3.4
+            self.drawing.add("circle", words, tone=name, cx=x, cy=y, r=radius)
         for x in self.x.place(p[~seen]).tolist():
             self.drawing.add("path", tone=name, d=f"M{x - 4:g},{self.y.start - 9:g}h8l-4,7z")
 

@@ -247,6 +247,11 @@ class Drawing:
         for tick in ticks:
             self.add("text", tick.words, tone="tick end", x=left, y=tick.at + 4)
 
+    def name_upright(self, words: str, x: float, y: float, *, tone: str = "") -> None:
+        """Write the name of a vertical axis, from below upwards around its middle."""
+        turned = f"translate({x:g} {y:g}) rotate(-90)"
+        self.add("text", words, tone=f"{tone} middle".strip(), transform=turned)
+
     def to_svg(self) -> str:
         """Return the chart as an SVG file."""
         return render("drawing.svg.j2", drawing=self)

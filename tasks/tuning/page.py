@@ -53,12 +53,11 @@ def _draw(evidence: TuningEvidence, trials: Sequence[WeightTrial], other: int) -
         (left, right), (low, high) = _ends(across_change, x), _ends(up_change, y)
         tone = f"mark {_tone(evidence, point.trial, dominated=point.dominated)}"
         drawing.add("path", tone=tone, d=f"M{left:g},{at_y:g}H{right:g}M{at_x:g},{low:g}V{high:g}")
-        words, link = _name(evidence, point.trial, dominated=point.dominated), f"#trial-{point.trial}"
+        words, link = f"trial {point.trial}, {_place_on_front(evidence, point)}", f"#trial-{point.trial}"
         drawing.add("circle", words, tone=tone, link=link, cx=at_x, cy=at_y, r=6)
     drawing.add("text", _axis(first), tone="middle", x=(x.start + x.end) / 2, y=HEIGHT - 6)
     words = _axis(second) + ("" if second.raised else ", a fall upwards")
-    turned = f"translate(12 {(y.start + y.end) / 2:g}) rotate(-90)"
-    drawing.add("text", words, tone="middle", transform=turned)
+    drawing.name_upright(words, 12, (y.start + y.end) / 2)
     return drawing
 
 
@@ -94,19 +93,6 @@ def _tone(evidence: TuningEvidence, trial: int, *, dominated: bool) -> str:
     if trial == evidence.knee:
         return "knee"
     return "dominated" if dominated else "held"
-
-
-def _name(evidence: TuningEvidence, trial: int, *, dominated: bool) -> str:
-    words = [f"trial {trial}"]
-    if evidence.proposal is not None and trial == evidence.proposal.trial:
-        words.append("proposed")
-    if trial == evidence.knee:
-        words.append("the knee")
-    if trial == 0:
-        words.append("the current weights")
-    if dominated:
-        words.append("dominated by its interval")
-    return ", ".join(words)
 
 
 _SAID: Mapping[Ending, str] = {

@@ -21,7 +21,7 @@ def test_every_point_of_the_front_leads_to_the_card_with_its_weights() -> None:
     assert marks == [
         ("3", "proposed", "trial 3, proposed"),
         ("7", "dominated", "trial 7, dominated by its interval"),
-        ("4", "knee", "trial 4, the knee"),
+        ("4", "knee", "trial 4, knee"),
     ]
     assert re.findall(r'class="card" id="trial-(\d+)"', html) == ["3", "7", "4"]
 
