@@ -89,7 +89,7 @@ def trunk_figure(
     for n, (task, hue) in enumerate(hues.items()):
         drawing.add("circle", fill=hue, cx=right + 318, cy=_TOP + 18 * n + 6, r=4)
         drawing.add("text", shorten(task, 20), x=right + 328, y=_TOP + 18 * n + 10)
-    drawing.add("text", "cosines between the gradients of what the tasks share", x=60, y=_COSINES - 10)
+    drawing.add("text", "cosines between the tasks' gradients of the shared weights", x=60, y=_COSINES - 10)
     for n, (task, row) in enumerate(zip(tasks, cosines, strict=True)):
         y = _COSINES + _CELL * n
         drawing.add("text", shorten(task, 22), tone="end", x=210, y=y + 26)

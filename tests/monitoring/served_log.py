@@ -4,7 +4,7 @@ Release 1 serves the first 70 days, then release 2. Clicks come after five minut
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,7 @@ from tasks.stores.workspace import Workspace
 from tests.feeds import daily_log
 from tests.stores.mlflow_home import new_home
 
-NAME = "shop"
-FIRST = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
+NAME, FIRST = daily_log.NAME, daily_log.FIRST
 CHANGE_OF_RELEASE = 70
 FILES = {
     "surface": daily_log.SURFACE.partition("base_rates")[0],

@@ -38,7 +38,9 @@ def test_a_move_of_an_alias_is_stored_once_and_marked_on_the_page(
     (event,) = (row for _, row in table[table["metric"] == "event"].iterrows())
     assert (event["day"], event["column"], event["release"]) == (day_after(9).date(), "promote", 2)
     page = monitor.read_page(workspace)
-    assert f"{day_after(9).date()}: promote: release 2 to 5% of the users, champion was 1</title>" in page
+    assert (
+        f"{day_after(9).date()}: promote: release 2 to 5% of the users, champion was 1</title></path>" in page
+    )
     assert "<td>promote: release 2 to 5% of the users, champion was 1</td>" in page
 
 
