@@ -7,7 +7,8 @@
             └── a running step          in a group of its own, in the session still
                   └── what it launched  perhaps in a session of its own: found by a mark in its environment
 
-Process numbers are used again, so a record also holds the time at which its process started.
+Process numbers are used again, so a record also holds when its process started. That is counted from the start
+of the machine: a clock that is set while services run, as after a laptop's sleep, changes no record.
 """
 
 import contextlib
@@ -33,12 +34,12 @@ from tasks.errors import StoreError
 from tasks.privacy import private_umask
 
 _GONE = 10.0  # seconds within which killed processes must be gone
-_CLOCK = 2.0  # seconds by which a start time may differ between two readings of the machine's clock
+_CLOCK = 2.0  # seconds by which two readings of a start time may differ
 
 
 @dataclass(frozen=True)
 class Record:
-    """A service that was started: its process, the time of its start, and the ports of the installation."""
+    """A service that was started: its process, when that started, and the ports of the installation."""
 
     name: str
     pid: int
@@ -169,12 +170,13 @@ def client(layout: Layout, user: str = "admin") -> Airflow:
 
 
 def started_at(pid: int) -> float | None:
-    """Return when a process started, in seconds since 1970, or None where it has ended."""
+    """Return when a process started, in seconds since the machine's start, or None where it has ended."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     try:
         process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+        ended = process.status() == psutil.STATUS_ZOMBIE
+        return None if ended else process.create_time() - psutil.boot_time()
     except psutil.NoSuchProcess:
         return None
 

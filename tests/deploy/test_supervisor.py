@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from deploy.layout import MARK, Layout
@@ -141,6 +142,16 @@ def test_a_process_is_told_from_a_later_one_by_its_start() -> None:
         assert not Record("part", process.pid, 1.0, 1, 2).lives
         process.kill()
     assert not found.lives
+
+
+@linux
+def test_a_process_is_known_again_after_the_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        found = Record("part", process.pid, started_at(process.pid) or 0.0, 1, 2)
+        set_clock = psutil.boot_time() + 3600
+        monkeypatch.setattr("psutil._pslinux.boot_time", lambda: set_clock)
+        assert found.lives
+        process.kill()
 
 
 def test_what_a_part_writes_is_not_readable_by_everybody(tmp_path: Path) -> None:
