@@ -115,10 +115,11 @@ def compare_shares(
 def compare_kept_shares(frame: pd.DataFrame, *, least: float, least_dropped: int) -> RuleResult:
     """Find days on which a hard constraint drops all rows, or keeps an unusual share.
 
-    A share is unusual if it differs by at least `least` or falls below half. A day without dropped rows is
-    unusual if many were usual and each surrounding day dropped at least half as many, because rows of one
-    item are dropped together. The day must differ from the seven days before and, if three exist, from the
-    seven after, so that a lasting change of level is usual.
+    A share is unusual if it differs by at least `least` or falls below half. The day must differ from the
+    seven days before and, if three exist, from the seven after, so that a lasting change of level is usual.
+    Days in a row on which nothing is dropped are unusual, however many, if at least `least_dropped` rows were
+    usual and each surrounding day dropped at least half of its usual share, because rows of one item are
+    dropped together.
     """
     broken, names = [], []
     for name, counted in frame[frame["statistic"] == m.KEPT].groupby("subject"):
@@ -126,16 +127,13 @@ def compare_kept_shares(frame: pd.DataFrame, *, least: float, least_dropped: int
         one = counted[counted["of"] >= _LEAST_KEPT]
         kept, of = one["rows"].to_numpy(float), one["of"].to_numpy(float)
         shares, unknown = kept / of, one["total"].to_numpy(float)
+        silent = _silent_days(shares, of, least_dropped)
         for n, day in enumerate(one["day"]):
-            around = shares[max(0, n - _WEEK) : n], shares[n + 1 : n + 1 + _WEEK]
-            sides = [side for side in around if len(side) >= _LEAST_OTHERS]
-            usual = np.array([np.median(side) for side in sides])
-            steady = np.array([2 * (1 - side.max()) >= 1 - np.median(side) for side in sides], dtype=bool)
+            usual = np.array([np.median(side) for side in _sides(shares, n, n + 1)])
             large = (np.abs(shares[n] - usual) >= least) | (shares[n] < usual / 2)
             apart = 2 * np.abs(np.arcsin(np.sqrt(shares[n])) - np.arcsin(np.sqrt(usual)))
             far = large & (apart > _CHANCE * np.sqrt(2 / of[n]))
-            far |= steady & (shares[n] == 1) & ((1 - usual) * of[n] >= least_dropped)
-            if kept[n] and not (len(usual) and far.all()):
+            if kept[n] and n not in silent and not (len(usual) and far.all()):
                 continue
             text = f"{name} {day}: keeps {kept[n]:,.0f} of {of[n]:,.0f} rows"
             text += f", {unknown[n]:,.0f} without a value" if unknown[n] else ""
@@ -143,6 +141,25 @@ def compare_kept_shares(frame: pd.DataFrame, *, least: float, least_dropped: int
     return RuleResult(
         names, broken, "on no day" if names else "no hard constraint reads a column of the table"
     )
+
+
+def _sides(values: Floats, start: int, stop: int) -> list[Floats]:
+    """Return the values of the seven days before some days, and of those after, if three or more exist."""
+    around = values[max(0, start - _WEEK) : start], values[stop : stop + _WEEK]
+    return [side for side in around if len(side) >= _LEAST_OTHERS]
+
+
+def _silent_days(shares: Floats, of: Floats, least_dropped: int) -> set[int]:
+    """Return the days on which nothing is dropped although the days before and after dropped enough."""
+    found = set[int]()
+    ends = np.flatnonzero(np.diff(np.concatenate([[False], shares == 1, [False]]).astype(int)))
+    for start, stop in ends.reshape(-1, 2):
+        sides = _sides(shares, start, stop)
+        dropped = [1 - np.median(side) for side in sides]
+        steady = all(2 * (1 - side.max()) >= usual for side, usual in zip(sides, dropped, strict=True))
+        if sides and steady and min(dropped) * of[start:stop].sum() >= least_dropped:
+            found |= {*range(start, stop)}
+    return found
 
 
 def check_silences(

@@ -247,6 +247,12 @@ def test_a_level_that_stays_is_found_while_it_is_new_and_then_usual() -> None:
     assert broken([900] * 10 + [500] * 10) == []
 
 
+@pytest.mark.parametrize("days", [1, 4, 12])
+def test_a_constraint_that_drops_nothing_any_more_is_found_on_each_of_these_days(days: int) -> None:
+    assert len(broken([950 + n % 3 for n in range(10)] + [1000] * days)) == days
+    assert len(broken([950] * 5 + [1000] * days + [950] * 5)) == days
+
+
 def test_small_changes_and_few_rows_are_no_finding() -> None:
     assert broken([900 + 30 * (n % 3) for n in range(DAYS)]) == []
     assert broken([9 - n % 4 for n in range(DAYS)], of=10) == []
