@@ -7,8 +7,8 @@
             └── a running step          in a group of its own, in the session still
                   └── what it launched  perhaps in a session of its own: found by a mark in its environment
 
-Process numbers are used again, so a record also holds when its process started. That is counted from the start
-of the machine: a clock that is set while services run, as after a laptop's sleep, changes no record.
+Process numbers are used again, so a record also holds when its process started, counted from the machine's
+start: a clock that is set while services run, as after a laptop's sleep, changes no record.
 """
 
 import contextlib

@@ -389,6 +389,13 @@ class UtilitySpec(_DeclaredTerms):
         return tuple(sorted({t.value_column for t in self._terms if t.value_column is not None}))
 
     @property
+    def weighing_columns(self) -> dict[str, bool]:
+        """Columns that decide what a prediction is worth, by name: whether each is a category."""
+        conditions = [m.when for place in self._places for m in place.multipliers]
+        conditions += [context.when for context in self.contexts]
+        return {name: True for one in conditions for name in one} | dict.fromkeys(self.value_columns, False)
+
+    @property
     def _terms(self) -> tuple[Term, ...]:
         return tuple(term for place in self._places for term in place.named_terms.values())
 

@@ -34,7 +34,7 @@ Days = tuple[date, date]
 
 
 class InputChange(Section):
-    """A figure of a feature that exceeds its bound on days after training.
+    """A figure of a feature, or of a column of the policy, that exceeds its bound on days after training.
 
     ::
 
@@ -56,14 +56,16 @@ class InputChange(Section):
 
 
 class HeadInputs(Section):
-    """The features of a head.
+    """The features of a head, and the columns by which the utility policy weighs its predictions.
 
-    ``gains``: by feature, its share of the gain of all splits, 0 if no split uses it. ``changes``: figures
-    beyond a bound; ``reason``: why nothing was compared.
+    ``gains``: by feature, its share of the gain of all splits, 0 if no split uses it. ``weighing``: columns
+    that decide what a prediction is worth. ``changes``: figures beyond a bound; ``reason``: why nothing was
+    compared.
     """
 
     task: str
     gains: dict[str, float]
+    weighing: tuple[str, ...] = ()
     changes: tuple[InputChange, ...] = ()
     reason: str = ""
 

@@ -195,7 +195,11 @@ class _Making:
             unmeasured=self._unmeasured,
             inputs=tuple(
                 release_inputs(
-                    wanted.snapshot, [*reports.scores.heads.heads.values()], reports.pins, wanted.slices.test
+                    wanted.snapshot,
+                    [*reports.scores.heads.heads.values()],
+                    reports.pins,
+                    wanted.slices.test,
+                    wanted.workspace.contracts.utility,
                 )
             ),
             models=self._models(reports.pins),

@@ -1,11 +1,11 @@
-"""Features that a release's heads read, and their changes after the train days.
+"""Features that a release's heads read, columns by which its policy weighs, and their later changes.
 
 ::
 
     calibrate, test, newest days; in shadow mode the served day      compared days
     train days of a head, in blocks as long, of a week at most       usual variation
 
-The figures of `tasks.evaluation.evidence` are compared for each feature. Differences among blocks of the
+The figures of `tasks.evaluation.evidence` are compared for each column. Differences among blocks of the
 train days measure the usual variation and widen every bound, because weekdays, seasons and new items change
 features legitimately. Rows are a fixed sample of requests.
 """
@@ -22,6 +22,7 @@ import pandas as pd
 
 from tasks.arrays import Floats, Indices
 from tasks.columns import DAY, REQUEST_ID, SHOWN
+from tasks.contracts import UtilitySpec
 from tasks.errors import DataError, StoreError
 from tasks.evaluation.evidence import ChangeKind, ComparedDays, HeadInputs, InputChange
 from tasks.labels.snapshot import Snapshot
@@ -180,13 +181,13 @@ class Learned:
 
 @dataclass(frozen=True)
 class InputRows:
-    """Features of rows as the heads read them.
+    """Features and columns of the policy, of rows as the heads read them.
 
     Attributes
     ----------
     days : [n] day of each row.
-    columns : [n] numbers by feature, or codes of categories; NaN if missing.
-    categorical : features that are categories.
+    columns : [n] numbers by name, or codes of categories; NaN if missing.
+    categorical : columns that are categories.
     """
 
     days: npt.NDArray[np.object_]
@@ -194,9 +195,17 @@ class InputRows:
     categorical: Collection[str] = ()
 
     @classmethod
-    def encode(cls, frames: Sequence[pd.DataFrame], heads: Iterable[Head]) -> "list[InputRows]":
-        """Encode features that heads read and all frames have; a category has one code in all frames."""
-        read = {name: name in head.encoder.categorical for head in heads for name in _features(head)}
+    def encode(
+        cls, frames: Sequence[pd.DataFrame], heads: Iterable[Head], weighing: Mapping[str, bool]
+    ) -> "list[InputRows]":
+        """Encode what heads or the policy read and all frames have; a category has one code in all frames.
+
+        Parameters
+        ----------
+        weighing : columns by which the policy weighs predictions (`UtilitySpec.weighing_columns`).
+        """
+        features = {name: name in head.encoder.categorical for head in heads for name in _features(head)}
+        read = {**weighing, **features}
         read = {name: kind for name, kind in read.items() if all(name in frame for frame in frames)}
         numeric, categorical = ([name for name in read if read[name] is kind] for kind in (False, True))
         known = [FeatureEncoder.fit(frame, numeric, categorical).categories for frame in frames]
@@ -222,14 +231,16 @@ def release_inputs(
     heads: Sequence[Head],
     pins: Mapping[str, tuple[PinnedPart, PinnedPart]],
     test: DaySlice,
+    policy: UtilitySpec,
 ) -> list[HeadInputs]:
-    """Compare the features of each head on its train days with later days."""
+    """Compare the features of each head, and what the policy weighs by, on its train days with later days."""
     trained: dict[str, Spans] = {
         head.task: (pins[head.task][0].slices["train"], pins[head.task][1].slices["calibrate"])
         for head in heads
     }
-    sample = _sample(snapshot, heads, min(train for train, _ in trained.values())[0])
-    (rows,) = InputRows.encode([sample], heads)
+    first = min(train for train, _ in trained.values())[0]
+    weighing = policy.weighing_columns
+    (rows,) = InputRows.encode([_sample(snapshot, heads, first, weighing)], heads, weighing)
     newest = rows.on(snapshot.last_day - NEWEST + timedelta(days=1), snapshot.last_day)
     shared: dict[ComparedDays, InputRows] = {"test": rows.on(test.first, test.last), "newest": newest}
     compared: dict[Spans, list[InputChange]] = {}
@@ -237,14 +248,19 @@ def release_inputs(
         later: dict[ComparedDays, InputRows] = {"calibrate": rows.on(*calibrate), **shared}
         compared[train, calibrate] = list(find_changes(rows.on(*train), later))
     return [
-        _head_inputs(head, compared[trained[head.task]], rows.on(*trained[head.task][0])) for head in heads
+        _head_inputs(head, policy, compared[trained[head.task]], rows.on(*trained[head.task][0]))
+        for head in heads
     ]
 
 
 def served_inputs(
-    workspace: Workspace, manifest: Manifest, heads: Sequence[Head], candidates: pd.DataFrame
+    workspace: Workspace,
+    manifest: Manifest,
+    heads: Sequence[Head],
+    policy: UtilitySpec,
+    candidates: pd.DataFrame,
 ) -> list[HeadInputs]:
-    """Compare the features of each head on its train days with those logged in serving.
+    """Compare the features of each head, and what the policy weighs by, with those logged in serving.
 
     Parameters
     ----------
@@ -254,14 +270,17 @@ def served_inputs(
     shown = candidates[SHOWN].fillna(value=False).astype(bool) if SHOWN in candidates else slice(None)
     try:
         snapshot = LabelStore(workspace.store, workspace.surface).snapshot(manifest.snapshot.id)
-        sample = _sample(snapshot, heads, min(trained.values())[0])
+        sample = _sample(snapshot, heads, min(trained.values())[0], policy.weighing_columns)
     except (DataError, StoreError) as error:
-        return [_head_inputs(head, [], None, reason=str(error)) for head in heads]
-    rows, served = InputRows.encode([sample, candidates[shown]], heads)
+        return [_head_inputs(head, policy, [], None, reason=str(error)) for head in heads]
+    rows, served = InputRows.encode([sample, candidates[shown]], heads, policy.weighing_columns)
     compared = {
         train: list(find_changes(rows.on(*train), {"served": served})) for train in {*trained.values()}
     }
-    return [_head_inputs(head, compared[trained[head.task]], rows.on(*trained[head.task])) for head in heads]
+    return [
+        _head_inputs(head, policy, compared[trained[head.task]], rows.on(*trained[head.task]))
+        for head in heads
+    ]
 
 
 def find_changes(learned: InputRows, later: Mapping[ComparedDays, InputRows]) -> Iterator[InputChange]:
@@ -295,7 +314,7 @@ class TrainRows:
         """Read a sample of the heads' train days, with the snapshot's labels."""
         trained = {head.task: manifest.part(Role.TASK, head.task).slices["train"] for head in heads}
         last = max(last for _, last in trained.values())
-        sample = _sample(snapshot, heads, min(trained.values())[0])
+        sample = _sample(snapshot, heads, min(trained.values())[0], {})
         gains = {head.task: gains_of(head) for head in heads}
         return cls(heads, trained, gains, sample[sample[DAY] <= last])
 
@@ -311,7 +330,7 @@ class TrainRows:
         ----------
         later : rows of later days, with their day.
         """
-        rows, now = InputRows.encode([self.sample, later], self.heads)
+        rows, now = InputRows.encode([self.sample, later], self.heads, {})
         days = [(day, now.on(day, day).columns) for day in np.unique(now.days)]
         by_span: dict[Days, dict[date, dict[str, tuple[float, float]]]] = {}
         for span in dict.fromkeys(self.trained.values()):
@@ -331,10 +350,12 @@ def gains_of(head: Head) -> dict[str, float]:
     return gain_shares(head.encoder.names, head.booster.feature_importance("gain").tolist())
 
 
-def _sample(snapshot: Snapshot, heads: Iterable[Head], first: date) -> pd.DataFrame:
-    """Read a sample of requests from a day on, with the features that the snapshot has."""
-    present = {*snapshot.schema().names}
-    names = dict.fromkeys(name for head in heads for name in _features(head) if name in present)
+def _sample(
+    snapshot: Snapshot, heads: Iterable[Head], first: date, weighing: Collection[str]
+) -> pd.DataFrame:
+    """Read a sample of requests from a day on, with the features and columns that the snapshot has."""
+    wanted = dict.fromkeys((*(name for head in heads for name in _features(head)), *weighing))
+    names = [name for name in wanted if name in snapshot.schema().names]
     rows = sum(day["rows"] for day in snapshot.days().to_pylist() if day[DAY] >= first)
     sampled = f"hash({REQUEST_ID}) % {max(1, rows // SAMPLE)} = 0"
     return snapshot.read([DAY, *names], first_day=first, where=sampled).to_pandas()
@@ -346,17 +367,22 @@ def _features(head: Head) -> list[str]:
 
 
 def _head_inputs(
-    head: Head, changes: Iterable[InputChange], learned: InputRows | None, *, reason: str = ""
+    head: Head,
+    policy: UtilitySpec,
+    changes: Iterable[InputChange],
+    learned: InputRows | None,
+    *,
+    reason: str = "",
 ) -> HeadInputs:
     """Return a head's features, their changes, and the reason why no comparison was possible."""
-    gains = gains_of(head)
+    gains, weighing = gains_of(head), tuple(policy.weighing_columns if head.task in policy.heads else ())
     if learned is not None:
         missing = [name for name in _features(head) if name not in learned.columns]
         few = learned.days.size < _LEAST_ROWS
         reason = f"{learned.days.size} rows of its train days are left" if few else ""
         reason = f"not logged on all of these days: {', '.join(missing)}" if missing else reason
-    own = tuple(change for change in changes if change.feature in gains)
-    return HeadInputs(task=head.task, gains=gains, changes=own, reason=reason)
+    own = tuple(change for change in changes if change.feature in {*gains, *weighing})
+    return HeadInputs(task=head.task, gains=gains, weighing=weighing, changes=own, reason=reason)
 
 
 def _days_of(frame: pd.DataFrame) -> npt.NDArray[np.object_]:

@@ -402,7 +402,13 @@ def _shadow(asked: _Shadowed, run: StepRun) -> ShadowEvidence:
         failures=failures,
         leaks=_count_leaks(workspace, releases[challenger], candidates, scored[challenger]),
         inputs=tuple(
-            served_inputs(workspace, releases[challenger].manifest, releases[challenger].heads, candidates)
+            served_inputs(
+                workspace,
+                releases[challenger].manifest,
+                releases[challenger].heads,
+                release_policy(workspace, releases[challenger].manifest),
+                candidates,
+            )
         ),
         filled=_count_filled(scored[challenger]),
         filled_by_champion=None if champion is None else _count_filled(scored[champion]),

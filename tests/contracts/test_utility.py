@@ -143,6 +143,7 @@ def test_the_decision_reads_terms_and_columns_in_order_of_their_names() -> None:
     policy = UtilitySpec.model_validate(utility_json(**FULL))
     assert policy.term_names == ("cart_1d", "click_30m", "hide_7d", "purchase_7d")
     assert policy.columns == ("age_days", "app", "margin", "page", "region", "tenure", "violation")
+    assert policy.weighing_columns == {"app": True, "margin": False, "page": True, "tenure": True}
     assert [one.weight for one in policy.variants["hide_7d"]] == [-3.0, -3.0, -6.0]
     less = policy.model_copy(update={"weights": {"hide_7d": Weight(weight=-1.0)}, "contexts": ()})
     assert {name: [one.weight for one in of] for name, of in less.variants.items()} == {"hide_7d": [-1.0]}

@@ -116,7 +116,7 @@ def test_a_head_is_compared_by_what_it_reads() -> None:
     head = Head("buy", "value", booster, encoder, None, held={"position": 1.0})
     test = learned.tail(700).assign(position=70, aisle=lambda frame: frame["aisle"].astype(str))
     cents = test.assign(price=test["price"] * 100)
-    before, same, changed = InputRows.encode([learned, test, cents], [head])
+    before, same, changed = InputRows.encode([learned, test, cents], [head], {})
     assert [
         (one.feature, one.days, one.kind)
         for one in find_changes(before.on(DAYS[0], DAYS[-1]), {"test": same, "newest": changed})

@@ -50,20 +50,24 @@ def test_overlap_correlation_and_shift_come_with_intervals(beside: shadow.Shadow
 
 
 def test_what_was_served_is_compared_with_what_the_heads_learned_from(second_retrain: Retrained) -> None:
-    """Prices in cents, and an affinity that is 0 for all, are found in every head; as logged nothing is."""
+    """Cents and an affinity of 0 for all are found in every head, losses in those with weight; else nothing."""
     workspace = second_retrain.workspace
     release, logged = release_view.load(workspace, 2), newest_candidates(workspace, as_of=LATER)
 
     def found(candidates: pd.DataFrame) -> dict[str, set[tuple[str, str]]]:
-        inputs = served_inputs(workspace, release.manifest, release.heads, candidates)
+        policy = workspace.contracts.utility
+        inputs = served_inputs(workspace, release.manifest, release.heads, policy, candidates)
         assert not any(head.reason for head in inputs)
         return {head.task: {(one.feature, one.kind) for one in head.changes} for head in inputs}
 
     assert set(map(len, found(logged).values())) == {0}
-    changed = logged.assign(price=logged["price"] * 100, user_category_affinity=0.0)
+    changed = logged.assign(
+        price=logged["price"] * 100, user_category_affinity=0.0, margin=-logged["margin"]
+    )
     for task, of_head in found(changed).items():
         assert {("price", "scale"), ("user_category_affinity", "constant")} <= of_head, task
-        assert {feature for feature, _ in of_head} == {"price", "user_category_affinity"}
+        weighing = set() if task == "dwell_seconds_1d" else {"margin"}
+        assert {feature for feature, _ in of_head} == {"price", "user_category_affinity"} | weighing
 
 
 def test_the_release_and_the_shadow_say_of_every_head_what_it_reads(second_retrain: Retrained) -> None:

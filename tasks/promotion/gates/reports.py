@@ -12,14 +12,15 @@
                                                   across                   inconclusive
     shared trunk  rise against the trees          above 0 throughout       warn: worse than the trees
                                                   else                     pass
-    inputs        a feature that changed after a head was trained on it
-                      with over 5 % of the gain of a head that the order depends on    block
+    inputs        a column that changed after a head was trained
+                      a feature with over 5 % of the gain of a head that decides the order     block
+                      a value column, or one of a context or multiplier, of the policy         block
                       any other                                                        warn
 
 A trunk is compared with the trees only: training a network for each task as well would take as long as the
 trunk.
 
-Training features are compared with the calibration, test and newest days, and in shadow with served features
+Training days are compared with the calibration, test and newest days, and in shadow with served features
 (`tasks.release.inputs`). A reused head is compared from its own training days on. The freshness gate limits
 the age of reused models. A proxy never holds a release; it informs the choice of the proxy's weight.
 """
@@ -171,18 +172,22 @@ def _changed(
     """Evaluate a feature by the head that depends on it most; weighted heads come first."""
     heads = [head for head in inputs if any(change.feature == feature for change in head.changes)]
     worst = max(heads, key=lambda head: (head.task in weighted, head.gains.get(feature, 0.0)))
-    share = worst.gains.get(feature, 0.0)
+    share, weighs = worst.gains.get(feature, 0.0), feature in worst.weighing
     changes = [change for change in worst.changes if change.feature == feature]
-    first, weighs = changes[0], "" if worst.task in weighted else ", which carries no weight"
-    said = "; ".join(map(_say, changes))
+    first, said = changes[0], "; ".join(map(_say, changes))
+    depends = f"it has {format_share(share)} of the gain of {worst.task}"
+    if weighs:
+        depends = "the utility policy weighs predictions by it"
+    elif worst.task not in weighted:
+        depends += ", which carries no weight"
     return Verdict(
         gate=GATE,
         subject=subject,
         segment=ALL,
-        outcome=Outcome.BLOCK if worst.task in weighted and share > _MUCH else Outcome.WARN,
+        outcome=Outcome.BLOCK if weighs or (worst.task in weighted and share > _MUCH) else Outcome.WARN,
         threshold=Threshold(high=first.bound),
         observed=Estimate(first.observed, first.observed, first.observed, len(heads)),
-        reason=f"{said}; it has {format_share(share)} of the gain of {worst.task}{weighs}",
+        reason=f"{said}; {depends}",
         evidence=run,
     )
 

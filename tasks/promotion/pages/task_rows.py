@@ -173,6 +173,7 @@ def chart_features(inputs: Sequence[HeadInputs], served: Sequence[HeadInputs]) -
         for feature, share in head.gains.items():
             totals[feature] = totals.get(feature, 0.0) + share
     changed = {one.feature for found in changes.values() for one in found}
+    totals |= dict.fromkeys(changed - totals.keys(), 0.0)
     ordered = sorted(totals, key=lambda feature: (feature not in changed, -totals[feature]))
     rows = [
         FeatureRow(

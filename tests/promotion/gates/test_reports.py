@@ -224,6 +224,13 @@ def test_a_change_blocks_where_a_weighted_head_depends_on_the_feature(
     assert verdict.observed.value == 100
 
 
+def test_a_change_of_what_the_policy_weighs_by_blocks_though_no_head_splits_on_it() -> None:
+    head = reads("buy", 0.0, CENTS).model_copy(update={"weighing": ("price",)})
+    verdict = judge_changes(reads("dwell", 0.9, CENTS), head)["features.price"]
+    assert verdict.outcome is Outcome.BLOCK
+    assert verdict.reason.endswith("; the utility policy weighs predictions by it")
+
+
 def test_of_several_heads_the_one_with_weight_that_gains_most_decides() -> None:
     found = judge_changes(reads("dwell", 0.9, CENTS), reads("buy", 0.3, CENTS), reads("buy", 0.1, CENTS))
     assert set(found) == {"features.price"}
