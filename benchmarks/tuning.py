@@ -41,9 +41,8 @@ from tasks.datasets.world.truth import chances, probabilities
 from tasks.replay.log import PolicySlates
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
-from tasks.tuning.goal import Axis, GoalBound, GoalMeter, ReplayedWeights, WeightGoal
-from tasks.tuning.search import Weights, WeightSpace
-from tasks.tuning.tuned import Halves, tune_weights
+from tasks.tuning.goal import Axis, GoalBound, GoalMeter, ReplayedWeights, WeightGoal, Weights
+from tasks.tuning.search import Halves, WeightSpace, tune_weights
 
 Floats = npt.NDArray[np.float64]
 

@@ -22,8 +22,8 @@ from tasks.datasets.world.feed import place
 from tasks.replay.log import PolicySlates
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
-from tasks.tuning.goal import Axis, GoalMeter, ReplayedWeights, WeightGoal
-from tasks.tuning.search import Weights, WeightSpace, best_trial, search_weights
+from tasks.tuning.goal import Axis, GoalMeter, ReplayedWeights, WeightGoal, Weights
+from tasks.tuning.search import WeightSpace, best_trial, search_weights
 
 Floats = npt.NDArray[np.float64]
 

@@ -32,7 +32,7 @@ from tasks.cli.command import (
     Release,
     ReleaseOption,
 )
-from tasks.cli.text import Plain, change, level, unbroken, written_segment, written_subject
+from tasks.cli.text import Plain, change, level, unbroken, write_pairs, written_segment, written_subject
 from tasks.reports.numbers import format_change, format_counted, format_number, format_signed, spoken
 
 if TYPE_CHECKING:
@@ -243,6 +243,60 @@ def _off_policy(checks: list[Plain]) -> Iterator[RenderableType]:
         yield Text(f"  {', '.join(dict.fromkeys(metrics))}: {reason}")
 
 
+@group()
+def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
+    """Write both releases, their differences, and their simulations and metrics side by side."""
+    for name in ("from", "to"):
+        side = plain[name]
+        yield Text(
+            f"{name}: release {side['version']} as of {side['as_of']}, {side['verdict'] or 'not evaluated'}"
+        )
+        if side["reasons"]:
+            yield write_pairs(("-", reason) for reason in side["reasons"])
+    yield Text(f"contracts that changed: {', '.join(plain['contracts']) or 'none'}")
+    yield Text("components that changed:" if plain["parts"] else "components that changed: none")
+    yield write_pairs((name, f"{a or 'none'} -> {b or 'none'}") for name, (a, b) in plain["parts"].items())
+    verdict_changes = [
+        {**row, "subject": written_subject(row), "segment": written_segment(row)} for row in plain["verdicts"]
+    ]
+    weights = ("weights", ("task", "context"), plain["weights"])
+    for title, names, rows in (weights, ("verdicts", ("gate", "subject", "segment"), verdict_changes)):
+        yield Text(f"{title} that changed:" if rows else f"{title} that changed: none")
+        yield write_pairs(
+            (
+                " ".join(row[name] for name in names if row[name]),
+                " -> ".join(spoken(row[side]) if row[side] else "none" for side in ("from", "to")),
+            )
+            for row in rows
+        )
+    if plain["simulated"]:
+        yield Text("simulated, each vs its own baseline (95 % CI):")
+        yield _simulations(plain["simulated"])
+    compared = text.table("task", "figure", figures=("from", "to"), fold=True)
+    for task, figures in plain["metrics"].items():
+        for name, pair in figures.items():
+            if pair[0] != pair[1]:
+                compared.add_row(task, spoken(name), *_numbers(*pair))
+    yield compared
+
+
+def _simulations(rows: Sequence[Plain]) -> Table:
+    """Tabulate the metrics of two simulations side by side."""
+    compared = text.table("metric", figures=("from", "to"), fold=True)
+    for row in rows:
+        write = change if row["relative"] else level
+        compared.add_row(written_subject(row), write(row["from"]), write(row["to"]))
+    return compared
+
+
+def _numbers(before: float | None, after: float | None) -> tuple[str, str]:
+    """Format two different figures with enough digits to distinguish them, at least three."""
+    if before is None or after is None or isinstance(before, int):
+        return text.number(before), text.number(after)
+    pairs = ((format_number(before, digits), format_number(after, digits)) for digits in range(3, 17))
+    return next((pair for pair in pairs if pair[0] != pair[1]), (repr(before), repr(after)))
+
+
 _releases = CommandGroup("Release")
 _release = CommandGroup(
     "Release", word="release", help="List, show, compare and verify releases and their alias updates."
@@ -333,7 +387,7 @@ def show(
     return view.show(workspace, ref)
 
 
-@_release.command("home_feed 3 4", written=text.write_release_diff)
+@_release.command("home_feed 3 4", written=write_release_diff)
 def diff(
     workspace: "Workspace",
     before: Annotated[str, Argument(metavar="A", help="A version number or an alias.")],

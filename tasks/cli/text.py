@@ -266,7 +266,7 @@ def write_release(plain: Plain) -> Group:
     names = ("auc", "auc_by_request", "normalized_entropy", "calibration_ratio", "rows", "positives")
     figures = table("task", figures=[spoken(name) for name in names], fold=True)
     for task, metrics in plain["metrics"].items():
-        figures.add_row(task, *(_number(metrics["test"].get(name)) for name in names))
+        figures.add_row(task, *(number(metrics["test"].get(name)) for name in names))
     return Group(
         write_lines(about),
         *_reasons(plain),
@@ -293,51 +293,6 @@ def written_segment(figure: Plain) -> str:
     from tasks.evaluation.subjects import Segment
 
     return str(Segment(**figure["segment"]))
-
-
-@group()
-def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
-    """Write both releases, their differences, and their simulations and metrics side by side."""
-    for name in ("from", "to"):
-        side = plain[name]
-        yield Text(
-            f"{name}: release {side['version']} as of {side['as_of']}, {side['verdict'] or 'not evaluated'}"
-        )
-        yield from _reasons(side)
-    yield Text(f"contracts that changed: {', '.join(plain['contracts']) or 'none'}")
-    yield Text("components that changed:" if plain["parts"] else "components that changed: none")
-    yield write_pairs((name, f"{a or 'none'} -> {b or 'none'}") for name, (a, b) in plain["parts"].items())
-    verdict_changes = [
-        {**row, "subject": written_subject(row), "segment": written_segment(row)} for row in plain["verdicts"]
-    ]
-    weights = ("weights", ("task", "context"), plain["weights"])
-    for title, names, rows in (weights, ("verdicts", ("gate", "subject", "segment"), verdict_changes)):
-        yield Text(f"{title} that changed:" if rows else f"{title} that changed: none")
-        yield write_pairs(
-            (" ".join(row[name] for name in names if row[name]), _change_words(row)) for row in rows
-        )
-    if plain["simulated"]:
-        yield Text("simulated, each vs its own baseline (95 % CI):")
-        yield _simulations(plain["simulated"])
-    compared = table("task", "figure", figures=("from", "to"), fold=True)
-    for task, figures in plain["metrics"].items():
-        for name, pair in figures.items():
-            if pair[0] != pair[1]:
-                compared.add_row(task, spoken(name), *_numbers(*pair))
-    yield compared
-
-
-def _simulations(rows: Sequence[Plain]) -> Table:
-    """Tabulate the metrics of two simulations side by side."""
-    compared = table("metric", figures=("from", "to"), fold=True)
-    for row in rows:
-        write = change if row["relative"] else level
-        compared.add_row(written_subject(row), write(row["from"]), write(row["to"]))
-    return compared
-
-
-def _change_words(row: Plain) -> str:
-    return " -> ".join(spoken(row[side]) if row[side] else "none" for side in ("from", "to"))
 
 
 def write_move(plain: Plain) -> str:
@@ -486,18 +441,11 @@ def _hint(line: str, style: str = "") -> Padding:
     return Padding(Text(line, style=style), (0, 0, 0, 4))
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Format a figure; a dash if it is missing."""
     if value is None:
         return "-"
     return f"{value:,}" if isinstance(value, int) else format_number(value)
-
-
-def _numbers(before: float | None, after: float | None) -> tuple[str, str]:
-    """Format two different figures with enough digits to distinguish them, at least three."""
-    if before is None or after is None or isinstance(before, int):
-        return _number(before), _number(after)
-    pairs = ((format_number(before, digits), format_number(after, digits)) for digits in range(3, 17))
-    return next((pair for pair in pairs if pair[0] != pair[1]), (repr(before), repr(after)))
 
 
 def level(estimate: Plain | None) -> str:

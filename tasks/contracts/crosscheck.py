@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from tasks import columns as c
+from tasks.contracts.crosscheck_utility import find_repeated_values
 from tasks.contracts.durations import LONGEST, describe_duration
 from tasks.contracts.metrics import OF_EXPOSURE, OF_RATES, MetricKind, parse_metric, read_metric
 from tasks.contracts.problems import Problem, Unread, abbreviate
@@ -57,11 +58,7 @@ def find_warnings(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec) 
             if getattr(rail, bound) == 0:
                 hint = "a bound of zero: an equal candidate passes it about 1 time in 20, at any sample size"
                 yield Problem("utility.yaml", f"guardrails.{i}.{bound}", "0", hint)
-    for name, weight in utility.weights.items():
-        rule = tasks.tasks[name].rule
-        if weight.value_column and rule and rule.credit == "every":
-            hint = "one sale counts for every impression whose window holds it; consider credit: last_touch"
-            yield Problem("utility.yaml", f"weights.{name}.times", weight.value_column, hint)
+    yield from find_repeated_values(utility, tasks)
 
 
 def _warn_of_one_person(surface: SurfaceSpec, utility: UtilitySpec) -> Iterator[Problem]:

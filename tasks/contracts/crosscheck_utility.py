@@ -122,7 +122,7 @@ def _check_offset(utility: UtilitySpec, unread: Unread) -> Iterator[Problem]:
         return
     for context, place in enumerate((utility, *utility.contexts), start=-1):
         for name, term in place.named_terms.items():
-            if term.weight < 0 and term.value_column is not None and term.value_cap is None:
+            if term.costs and term.value_column is not None and term.value_cap is None:
                 field = f"weights.{name}.times" if name in place.weights else f"terms.{name}"
                 field = field if context < 0 else f"contexts.{context}.{field}"
                 hint = "under an offset a value column of a cost needs a cap, the bound of a total from below"
@@ -183,7 +183,7 @@ def _check_terms(place: Place, terms: Terms, others: Others) -> Iterator[Problem
             hint = "is the name of a task, whose own weight is under weights: choose another name"
             yield Problem("utility.yaml", where, "", hint)
         yield from _check_term_tasks(where, term, others)
-        if term.weight == 0 and not term.tasks:
+        if term.is_zero and not term.tasks:
             yield Problem("utility.yaml", where, "0", "weighs nothing: give it a weight or leave it out")
         yield from _check_value_column(f"{where}.{'column' if term.column else 'times'}", term, others)
 
@@ -218,13 +218,33 @@ def _check_value_column(where: str, weight: Weight, others: Others) -> Iterator[
 
 
 def _check_weight(where: str, weight: Weight, task: TaskSpec) -> Iterator[Problem]:
-    if (weight.weight > 0) == task.family.costs or weight.weight == 0:
+    if weight.is_zero or weight.costs != task.family.costs:
         sign = "negative" if task.family.costs else "positive"
         hint = f"a task of the family {task.family} has a {sign} weight"
         yield Problem("utility.yaml", where, str(weight.weight), hint)
     if task.level == "request":
         hint = "is the same for every candidate of a request: it cannot rank, so it is not in the sum"
         yield Problem("utility.yaml", where, "", hint)
+
+
+def find_repeated_values(utility: UtilitySpec, tasks: TasksSpec) -> Iterator[Problem]:
+    """Find value columns that count once for every credited impression."""
+    for name, weight in utility.weights.items():
+        rule = tasks.tasks[name].rule
+        if weight.value_column and rule and rule.credit == "every":
+            hint = "one sale counts for every impression whose window holds it; consider credit: last_touch"
+            yield Problem("utility.yaml", f"weights.{name}.times", weight.value_column, hint)
+
+
+def compare_with_losses(utility: UtilitySpec, tasks: TasksSpec) -> tuple[str, bool]:
+    """Describe weights and loss weights, and return whether all weights are one multiple of their losses."""
+    losses = {task: tasks.tasks[task].loss_weight for task in utility.weights}
+    ratios = {abs(term.weight) / losses[task] for task, term in utility.weights.items()}
+    if len({*losses.values()}) > 1 and max(ratios) - min(ratios) <= 1e-9 * max(ratios):
+        said = ", ".join(f"{task} {loss:g}" for task, loss in losses.items())
+        return f"the policy weights equal the loss weights ({said}) times {max(ratios):g}", True
+    units = ", ".join(f"{task} {term.weight:g}" for task, term in utility.weights.items())
+    return f"{units}; loss weights {', '.join(f'{loss:g}' for loss in sorted({*losses.values()}))}", False
 
 
 def _find_unreachable(contexts: tuple[PolicyContext, ...]) -> Iterator[Problem]:

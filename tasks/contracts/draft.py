@@ -479,16 +479,16 @@ def _placeholders(tasks: Iterable[TaskDraft]) -> Iterator[str]:
 
 
 def _weights_of(start: _Start, tasks: Iterable[TaskDraft]) -> Iterator[str]:
-    name, names = start.contracts.name, start.names(tasks)
-    weights = {task: weight for task, weight in start.contracts.utility.weights.items() if task in names}
-    if not weights:
-        wanted = ", ".join(start.contracts.utility.weights)
+    name, names, weights = start.contracts.name, start.names(tasks), start.contracts.utility.weights
+    if weights.keys().isdisjoint(names):
         raise DataError(
-            f"The log has no outcome that has a weight in {name}: {wanted}. Leave out --from {name}"
+            f"The log has no outcome that has a weight in {name}: {', '.join(weights)}. "
+            f"Leave out --from {name}"
         )
     for task, weight in weights.items():
-        why = json.dumps(weight.why or f"as in {name}")
-        yield f"  {names[task]}: {{weight: {weight.weight:g}, why: {why}}}"
+        if task in names:
+            why = json.dumps(weight.why or f"as in {name}")
+            yield f"  {names[task]}: {{weight: {weight.weight:g}, why: {why}}}"
 
 
 def _limits_of(

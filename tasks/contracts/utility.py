@@ -95,6 +95,16 @@ class Weight(Closed):
         return self.times.cap if isinstance(self.times, ValueColumn) else None
 
     @property
+    def is_zero(self) -> bool:
+        """Whether the weight is 0, so that the term does not change the sum."""
+        return self.weight == 0
+
+    @property
+    def costs(self) -> bool:
+        """Whether the term lowers the sum."""
+        return self.weight < 0
+
+    @property
     def most(self) -> float:
         """Maximum absolute contribution of the term, used by an offset."""
         return abs(self.weight) * (1.0 if self.value_cap is None else self.value_cap)
@@ -380,8 +390,8 @@ class UtilitySpec(_DeclaredTerms):
     @property
     def heads(self) -> tuple[str, ...]:
         """Tasks whose predictions the sum reads, thresholds included, by name."""
-        weighted = [term for term in self._terms if term.weight]
-        return tuple(sorted({task for term in weighted for task in (*term.tasks, *term.where)}))
+        read = [(*term.tasks, *term.where) for term in self._terms if not term.is_zero]
+        return tuple(sorted({task for tasks in read for task in tasks}))
 
     @property
     def value_columns(self) -> tuple[str, ...]:
@@ -435,6 +445,19 @@ class UtilitySpec(_DeclaredTerms):
         copied.__dict__.pop("variants", None)
         return copied
 
+    def with_unit_weights(self) -> Self:
+        """Return the policy with weights of 1: contributions are outcomes times their value columns."""
+        contexts = tuple(one.model_copy(update=_unit_weights(one)) for one in self.contexts)
+        plain: dict[str, object] = {"offset": None, "perturbation": None, "contexts": contexts}
+        return self.model_copy(update=plain | _unit_weights(self))
+
+    def with_one_task(self, task: str) -> Self:
+        """Return the policy whose sum is the prediction of one task in every context, without tiers."""
+        none: dict[str, object] = {"weights": {}, "terms": {}, "multipliers": ()}
+        contexts = tuple(one.model_copy(update=none) for one in self.contexts)
+        alone = {"weights": {task: Weight(weight=1.0)}, "lexicographic": (), "offset": None}
+        return self.model_copy(update=none | alone | {"contexts": contexts})
+
     @cached_property
     def variants(self) -> dict[str, tuple[Term, ...]]:
         """Each term by name: outside contexts, then in each context; an absent term weighs 0."""
@@ -454,7 +477,12 @@ class UtilitySpec(_DeclaredTerms):
 
     def better_first(self, tier: Tier) -> Literal["low", "high"]:
         """Return the end of a tier's bands that ranks first: as declared, else by the sign of the weight."""
-        return tier.prefer or ("low" if self.weights[tier.task].weight < 0 else "high")
+        return tier.prefer or ("low" if self.weights[tier.task].costs else "high")
+
+
+def _unit_weights(place: UtilitySpec | PolicyContext) -> dict[str, object]:
+    weights = {task: one.model_copy(update={"weight": 1.0}) for task, one in place.weights.items()}
+    return {"weights": weights, "terms": {}}
 
 
 def _by_context(places: Sequence[Mapping[str, _Declared]]) -> dict[str, list[tuple[_Declared, list[int]]]]:

@@ -15,11 +15,12 @@
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from tasks.contracts.training import HeadKind, ModelChoice
+from tasks.contracts.utility import Term
 from tasks.evaluation.documents import CLOSED, Document, MaybeFloat, Section
 from tasks.evaluation.figures import Figure
 from tasks.evaluation.subjects import ALL, STATED, Segment, Subject
@@ -27,6 +28,8 @@ from tasks.evaluation.verdicts import Estimate, Growth
 
 ChangeKind = Literal["scale", "constant", "nulls", "unseen", "distribution"]
 ComparedDays = Literal["calibrate", "test", "newest", "served"]
+AMPLIFIED: Final = 0.1
+"""Smallest share of the utility's spread from which a term is reported."""
 
 
 Days = tuple[date, date]
@@ -280,6 +283,56 @@ class TermShare(Section):
     spread: MaybeFloat
     weight: float
     times: str | None
+
+    @classmethod
+    def of(cls, name: str, term: Term, **means: float) -> Self:
+        """Return a declared term with its prediction, contribution and spread."""
+        return cls(task=name, heads=term.tasks, weight=term.weight, times=term.value_column, **means)
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """A term of the utility: its weight, mean prediction in the slots, and uncertainty of its calibration.
+
+    ``weight`` is the one without a context. ``slots`` and ``whole`` are calibration ratios of the items in
+    the slots and of all shown ones. ``contribution`` and ``error`` are in utility per slot; ``share`` of the
+    utility's spread is NaN if no ratio can be measured.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
+
+    task: str
+    weight: float
+    times: str | None
+    prediction: MaybeFloat
+    slots: Estimate
+    whole: Estimate
+    contribution: MaybeFloat
+    error: Estimate
+    share: MaybeFloat
+
+    @classmethod
+    def of(cls, term: TermShare, *, slots: Estimate, whole: Estimate, share: float) -> Self:
+        """Return a simulated term with the calibration ratios of its heads."""
+        ratio, added = slots if slots.known else whole, term.contribution
+        low, high = sorted((added * (ratio.low - 1), added * (ratio.high - 1)))
+        error = Estimate(added * (ratio.value - 1), low, high, ratio.n)
+        return cls(term.task, term.weight, term.times, term.prediction, slots, whole, added, error, share)
+
+    @property
+    def ratio(self) -> Estimate:
+        """The calibration ratio used: of the items in the slots if measurable, else of all."""
+        return self.slots if self.slots.known else self.whole
+
+    @property
+    def amplified(self) -> bool:
+        """Whether a small error of the head changes the order much, or its size is unknown."""
+        return self.contribution != 0 and not self.share < AMPLIFIED
+
+    @property
+    def largest(self) -> float:
+        """Largest error of a slot's utility within the interval."""
+        return max(abs(self.error.low), abs(self.error.high))
 
 
 class UtilityComposition(Section):

@@ -1,19 +1,16 @@
 """Documents of the release step and the gate: a release's figures, and the verdict on it."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from tasks.evaluation.documents import CLOSED, Document, MaybeFloat, Section
-from tasks.evaluation.evidence import Days, HeadInputs, HeadModels, PinnedModel
+from tasks.evaluation.documents import CLOSED, Document, Section
+from tasks.evaluation.evidence import Days, HeadInputs, HeadModels, PinnedModel, Sensitivity
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.subjects import STATED, Segment
 from tasks.evaluation.task_pairs import ConflictEvidence, Tenth
 from tasks.evaluation.verdicts import Estimate, Verdict
-
-AMPLIFIED: Final = 0.1
-"""Smallest share of the utility's spread from which a term is reported."""
 
 
 class ProxyEvidence(Section):
@@ -92,43 +89,6 @@ class ReleaseEvidence(Document):
     def metrics(self) -> dict[str, dict[str, Any]]:
         """Return the headline of each task, as shown on pages."""
         return {figures.task: {"test": dict(figures.headline)} for figures in self.tasks}
-
-
-@dataclass(frozen=True)
-class Sensitivity:
-    """A term of the utility: its weight, mean prediction in the slots, and uncertainty of its calibration.
-
-    ``weight`` is the one without a context. ``slots`` and ``whole`` are calibration ratios of the items in
-    the slots and of all shown ones. ``contribution`` and ``error`` are in utility per slot; ``share`` of the
-    utility's spread is NaN if no ratio can be measured.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
-
-    task: str
-    weight: float
-    times: str | None
-    prediction: MaybeFloat
-    slots: Estimate
-    whole: Estimate
-    contribution: MaybeFloat
-    error: Estimate
-    share: MaybeFloat
-
-    @property
-    def ratio(self) -> Estimate:
-        """The calibration ratio used: of the items in the slots if measurable, else of all."""
-        return self.slots if self.slots.known else self.whole
-
-    @property
-    def amplified(self) -> bool:
-        """Whether a small error of the head changes the order much, or its size is unknown."""
-        return self.contribution != 0 and not self.share < AMPLIFIED
-
-    @property
-    def largest(self) -> float:
-        """Largest error of a slot's utility within the interval."""
-        return max(abs(self.error.low), abs(self.error.high))
 
 
 @dataclass(frozen=True)

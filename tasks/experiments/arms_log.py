@@ -24,7 +24,7 @@ import pandas as pd
 
 from tasks import columns as c
 from tasks.arrays import Flags, Floats, Indices
-from tasks.contracts import Contracts, UtilitySpec
+from tasks.contracts import Contracts
 from tasks.contracts.experiment import (
     CONTROL,
     ExperimentSpec,
@@ -33,7 +33,6 @@ from tasks.contracts.experiment import (
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.surface import SegmentSpec
 from tasks.contracts.tasks import join_outcomes
-from tasks.contracts.utility import Weights
 from tasks.errors import DataError, unknown
 from tasks.evaluation.segments import segment_columns, segment_values
 from tasks.experiments.arm_effects import AgedRows, ArmUsers, level_change
@@ -436,26 +435,13 @@ def measure_outcomes(
     """Return numerator and denominator of every row by outcome; an outcome named like its task is a value."""
     values: Mapping[str, Floats] = {}
     if any(name == task for name, task in outcomes.items()):
-        values = worth_of_outcomes(frame, {}, _with_unit_weights(contracts.utility))
+        values = worth_of_outcomes(frame, {}, contracts.utility.with_unit_weights())
     sums = {}
     for name, task in outcomes.items():
         outcome = _outcome(frame, task, contracts)
         each = values[task] if name == task else 1.0
         sums[name] = (np.nan_to_num(outcome) * each, np.isfinite(outcome).astype(float))
     return sums
-
-
-def _with_unit_weights(policy: UtilitySpec) -> UtilitySpec:
-    """Return the policy with weights of 1, so that contributions are outcomes times their value columns."""
-
-    def unit(weights: Weights) -> Weights:
-        return {term: one.model_copy(update={"weight": 1.0}) for term, one in weights.items()}
-
-    contexts = tuple(
-        one.model_copy(update={"weights": unit(one.weights), "terms": {}}) for one in policy.contexts
-    )
-    plain: dict[str, Any] = {"offset": None, "perturbation": None, "contexts": contexts, "terms": {}}
-    return policy.model_copy(update={**plain, "weights": unit(policy.weights)})
 
 
 def _share_columns(names: Sequence[str | None], contracts: Contracts) -> list[SegmentSpec]:

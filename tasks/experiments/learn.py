@@ -28,10 +28,10 @@ Rubin (1981), "The Bayesian bootstrap".
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,7 @@ from scipy.linalg import eigh
 from scipy.special import stdtrit
 
 from tasks.arrays import Floats
-from tasks.contracts import Contracts
+from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.experiment import outcome_of
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.errors import ContractError, DataError, unknown
@@ -86,6 +86,13 @@ class ExperimentWeights:
         """Whether arms are too few, or their changes too small, for learning weights."""
         few = self.arms < max(LEAST_ARMS, self.weights.size + 1)
         return few or not self.signal >= LEAST_SIGNAL
+
+    def estimates(self, terms: Iterable[str]) -> dict[str, Estimate | None]:
+        """Return each term's weight with its interval, None if refused."""
+        return {
+            term: None if self.refused else Estimate(float(value), float(low), float(high), self.arms)
+            for term, value, low, high in zip(terms, self.weights, self.low, self.high, strict=True)
+        }
 
 
 def learn_weights(short: npt.ArrayLike, long: npt.ArrayLike, covariance: npt.ArrayLike) -> ExperimentWeights:
@@ -229,37 +236,20 @@ def _learn(work: LearningWork, run: StepRun) -> WeightLearning:
     short, long, covariance = work.arrays()
     learned = learn_weights(short, long, covariance)
     refused = tuple(why_refused(work, learned, short, covariance))
-    proposed = learned.weights if refused else _scale(learned.weights, work.current, covariance)
-    terms = tuple(
-        LearnedTerm(
-            task=term,
-            current=float(work.current[i]),
-            learned=None if learned.refused else _estimate(learned, i),
-            proposed=None if refused else float(proposed[i]),
-        )
-        for i, term in enumerate(work.terms)
-    )
+    proposed = {} if refused else _scale(work, learned, covariance)
     run.metrics({"signal": learned.signal, "arms": learned.arms})
-    version, file = (None, None)
-    if not refused:
-        weights = {one.task: one.proposed for one in terms if one.proposed is not None}
-        version, file = propose_weights(work.workspace, run, weights, [*_explain(work)])
-    return WeightLearning(
+    return write_learning(
+        work.workspace,
+        run,
+        learned.estimates(work.terms),
+        proposed,
+        why=_explain(work),
         as_of=work.as_of,
         long=work.long,
         experiments=tuple(row for row, _ in work.found),
         signal=learned.signal,
-        terms=terms,
         refused=refused,
-        policy_version=version,
-        file=file,
     )
-
-
-def _estimate(learned: ExperimentWeights, term: int) -> Estimate:
-    ends = (learned.weights, learned.low, learned.high)
-    value, low, high = (float(each[term]) for each in ends)
-    return Estimate(value, low, high, learned.arms)
 
 
 def why_refused(
@@ -293,10 +283,30 @@ def _what_is_needed(term: str, signal: float) -> str:
     return f"Run experiments that change {term} by itself, or that {more}"
 
 
-def _scale(learned: Floats, current: Floats, covariance: Floats) -> Floats:
+def _scale(work: LearningWork, learned: ExperimentWeights, covariance: Floats) -> dict[str, float]:
     """Return the learned weights with the size of the current ones, rounded to four digits."""
-    size, own = (float(each @ covariance @ each) for each in (current, learned))
-    return np.array([float(f"{each:.{_DIGITS}g}") for each in learned * math.sqrt(size / own)])
+    size, own = (float(each @ covariance @ each) for each in (work.current, learned.weights))
+    scaled = learned.weights * math.sqrt(size / own)
+    return {term: _round(each) for term, each in zip(work.terms, scaled, strict=True)}
+
+
+def _round(weight: float) -> float:
+    return float(f"{weight:.{_DIGITS}g}")
+
+
+def step_weights(policy: UtilitySpec, steps: Mapping[str, float], *, where: str) -> dict[str, float]:
+    """Return the weights that change by a relative step, rounded to four digits.
+
+    Examples
+    --------
+    >>> weights = {"click": 1.0, "hide": -5.0, "like": 2.0}
+    >>> policy = UtilitySpec(policy="p", version=1, owner="o", approvals=["a"], weights=weights)
+    >>> step_weights(policy, {"click": 0.2, "hide": -0.1, "like": 0.0}, where="the log")
+    {'click': 1.2, 'hide': -4.5}
+    """
+    if strange := sorted(steps.keys() - policy.weights.keys()):
+        raise DataError(unknown("weight", strange[0], policy.weights, where=where))
+    return {term: _round(policy.weights[term].weight * (1 + step)) for term, step in steps.items() if step}
 
 
 def _explain(work: LearningWork) -> Iterator[str]:
@@ -305,16 +315,34 @@ def _explain(work: LearningWork) -> Iterator[str]:
     yield from (f"  {name}" for name in names)
 
 
-def propose_weights(
-    workspace: Workspace, run: StepRun, weights: Mapping[str, float], why: Sequence[str]
-) -> tuple[int, str]:
-    """Write the policy to a separate file and validate it; return its version and file.
+def write_learning(
+    workspace: Workspace,
+    run: StepRun,
+    learned: Mapping[str, Estimate | None],
+    proposed: Mapping[str, float],
+    *,
+    why: Iterable[str],
+    **known: Any,
+) -> WeightLearning:
+    """Write the proposed weights, if any, to a separate file, and return the document with every term.
 
-    Parameters
-    ----------
-    weights : weights by term; others are unchanged.
-    why : explanation, as lines of a comment in the file.
+    ``why``: lines of a comment in the file. ``known``: the other fields of the document.
     """
+    policy = workspace.contracts.utility
+    current = {term: policy.weights[term].weight for term in learned}
+    after = {**current, **proposed} if proposed else dict.fromkeys(current)
+    version, file = _propose(workspace, run, proposed, why) if proposed else (None, None)
+    terms = tuple(
+        LearnedTerm(task=term, current=current[term], learned=one, proposed=after[term])
+        for term, one in learned.items()
+    )
+    return WeightLearning(terms=terms, policy_version=version, file=file, **known)
+
+
+def _propose(
+    workspace: Workspace, run: StepRun, weights: Mapping[str, float], why: Iterable[str]
+) -> tuple[int, str]:
+    """Write the policy to a separate file and validate it; return its version and file."""
     version = workspace.contracts.utility.version + 1
     head = [f"Proposed by `equipoise experiment learn`, run {run.run_id}.", *why]
     source = workspace.surfaces / workspace.surface / "utility.yaml"

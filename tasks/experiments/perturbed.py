@@ -19,11 +19,11 @@ import numpy as np
 import pandas as pd
 
 from tasks import columns as c
-from tasks.errors import DataError, list_names, unknown
+from tasks.errors import DataError, list_names
 from tasks.evaluation.verdicts import Estimate
 from tasks.experiments.arms_log import measure_outcomes
-from tasks.experiments.evidence import LearnedTerm, WeightLearning
-from tasks.experiments.learn import find_long_task, propose_weights
+from tasks.experiments.evidence import WeightLearning
+from tasks.experiments.learn import find_long_task, step_weights, write_learning
 from tasks.labels import build
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
@@ -34,7 +34,6 @@ from tasks.stores.steps import Done, Step
 from tasks.stores.workspace import Workspace, format_instant, refuse_future
 
 _REWARD: Final = "reward"
-_DIGITS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -75,56 +74,35 @@ def run(
 
 def _learn(work: PerturbedWork, run: StepRun) -> WeightLearning:
     report = gradient.estimate_gradient(_read(work), reward=_REWARD)
-    weights = work.workspace.contracts.utility.weights
-    if strange := sorted(report.gradients.keys() - weights.keys()):
-        raise DataError(unknown("weight", strange[0], weights, where="the log's factors"))
-    proposed = step_weights({term: weights[term].weight for term in report.gradients}, report.gradients)
-    terms = tuple(
-        LearnedTerm(
-            task=term,
-            current=weights[term].weight,
-            learned=Estimate(one.value, one.low, one.high, report.users),
-            proposed=proposed.get(term, weights[term].weight) if proposed else None,
-        )
-        for term, one in report.gradients.items()
-    )
+    policy = work.workspace.contracts.utility
+    proposed = step_weights(policy, _find_steps(report.gradients), where="the log's factors")
+    learned = {
+        term: Estimate(one.value, one.low, one.high, report.users) for term, one in report.gradients.items()
+    }
     run.metrics({"users": report.users, "requests": report.requests})
-    version, file = (None, None)
-    if proposed:
-        version, file = propose_weights(work.workspace, run, proposed, [*_explain(work, report)])
-    refused = () if proposed else (_refuse(report),)
-    return WeightLearning(
+    return write_learning(
+        work.workspace,
+        run,
+        learned,
+        proposed,
+        why=_explain(work, report),
         as_of=work.as_of,
         long=work.long,
         source="perturbation",
         experiments=(),
         signal=np.nan,
-        terms=terms,
-        refused=refused,
-        policy_version=version,
-        file=file,
+        refused=() if proposed else (_refuse(report),),
     )
 
 
-def step_weights(
-    current: dict[str, float], gradients: dict[str, gradient.WeightGradient]
-) -> dict[str, float]:
-    """Return the changed weights, with steps in proportion to their gradient over the steepest one.
-
-    Examples
-    --------
-    >>> gradients = {
-    ...     "click": gradient.WeightGradient(0.04, 0.01, 0.07, 0.2, "raise"),
-    ...     "hide": gradient.WeightGradient(-0.02, -0.03, -0.01, 0.2, "lower"),
-    ...     "like": gradient.WeightGradient(0.05, -0.01, 0.11, 0.2, "inconclusive"),
-    ... }
-    >>> step_weights({"click": 1.0, "hide": -5.0, "like": 2.0}, gradients)
-    {'click': 1.2, 'hide': -4.5}
-    """
-    moved = {term: one for term, one in gradients.items() if one.direction != gradient.INCONCLUSIVE}
-    steepest = max((abs(one.value) for one in moved.values()), default=0.0)
-    steps = {term: one.size * one.value / steepest for term, one in moved.items()}
-    return {term: float(f"{current[term] * (1 + step):.{_DIGITS}g}") for term, step in steps.items()}
+def _find_steps(gradients: dict[str, gradient.WeightGradient]) -> dict[str, float]:
+    """Return each weight's relative step in proportion to its gradient; 0 if inconclusive."""
+    conclusive = {term for term, one in gradients.items() if one.direction != gradient.INCONCLUSIVE}
+    steepest = max((abs(gradients[term].value) for term in conclusive), default=0.0)
+    return {
+        term: one.size * one.value / steepest if term in conclusive else 0.0
+        for term, one in gradients.items()
+    }
 
 
 def _read(work: PerturbedWork) -> pd.DataFrame:

@@ -310,7 +310,7 @@ class SourceSums:
     def _costs(self) -> Iterator[str]:
         """Yield the terms that are costs: tasks of a cost family, and columns with a negative weight."""
         yield from (name for name, task in self.contracts.tasks.tasks.items() if task.family.costs)
-        yield from (name for name, term in self.contracts.utility.terms.items() if term.weight < 0)
+        yield from (name for name, term in self.contracts.utility.terms.items() if term.costs)
 
     def table(self) -> list[SourceValue]:
         """Return the units by column, those with the most impressions first."""

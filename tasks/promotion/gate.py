@@ -260,11 +260,10 @@ def _compare_with_champion(work: _Gated, recipes: Sequence[RecipePair] | None) -
     """Compare recipes with the champion's on the same days, and the weights with a tuned front."""
     workspace = work.workspace
     front = read_front(workspace, work.release, champion=work.documents.simulation.champion)
-    weights = {task: term.weight for task, term in workspace.contracts.utility.weights.items()}
     return (
         evaluate_same_day(recipes, run=work.runs.release),
         *evaluate_recipes(workspace.contracts.surface.gates.model, recipes),
-        evaluate_front(weights, front, run=work.runs.simulation),
+        evaluate_front(workspace.contracts.utility, front, run=work.runs.simulation),
     )
 
 

@@ -39,8 +39,6 @@ from ..columns import (
     REQUEST_ID,
     SLATE_POSITION,
     UTILITY,
-    contribution,
-    weight,
     weight_factor,
 )
 from ..contracts.slate import SlateSpec
@@ -55,7 +53,6 @@ from .heads import Head, Heads, SharedTrunk
 from .maps import map_from_json
 from .segmented_map import calibrator_from_json
 from .trunk import ARRAYS, DESCRIPTION, TrunkModel
-from .utility import Utilities
 
 DECIDED = (UTILITY, RANK, SLATE_POSITION, DROPPED_BY, CONTEXT)
 _BOOSTS = TypeAdapter(dict[str, dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]])
@@ -159,7 +156,7 @@ class Scorer:
             name for name in (*DECIDED, PROPENSITY, DRAWABLE, EXPOSURE_BOOST, *factors) if name in decided
         ]
         parts = [decided[[REQUEST_ID, ITEM_ID]], predicted, decided[shown]]
-        parts += [pd.DataFrame(_components(decision.valued), index=decided.index)] if components else []
+        parts += [pd.DataFrame(decision.valued.columns, index=decided.index)] if components else []
         return pd.concat([*parts, decision.certificate] if certificate else parts, axis="columns")
 
     def explain(self, frame: pd.DataFrame, request_id: object) -> pd.DataFrame:
@@ -188,15 +185,6 @@ class Scorer:
             first, *others = missing
             also = f" Missing too: {', '.join(others)}." if others else ""
             raise DataError(f"{unknown('column', first, names, where='the candidates, but needed')}{also}")
-
-
-def _components(valued: Utilities) -> dict[str, npt.NDArray[np.float64]]:
-    """Return each term's weight and contribution by column."""
-    return {
-        name: numbers
-        for term, part in valued.contributions.items()
-        for name, numbers in ((weight(term), valued.weights[term]), (contribution(term), part))
-    }
 
 
 def _trunk(files: Mapping[str, bytes], folder: str) -> TrunkModel:

@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..columns import USER_ID, served
+from ..columns import USER_ID, contribution, served, weight
 from ..contracts.utility import Multiplier, Perturbation, PolicyContext, Term, UtilitySpec
 from ..errors import DataError
 from .candidates import (
@@ -71,6 +71,23 @@ class Utilities:
     unknown_values: Mapping[str, Mask]
     factors: Mapping[str, Floats]
     weights: Mapping[str, Floats]
+
+    @property
+    def columns(self) -> dict[str, Floats]:
+        """Each term's weight and contribution, by column."""
+        return {
+            name: numbers
+            for term, part in self.contributions.items()
+            for name, numbers in ((weight(term), self.weights[term]), (contribution(term), part))
+        }
+
+    @property
+    def weighted_contributions(self) -> dict[str, Floats]:
+        """Each term's contribution, NaN where it has no weight, for example outside its context."""
+        return {
+            term: np.where(self.weights[term] == 0, np.nan, part) if (self.weights[term] == 0).any() else part
+            for term, part in self.contributions.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -168,9 +185,9 @@ def compute_utilities(
     total, factors = np.zeros(len(candidates)), _find_weight_factors(candidates, policy)
     for term, variants in policy.variants.items():
         signal = TermSignal.of(candidates, predictions, variants, context)
-        weight = _weigh(variants, signal, context) * factors.get(term, 1.0)
-        weights[term] = np.broadcast_to(weight, len(candidates))
-        part = signal.prediction * weight
+        weighed = _weigh(variants, signal, context) * factors.get(term, 1.0)
+        weights[term] = np.broadcast_to(weighed, len(candidates))
+        part = signal.prediction * weighed
         for name, rows, values in _iterate_values(candidates, term, variants, context):
             part = np.where(rows, part * values, part)
             unknown_values[name] = unknown_values.get(name, np.False_) | (rows & np.isnan(values))
@@ -252,8 +269,8 @@ def _reach(
 
 def _weigh(variants: Sequence[Term], signal: TermSignal, context: Codes) -> Floats:
     """Return a term's weight by row, 0 below its thresholds."""
-    weight = _pick_by_context(np.array([v.weight for v in variants]), context)
-    return weight if signal.holds.all() else np.where(signal.holds, weight, 0.0)
+    weighed = _pick_by_context(np.array([v.weight for v in variants]), context)
+    return weighed if signal.holds.all() else np.where(signal.holds, weighed, 0.0)
 
 
 def _iterate_values(
@@ -261,7 +278,7 @@ def _iterate_values(
 ) -> Iterator[tuple[str, Mask, Floats]]:
     """Yield each value column of a term with the rows where it is used, and its values up to the cap."""
     for name in sorted({v.value_column for v in variants if v.value_column is not None}):
-        counts = np.array([v.value_column == name and v.weight != 0 for v in variants])
+        counts = np.array([v.value_column == name and not v.is_zero for v in variants])
         caps = np.array([np.inf if v.value_cap is None else v.value_cap for v in variants])
         values = read_numbers(candidates, name, f"the utility of '{term}'")
         rows, most = (_pick_by_context(each, context) for each in (counts, caps))
@@ -280,7 +297,7 @@ def _rank_by(candidates: pd.DataFrame, total: Floats, context: Codes, policy: Ut
         return total
     by_term = [*policy.variants.values()]
     whole = np.sum([[v.most for v in variants] for variants in by_term], axis=0)
-    costs = np.sum([[v.most if v.weight < 0 else 0.0 for v in variants] for variants in by_term], axis=0)
+    costs = np.sum([[v.most if v.costs else 0.0 for v in variants] for variants in by_term], axis=0)
     reach = 1.0 if policy.perturbation is None else 1.0 + policy.perturbation.size
     lifted = offset_totals(
         total,

@@ -27,9 +27,8 @@ import pandas as pd
 from tasks.arrays import Floats
 from tasks.columns import ITEM_ID, RANK, UTILITY
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.evidence import Measured, TermShare, UtilityComposition
+from tasks.evaluation.evidence import Measured, Sensitivity, TermShare, UtilityComposition
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.release_evidence import Sensitivity
 from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 from tasks.ranking.explain import CONTRIBUTION, HEAD, MULTIPLIED_BY, TASK, TIER, TOTAL
@@ -63,19 +62,8 @@ def _worst(heads: Sequence[str], ratios: Mapping[str, Estimate]) -> Estimate:
 
 def _sensitivity(term: TermShare, spread: float, slots: Estimate, whole: Estimate) -> Sensitivity:
     ratio = slots if slots.known else whole
-    added, apart = term.contribution, term.spread
-    ends = sorted((added * (ratio.low - 1), added * (ratio.high - 1)))
-    return Sensitivity(
-        task=term.task,
-        weight=term.weight,
-        times=term.times,
-        prediction=term.prediction,
-        slots=slots,
-        whole=whole,
-        contribution=added,
-        error=Estimate(added * (ratio.value - 1), ends[0], ends[1], ratio.n),
-        share=furthest(ratio) * apart / spread if spread else math.nan,
-    )
+    share = furthest(ratio) * term.spread / spread if spread else math.nan
+    return Sensitivity.of(term, slots=slots, whole=whole, share=share)
 
 
 def furthest(ratio: Estimate) -> float:

@@ -19,7 +19,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,6 @@ import pandas as pd
 from tasks import columns as c
 from tasks.arrays import Flags, Floats, Indices, Integers
 from tasks.contracts import SlateSpec, UtilitySpec, canonical
-from tasks.contracts.utility import Weight
 from tasks.errors import DataError, unknown
 from tasks.ranking.candidates import CandidateSets, read_numbers
 from tasks.ranking.decide import decide
@@ -202,15 +201,7 @@ def _ranked_by(
     keys = (test.log.logged_position[rows], -values[rows], sets.request)
     best_first = sets.order[np.lexsort([np.nan_to_num(key[sets.order], nan=np.inf) for key in keys])]
     like = None if scored.slates.utility is None else scored.slates.utility[rows]
-    plain: dict[str, Any] = {"weights": {}, "terms": {}, "multipliers": ()}
-    contexts = tuple(one.model_copy(update=plain) for one in scored.policy.contexts)
-    alone = {
-        "weights": {_ORDER: Weight(weight=1.0)},
-        "contexts": contexts,
-        "lexicographic": (),
-        "offset": None,
-    }
-    order = scored.policy.model_copy(update=plain | alone)
+    order = scored.policy.with_one_task(_ORDER)
     predictions = {name: each[rows] for name, each in scored.predictions.items()}
     predictions[c.expected_value(_ORDER)] = rank_as(best_first, like=like, requests=sets.request)
     decided = decide(frame, predictions, order, slate, sets=sets)

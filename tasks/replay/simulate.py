@@ -334,14 +334,12 @@ def composition(
         heads = [slates.predictions[task] for task in term.tasks if task in slates.predictions]
         prediction = np.max(heads, axis=0) if heads else np.full(len(placed), np.nan)
         terms.append(
-            TermShare(
-                task=name,
-                heads=term.tasks,
+            TermShare.of(
+                name,
+                term,
                 prediction=_mean(prediction, placed),
                 contribution=_mean(contribution, placed),
                 spread=_spread(log, contribution, scored),
-                weight=term.weight,
-                times=term.value_column,
             )
         )
     return UtilityComposition(

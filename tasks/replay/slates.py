@@ -20,7 +20,7 @@ from tasks.evaluation.segments import segment_values
 from tasks.ranking.candidates import CandidateSets
 from tasks.ranking.decide import decide
 from tasks.ranking.examination import Examination
-from tasks.ranking.utility import Utilities, compute_utilities, worth_of_outcomes
+from tasks.ranking.utility import compute_utilities, worth_of_outcomes
 from tasks.release.loading import LoadedRelease
 from tasks.replay.evidence import ConstraintLeak
 from tasks.replay.joined_columns import OnDemand
@@ -144,7 +144,7 @@ class TestSlice:
             predictions=self._by_task(scored),
             where_shown=self._where_shown(scored),
             utility=scored[c.UTILITY].to_numpy(dtype=float, na_value=np.nan),
-            contributions=_in_force(compute_utilities(self.candidates, predictions, policy)),
+            contributions=compute_utilities(self.candidates, predictions, policy).weighted_contributions,
             worth=worth_of_outcomes(self.candidates, predictions, policy),
             rank=scored[c.RANK].fillna(0).to_numpy(dtype=np.int64),
             release=served_as,
@@ -181,7 +181,7 @@ class TestSlice:
             predictions=scored.slates.predictions,
             where_shown=scored.slates.where_shown,
             utility=decided.utility,
-            contributions=_in_force(decided.valued),
+            contributions=decided.valued.weighted_contributions,
             worth=worth_of_outcomes(self.candidates, scored.predictions, utility),
             rank=decided.rank.astype(np.int64),
         )
@@ -254,15 +254,6 @@ def release_slate(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
     files = workspace.store.registry.files(manifest.part(Role.SLATE_POLICY))
     pinned: dict[str, Any] = json.loads(files[POLICY_FILE])
     return pinned
-
-
-def _in_force(valued: Utilities) -> dict[str, Floats]:
-    """Return each term's contribution, NaN where it has no weight, for example outside its context."""
-    parts, weights = valued.contributions, valued.weights
-    return {
-        term: np.where(weights[term] == 0, np.nan, part) if (weights[term] == 0).any() else part
-        for term, part in parts.items()
-    }
 
 
 def _predictions(scored: pd.DataFrame, tasks: Sequence[str]) -> dict[str, Floats]:

@@ -4,9 +4,12 @@ Figures come from two halves of the users. ``searched`` figures are from the hal
 and chosen, where the best of many is overestimated. ``confirmed`` figures are from the other half.
 """
 
+import math
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Literal
 
+from tasks.contracts import UtilitySpec
 from tasks.evaluation.documents import Document, MaybeFloat, Section
 from tasks.evaluation.verdicts import Estimate, Verdict
 
@@ -93,3 +96,21 @@ class TuningEvidence(Document):
     proposal: WeightProposal | None
     report: str
     notes: tuple[str, ...]
+
+    def find_point(self, policy: UtilitySpec) -> FrontPoint | None:
+        """Return the point of the front with a policy's weights."""
+        return next((point for point in self.front if _has_weights(policy, point.weights)), None)
+
+    def started_from(self, policy: UtilitySpec) -> bool:
+        """Whether the search began with a policy's weights."""
+        return _has_weights(policy, self.current)
+
+    def moves(self, proposed: FrontPoint | WeightProposal) -> Iterator[tuple[str, float, float]]:
+        """Yield each searched term with its current and its proposed weight."""
+        yield from ((term, self.current[term], weight) for term, weight in proposed.weights.items())
+
+
+def _has_weights(policy: UtilitySpec, weights: Mapping[str, float]) -> bool:
+    """Whether a policy has these weights; those of tasks that were not searched are not compared."""
+    own = {task: one.weight for task, one in policy.weights.items()}
+    return all(math.isclose(each, own.get(task, 0.0), rel_tol=1e-9) for task, each in weights.items())

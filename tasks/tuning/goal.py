@@ -35,7 +35,9 @@ from tasks.replay.guardrails import one_sided
 from tasks.replay.log import PolicySlates
 from tasks.replay.metrics import OF_OUTCOMES
 from tasks.replay.replay_policies import Replay
-from tasks.tuning.search import WeightFigures, Weights, hypervolume
+from tasks.tuning.front import hypervolume
+
+Weights = Mapping[str, float]
 
 _HALF: Final = 0.5
 _LOST: Final = -1.0
@@ -133,6 +135,25 @@ def _limit(bounded: Bounded) -> float | None:
     if bounded.relative_increase_min is not None:
         return bounded.relative_increase_min
     return None if bounded.relative_decrease_max is None else -bounded.relative_decrease_max
+
+
+@dataclass(frozen=True)
+class WeightFigures:
+    """Figures of a trial's weights.
+
+    Attributes
+    ----------
+    objectives : greater is better; the first is the maximised metric.
+    excess : by bound, the excess over it; 0 or less if the bound is met.
+    """
+
+    objectives: tuple[float, ...]
+    excess: tuple[float, ...]
+
+    @property
+    def exceeded(self) -> float:
+        """The sum of excesses over bounds; 0 if all are met."""
+        return sum(max(each, 0.0) for each in self.excess)
 
 
 @dataclass(frozen=True)

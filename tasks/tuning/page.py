@@ -12,7 +12,7 @@ from tasks.reports import charts
 from tasks.reports.numbers import format_counted
 from tasks.reports.phrases import Vocabulary, describe_subject
 from tasks.reports.render import render
-from tasks.tuning.evidence import Ending, FrontPoint, Objective, TuningEvidence
+from tasks.tuning.evidence import Ending, FrontPoint, Objective, TuningEvidence, WeightProposal
 from tasks.tuning.search import WeightTrial
 
 WIDTH: Final = 760
@@ -116,11 +116,11 @@ class MovedWeight:
 
 @dataclass(frozen=True)
 class PointCard:
-    """Card of a point of the front, with its weights."""
+    """Card of a point of the front, with the changes to its weights."""
 
     point: FrontPoint
     words: str
-    weights: tuple[MovedWeight, ...]
+    moved: tuple[MovedWeight, ...]
 
 
 def tuning_page(
@@ -147,9 +147,9 @@ def tuning_page(
         meanings=_meanings(evidence, words),
         charts=draw_fronts(evidence, trials),
         gains=[_heading(one) for one in evidence.objectives],
-        proposed=None if evidence.proposal is None else _moved(evidence, evidence.proposal.weights, words),
+        proposed=None if evidence.proposal is None else _moved(evidence, evidence.proposal, words),
         cards=[
-            PointCard(one, _place_on_front(evidence, one), _moved(evidence, one.weights, words))
+            PointCard(one, _place_on_front(evidence, one), _moved(evidence, one, words))
             for one in evidence.front
         ],
     )
@@ -172,12 +172,11 @@ def _meanings(evidence: TuningEvidence, words: Vocabulary) -> dict[str, str]:
 
 
 def _moved(
-    evidence: TuningEvidence, weights: Mapping[str, float], words: Vocabulary
+    evidence: TuningEvidence, proposed: FrontPoint | WeightProposal, words: Vocabulary
 ) -> tuple[MovedWeight, ...]:
-    now, known = evidence.current, words.tasks
     return tuple(
-        MovedWeight(term, known[term].did if term in known else "", now[term], weight, weight / now[term])
-        for term, weight in weights.items()
+        MovedWeight(term, words.tasks[term].did if term in words.tasks else "", now, then, then / now)
+        for term, now, then in evidence.moves(proposed)
     )
 
 

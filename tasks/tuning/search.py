@@ -1,4 +1,4 @@
-"""Searches utility weights with several objectives under bounds; the caller measures the figures.
+"""Searches utility weights with several objectives under bounds, and restores bounds that are exceeded.
 
 ::
 
@@ -7,15 +7,17 @@
     even trials        drawn for the first objective alone, which the contract maximises
     excess > 0         a bound is exceeded: worse than every feasible trial
 
+    searching half     trials -> the front, the best feasible trial (chosen), the knee
+    confirming half    the same weights measured again, which removes the selection bias of the search
+    proposed           the gain by outcomes on the confirming half is above 0: its one-sided 95 % bound
+
 A trial depends only on the seed and the trials before it, so an interrupted search that is given its trials
 continues with the same results.
 
-The front of several objectives, all maximised, has a hypervolume and a knee::
-
-    b |  o               x   dominated: another point is at least as good in all and better in one objective
-      |     o  K         K   the knee: nearest to the ideal, each objective scaled to the front's range
-      |   x    o         hypervolume: the volume dominated by the front above the reference r
-    r +--------------- a
+A maximised prediction is trusted during the search, but its model may be wrong at the new weights. It is
+therefore confirmed by the doubly robust rate of the outcomes that it predicts.
+The best of 200 equal policies is overestimated by 2.7 standard errors on the searching half, and is unbiased
+on the confirming half.
 
 References
 ----------
@@ -25,23 +27,26 @@ tree-structured Parzen estimator".
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from scipy.optimize import LinearConstraint, minimize
 
-from tasks.arrays import Flags, Floats
+from tasks.arrays import Floats
 from tasks.contracts import UtilitySpec
-from tasks.contracts.utility import Weight
-from tasks.errors import DataError
+from tasks.contracts.metrics import MetricKind
+from tasks.evaluation.evidence import Measured
+from tasks.evaluation.verdicts import Estimate
 from tasks.progress import report
-
-Weights = Mapping[str, float]
+from tasks.replay.guardrails import one_sided
+from tasks.tuning.evidence import Ending, FrontPoint, Objective
+from tasks.tuning.front import find_front, find_knee
+from tasks.tuning.goal import ReplayedWeights, WeightFigures, Weights
 
 _LEAST_SHARE: Final = 1e-3
 _DIGITS: Final = 4
@@ -97,16 +102,11 @@ class WeightSpace:
         inside = self.clipped({term: float(f"{size:.{_DIGITS}g}") for term, size in sizes.items()})
         return {term: math.copysign(size, self.policy.weights[term].weight) for term, size in inside.items()}
 
-    def policy_with(self, weights: Weights, *, version: int | None = None) -> UtilitySpec:
+    def policy_with(self, weights: Weights) -> UtilitySpec:
         """Return the policy with other weights; value columns and reasons of the terms are unchanged."""
         own = self.policy.weights
-        changed: dict[str, Weight] = {
-            term: own[term].model_copy(update={"weight": weight}) for term, weight in weights.items()
-        }
-        update: dict[str, object] = {"weights": {**own, **changed}}
-        if version is not None:
-            update["version"] = version
-        return self.policy.model_copy(update=update)
+        changed = {term: own[term].model_copy(update={"weight": each}) for term, each in weights.items()}
+        return self.policy.model_copy(update={"weights": {**own, **changed}})
 
     def moved(self, weights: Weights) -> float:
         """Return the distance to the current weights: the length of the change of their logarithms.
@@ -122,25 +122,6 @@ class WeightSpace:
 
 _DRAWN_AT_RANDOM: Final = 16
 """Number of trials before the estimator is used: the current weights and random draws."""
-
-
-@dataclass(frozen=True)
-class WeightFigures:
-    """Figures of a trial's weights.
-
-    Attributes
-    ----------
-    objectives : greater is better; the first is the maximised metric.
-    excess : by bound, the excess over it; 0 or less if the bound is met.
-    """
-
-    objectives: tuple[float, ...]
-    excess: tuple[float, ...]
-
-    @property
-    def exceeded(self) -> float:
-        """The sum of excesses over bounds; 0 if all are met."""
-        return sum(max(each, 0.0) for each in self.excess)
 
 
 @dataclass(frozen=True)
@@ -264,79 +245,303 @@ def _freeze(
     )
 
 
-def find_front(points: npt.ArrayLike) -> Flags:
-    """Return which points are not dominated, shape [n]; equal points are all kept.
+_ROUNDS: Final = 3
+_STEP: Final = 0.15
+"""Slopes use differences over changes of 15 %: smaller changes swap too few items."""
+_ALONG: Final = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
+"""Tried shares of the step towards the solution of the linearised bounds."""
+_OUTWARDS: Final = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+"""Tried shares of the step to an end of one weight's range."""
+_HALVINGS: Final = 5
 
-    Parameters
-    ----------
-    points : [n, d], greater is better in each objective.
+Excess = Callable[[Weights], tuple[float, ...]]
+
+
+@dataclass
+class _Walk:
+    """Measures points of the space, each once."""
+
+    excess: Excess
+    space: WeightSpace
+    seen: dict[tuple[float, ...], Floats] = field(default_factory=dict)
+
+    @property
+    def box(self) -> list[tuple[float, float]]:
+        """Smallest and greatest change of each logarithm; 0 is always inside."""
+        now = self.space.current
+        ends = (
+            (math.log(low / abs(now[t])), math.log(high / abs(now[t])))
+            for t, (low, high) in self.space.sizes.items()
+        )
+        return [(min(low, 0.0), max(high, 0.0)) for low, high in ends]
+
+    def weights(self, point: Floats) -> dict[str, float]:
+        """Return the weights of a point; unchanged weights are not rounded."""
+        now = self.space.current
+        moved = {t: abs(now[t]) * math.exp(x) for t, x in zip(now, point, strict=True)}
+        rounded = self.space.signed(moved)
+        return {t: rounded[t] if x else now[t] for t, x in zip(now, point, strict=True)}
+
+    def at(self, point: Floats) -> Floats:
+        """Return the excess of each bound."""
+        weights = self.weights(point)
+        key = tuple(weights.values())
+        if key not in self.seen:
+            self.seen[key] = np.array(self.excess(weights))
+        return self.seen[key]
+
+    def holds(self, point: Floats) -> bool:
+        """Whether every bound is met."""
+        return bool((self.at(point) <= 0).all())
+
+    def slopes(self, point: Floats) -> Floats:
+        """Return the change of each excess by each weight, shape [bounds, weights]."""
+        slopes = []
+        for i, (low, high) in enumerate(self.box):
+            ends = [point.copy(), point.copy()]
+            ends[0][i], ends[1][i] = max(point[i] - _STEP, low), min(point[i] + _STEP, high)
+            width = ends[1][i] - ends[0][i]
+            slopes.append((self.at(ends[1]) - self.at(ends[0])) / width if width else 0.0 * self.at(point))
+        return np.array(slopes).T
+
+
+def restore_bounds(excess: Excess, space: WeightSpace) -> Weights | None:
+    """Return the nearest weights found that exceed no bound; None if none were found.
 
     Examples
     --------
-    >>> find_front([[1.0, 3.0], [2.0, 2.0], [1.0, 2.0]]).tolist()
-    [True, True, False]
+    >>> from tasks.contracts import UtilitySpec
+    >>> policy = UtilitySpec(policy="p", version=1, owner="o", approvals=["a"], weights={"hide": -2.0})
+    >>> space = WeightSpace.of(policy, {"hide": (-20.0, -1.0)})
+    >>> restore_bounds(lambda weights: (4.0 + weights["hide"],), space)
+    {'hide': -4.0}
     """
-    values = _checked(points)
-    at_least = (values[:, None, :] >= values[None, :, :]).all(axis=2)
-    better = (values[:, None, :] > values[None, :, :]).any(axis=2)
-    return np.asarray(~(at_least & better).any(axis=0))
+    walk = _Walk(excess, space)
+    point = np.zeros(len(space.sizes))
+    if walk.holds(point):
+        return walk.weights(point)
+    best = _nearest(_first_that_holds(walk, end, _OUTWARDS) for end in _ends_of_each(walk.box))
+    point = point if best is None else best
+    for _ in range(_ROUNDS):
+        target = _nearest_allowed(walk, point)
+        found = _first_that_holds(walk, target, _ALONG)
+        point = target if found is None else found
+        best = _nearest((best, found))
+    return None if best is None else walk.weights(_without_idle_moves(walk, best))
 
 
-def hypervolume(points: npt.ArrayLike, reference: npt.ArrayLike) -> float:
-    """Return the volume between a reference and the points that it is dominated by.
+def _nearest_allowed(walk: _Walk, point: Floats) -> Floats:
+    """Return the point nearest to zero change at which the linearised bounds are all met."""
+    level, slopes = walk.at(point), walk.slopes(point)
+    start = point if point.any() else np.full(len(point), 1e-3)
+    planes = LinearConstraint(slopes, -np.inf, slopes @ point - level)
+    solved = minimize(lambda x: float(x @ x), start, bounds=walk.box, constraints=planes, method="SLSQP")
+    if solved.success and np.isfinite(solved.x).all():
+        return np.asarray(solved.x)
+    downhill = -slopes[level > 0].sum(axis=0) if (level > 0).any() else np.zeros(len(point))
+    low, high = np.array(walk.box).T
+    size = np.linalg.norm(downhill)
+    return np.clip(point + (downhill / size if size else 0.0), low, high)
 
-    Each point adds the volume that later points do not cover (While, Bradstreet and Barone 2012); with two
-    objectives it is a sum of rectangles.
 
-    Parameters
-    ----------
-    points : [n, d]; points that do not exceed the reference in every objective add nothing.
-    reference : [d].
+def _nearest(points: Iterable[Floats | None]) -> Floats | None:
+    """Return the point with the smallest change, None if there are no points."""
+    found = [point for point in points if point is not None]
+    return min(found, key=lambda point: float(np.linalg.norm(point)), default=None)
 
-    Examples
-    --------
-    >>> hypervolume([[1.0, 3.0], [2.0, 2.0]], [0.0, 0.0])
-    5.0
+
+def _ends_of_each(box: Sequence[tuple[float, float]]) -> Iterator[Floats]:
+    """Yield the points at which a single weight is at an end of its range."""
+    for i, ends in enumerate(box):
+        for end in ends:
+            if end:
+                yield np.where(np.arange(len(box)) == i, end, 0.0)
+
+
+def _first_that_holds(walk: _Walk, target: Floats, shares: Sequence[float]) -> Floats | None:
+    """Return the first point along the way to a target, and beyond, where every bound is met."""
+    low, high = np.array(walk.box).T
+    outside = 0.0
+    for share in shares:
+        if walk.holds(np.clip(share * target, low, high)):
+            break
+        outside = share
+    else:
+        return None
+    inside = share
+    for _ in range(_HALVINGS):
+        middle = (outside + inside) / 2
+        if walk.holds(np.clip(middle * target, low, high)):
+            inside = middle
+        else:
+            outside = middle
+    return np.clip(inside * target, low, high)
+
+
+def _without_idle_moves(walk: _Walk, point: Floats) -> Floats:
+    """Reset each weight whose change is not needed, smallest change first."""
+    for i in np.argsort(np.abs(point)):
+        left = point.copy()
+        left[i] = 0.0
+        if point[i] and walk.holds(left):
+            point = left
+    return point
+
+
+MOST_ON_FRONT: Final = 10
+"""Number of points of the front to confirm: each is compared with each."""
+
+
+@dataclass(frozen=True)
+class Halves:
+    """Weights measured on the searching and on the confirming half of the users."""
+
+    search: ReplayedWeights
+    confirm: ReplayedWeights
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The weights to propose, and their gain over the current weights.
+
+    ``gain``: by outcomes on the confirming half. ``gain_searched`` and ``gain_predicted``: of the maximised
+    metric itself on the searching and the confirming half.
     """
-    above = _checked(points) - np.asarray(reference, dtype=np.float64)
-    return _volume(above[(above > 0).all(axis=1)])
+
+    trial: int | None
+    weights: Weights
+    gain_searched: float | None = None
+    gain_predicted: Estimate | None = None
+    gain: Measured | None = None
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether outcomes show a gain: its one-sided 95 % bound is above 0."""
+        if self.gain is None or self.gain.reason or self.gain.relative is None:
+            return False
+        return one_sided(self.gain.relative).low > 0
 
 
-def find_knee(points: npt.ArrayLike) -> int:
-    """Return the index of the front's knee: the point nearest to the ideal, the first in case of a tie.
+@dataclass(frozen=True, kw_only=True)
+class WeightSearchResult:
+    """Result of a search, or of a restoration, which has no trials and no front.
 
-    Objectives are scaled to their range among the points; constant objectives are left out.
-
-    Examples
-    --------
-    >>> find_knee([[0.0, 1.0], [0.8, 0.8], [1.0, 0.0]])
-    1
+    ``chosen``: the best weights of the search, proposed or not. ``searched`` and ``confirmed``: number of
+    policies measured on each half; ``exceeded``: bounds that the current weights exceed, each with its
+    excess.
     """
-    values = _checked(points)
-    if not len(values):
-        raise DataError("An empty front has no knee")
-    low, high = values.min(axis=0), values.max(axis=0)
-    moved = high > low
-    scaled = (high - values)[:, moved] / (high - low)[moved]
-    return int(np.argmin((scaled**2).sum(axis=1)))
+
+    ending: Ending
+    chosen: Chosen | None
+    trials: tuple[WeightTrial, ...] = ()
+    objectives: tuple[Objective, ...]
+    front: tuple[FrontPoint, ...] = ()
+    hypervolume: float = math.nan
+    knee: int | None = None
+    searched: int
+    confirmed: int
+    feasible: int
+    exceeded: dict[str, float]
+    notes: tuple[str, ...]
 
 
-def _volume(points: Floats) -> float:
-    """Return the volume dominated by positive points."""
-    if not len(points):
-        return 0.0
-    front = np.unique(points[find_front(points)], axis=0)[::-1]
-    if front.shape[1] == 1:
-        return float(front.max())
-    if front.shape[1] == 2:
-        return float((front[:, 0] * np.diff(front[:, 1], prepend=0.0)).sum())
-    return sum(
-        float(point.prod()) - _volume(np.minimum(front[i + 1 :], point)) for i, point in enumerate(front)
+def tune_weights(
+    halves: Halves,
+    space: WeightSpace,
+    *,
+    trials: int,
+    seed: int = 0,
+    before: Sequence[WeightTrial] = (),
+    tell: Callable[[WeightTrial], None] = lambda tried: None,
+) -> WeightSearchResult:
+    """Search weights on one half of the users and confirm them on the other."""
+    search, confirm = halves.search, halves.confirm
+    tried = search_weights(search.figures, space, trials=trials, seed=seed, before=before, tell=tell)
+    points = front_trials(tried, most=MOST_ON_FRONT)
+    best = best_trial(tried)
+    front = _confirm(confirm, points)
+    better = best.figures.objectives[0] > tried[0].figures.objectives[0] or not tried[0].feasible
+    chosen = _choose(halves, space, best) if best.feasible and best.number > 0 and better else None
+    return WeightSearchResult(
+        ending=_end(best, chosen),
+        chosen=chosen,
+        trials=tuple(tried),
+        objectives=_objectives(search),
+        front=front,
+        hypervolume=confirm.volume([point.confirmed for point in front]),
+        knee=points[find_knee([one.figures.objectives for one in points])].number if points else None,
+        searched=len(tried),
+        confirmed=len({point.trial for point in front} | ({best.number} if chosen else set())),
+        feasible=sum(one.feasible for one in tried),
+        exceeded=_exceeded(search, tried[0].figures.excess),
+        notes=search.meter.unmeasured(search.slates(space.current)),
     )
 
 
-def _checked(points: npt.ArrayLike) -> Floats:
-    values = np.asarray(points, dtype=np.float64)
-    if values.ndim != 2 or not np.isfinite(values).all():
-        raise DataError("A front needs points of finite objectives, of shape [n, d]")
-    return values
+def restore_weights(halves: Halves, space: WeightSpace) -> WeightSearchResult:
+    """Find the smallest change of weights that meets every bound."""
+    search = halves.search
+    now, measured = search.figures(space.current), {tuple(space.current.values())}
+
+    def measure_excess(weights: Weights) -> tuple[float, ...]:
+        measured.add(tuple(weights.values()))
+        return search.figures(weights).excess
+
+    restored = restore_bounds(measure_excess, space) if now.exceeded else None
+    ending: Ending = "out of reach" if restored is None else "proposed"
+    return WeightSearchResult(
+        ending=ending if now.exceeded else "within bounds",
+        chosen=None if restored is None else Chosen(None, restored),
+        objectives=_objectives(search),
+        searched=len(measured),
+        confirmed=0 if restored is None else 1,
+        feasible=0 if now.exceeded else 1,
+        exceeded=_exceeded(search, now.excess),
+        notes=search.meter.unmeasured(search.slates(space.current)),
+    )
+
+
+def _end(best: WeightTrial, chosen: Chosen | None) -> Ending:
+    """Return how a search ended: weights are proposed if outcomes of the confirming half show a gain."""
+    if not best.feasible:
+        return "out of reach"
+    return "proposed" if chosen is not None and chosen.confirmed else "nothing better"
+
+
+def _choose(halves: Halves, space: WeightSpace, best: WeightTrial) -> Chosen:
+    now = space.current
+    seemed, again = (half.changes(best.weights, now)[0] for half in (halves.search, halves.confirm))
+    return Chosen(best.number, best.weights, seemed.value, again, halves.confirm.gain(best.weights, now))
+
+
+def _confirm(confirm: ReplayedWeights, points: Sequence[WeightTrial]) -> tuple[FrontPoint, ...]:
+    dominated = confirm.find_dominated([one.weights for one in points])
+    return tuple(
+        FrontPoint(
+            trial=one.number,
+            weights=dict(one.weights),
+            searched=one.figures.objectives,
+            confirmed=confirm.changes(one.weights),
+            dominated=bool(worse),
+        )
+        for one, worse in zip(points, dominated, strict=True)
+    )
+
+
+def _objectives(half: ReplayedWeights) -> tuple[Objective, ...]:
+    return tuple(
+        Objective(
+            metric=axis.name, raised=axis.sign > 0, model_judged=axis.metric.kind is MetricKind.PREDICTED
+        )
+        for axis in half.meter.goal.axes
+    )
+
+
+def _exceeded(half: ReplayedWeights, excess: Sequence[float]) -> dict[str, float]:
+    """Return the exceeded bounds by metric, with the largest excess of each."""
+    found: dict[str, float] = {}
+    for goal, each in zip(half.meter.goal.bounds, excess, strict=True):
+        if each > 0:
+            name = goal.bounded.metric
+            found[name] = max(each, found.get(name, 0.0))
+    return found

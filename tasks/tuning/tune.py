@@ -31,13 +31,20 @@ from tasks.replay.policy_diff import read_policy
 from tasks.reports.numbers import format_change, format_estimate
 from tasks.reports.phrases import vocabulary
 from tasks.stores.runs import INPUTS, PARENT, StepRun
-from tasks.stores.steps import Step
+from tasks.stores.steps import Done, Step
 from tasks.stores.workspace import Workspace, write_report
 from tasks.tuning.evidence import Objective, TuningEvidence, WeightProposal
-from tasks.tuning.goal import WeightGoal
+from tasks.tuning.goal import WeightFigures, WeightGoal
 from tasks.tuning.page import tuning_page
-from tasks.tuning.search import WeightFigures, WeightSpace, WeightTrial
-from tasks.tuning.tuned import Chosen, Halves, WeightSearchResult, restore_weights, tune_weights
+from tasks.tuning.search import (
+    Chosen,
+    Halves,
+    WeightSearchResult,
+    WeightSpace,
+    WeightTrial,
+    restore_weights,
+    tune_weights,
+)
 from tasks.tuning.tuning_slice import TuningHalf, TuningSlice
 
 _STEP: Final = "weights"
@@ -81,11 +88,11 @@ def count_policies(run: StepRun, tuned_days: str) -> tuple[int, int]:
     experiment = run.client.get_run(run.run_id).info.experiment_id
     wanted = f"tags.step = 'tune' and tags.tuned_days = '{tuned_days}' and attributes.status = 'FINISHED'"
     found = run.client.search_runs([experiment], wanted, max_results=MOST_TRIALS)
-    counted = [
-        tuple(int(one.data.metrics.get(f"policies.{half}", 0)) for half in ("searched", "confirmed"))
-        for one in found
-    ]
-    return sum(one[0] for one in counted), sum(one[1] for one in counted)
+    searched, confirmed = (
+        sum(int(one.data.metrics.get(f"policies.{half}", 0)) for one in found)
+        for half in ("searched", "confirmed")
+    )
+    return searched, confirmed
 
 
 def _read_trial(one: Any) -> WeightTrial:
@@ -158,14 +165,6 @@ _FAR: Final = 100.0
 
 
 @dataclass(frozen=True)
-class TuneResult:
-    """Evidence of a tuning, with its report and proposed policy, and the id of its run."""
-
-    evidence: TuningEvidence
-    run_id: str
-
-
-@dataclass(frozen=True)
 class TuneRequest:
     """Options of a tuning: the release, the number of trials and the seed; or to restore its bounds.
 
@@ -179,7 +178,7 @@ class TuneRequest:
     restore: bool = False
 
 
-def run(workspace: Workspace, request: TuneRequest, *, parent_run: str | None = None) -> TuneResult:
+def run(workspace: Workspace, request: TuneRequest, *, parent_run: str | None = None) -> Done[TuningEvidence]:
     """Tune the weights of a release's policy, or restore its bounds.
 
     Raises
@@ -193,8 +192,7 @@ def run(workspace: Workspace, request: TuneRequest, *, parent_run: str | None = 
     if not 1 <= request.trials <= MOST_TRIALS:
         raise ContractError(f"{request.trials} trials: ask for 1 to {MOST_TRIALS}")
     baseline = Baseline.of(workspace, request.baseline)
-    done = TUNE.run(_Tuning(workspace, request, constrained, baseline), parent_run=parent_run)
-    return TuneResult(done.evidence, done.run_id)
+    return TUNE.run(_Tuning(workspace, request, constrained, baseline), parent_run=parent_run)
 
 
 @dataclass(frozen=True)

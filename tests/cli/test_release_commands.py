@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from tasks.cli import main, release_commands
-from tasks.cli.release_commands import write_explanation
+from tasks.cli.release_commands import write_explanation, write_release_diff
 from tasks.cli.text import as_text
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.labels.store import LabelStore
@@ -432,3 +432,42 @@ def test_a_shadow_is_a_table_with_the_reasons_of_what_is_no_pass() -> None:
     assert lines[-3:] == ["  overlap_at_k: slates differ", "  served: not logged", "run: r1"]
     first = as_text(release_commands.write_shadow({**plain, "champion": None, "verdicts": []}))
     assert first.startswith("release 2 without a champion: ")
+
+
+def test_releases_are_compared_side_by_side() -> None:
+    side = {"version": 3, "as_of": "2026-01-01", "verdict": "hold", "reasons": ["few"]}
+    auc = {"gate": "model", "subject": {"metric": "auc", "task": "click"}, "segment": {}}
+    utility, latency = ({"subject": {"metric": one}} for one in ("observed_utility", "latency_p99_ms"))
+    rise, unclear, slow = (
+        dict(zip(("value", "low", "high", "n"), each, strict=True))
+        for each in ((0.05, 0.01, 0.09, 90), (0.02, None, None, 3), (84.0, 80.5, 90.0, 9))
+    )
+    plain = {
+        "from": side,
+        "to": {**side, "version": 4, "verdict": None, "reasons": []},
+        "contracts": ["utility"],
+        "parts": {"feed.click": [1, 2]},
+        "weights": [{"task": "hide", "context": None, "from": "-3", "to": "-9"}],
+        "verdicts": [{**auc, "from": "inconclusive", "to": None}],
+        "simulated": [
+            {**utility, "relative": True, "from": rise, "to": unclear},
+            {**latency, "relative": False, "from": None, "to": slow},
+        ],
+        "metrics": {
+            "click": {"auc": [0.7, 0.71], "auc_by_request": [0.70012, 0.70024], "rows": [10, 10]},
+            "buy": {"auc": [None, 0.6], "rows": [9, 10]},
+        },
+    }
+    written = as_text(write_release_diff(plain))
+    assert "from: release 3 as of 2026-01-01, hold" in written
+    assert "- few" in written
+    assert "to: release 4 as of 2026-01-01, not evaluated" in written
+    assert "feed.click 1 -> 2" in written
+    assert "hide -3 -> -9" in written
+    assert "model click.auc all inconclusive -> none" in written
+    assert "observed_utility +5.0 % (+1.0 to +9.0) +2.0 %, no interval" in " ".join(written.split())
+    assert "latency_p99_ms - 84 (80.5 to 90)" in " ".join(written.split())
+    rows = [line.split() for line in written.splitlines()[-4:]]
+    assert rows[0] == ["click", "AUC", "0.7", "0.71"]
+    assert rows[1] == ["click", "AUC", "within", "requests", "0.7001", "0.7002"], "as many digits as differ"
+    assert rows[2:] == [["buy", "AUC", "-", "0.6"], ["buy", "rows", "9", "10"]]

@@ -196,64 +196,6 @@ def test_what_failed_in_validation_is_written_first_and_the_worst_of_it_before_a
     ]
 
 
-def test_releases_are_compared_side_by_side() -> None:
-    side = {
-        "version": 3,
-        "aliases": [],
-        "as_of": "2026-01-01",
-        "snapshot": "s",
-        "verdict": "hold",
-        "reasons": ["few"],
-    }
-    plain = {
-        "from": side,
-        "to": {**side, "version": 4, "verdict": None, "reasons": []},
-        "contracts": ["utility"],
-        "parts": {"feed.click": [1, 2]},
-        "weights": [{"task": "hide", "context": None, "from": "-3", "to": "-9"}],
-        "verdicts": [
-            {
-                "gate": "model",
-                "subject": {"metric": "auc", "task": "click"},
-                "segment": {},
-                "from": "inconclusive",
-                "to": None,
-            }
-        ],
-        "simulated": [
-            {
-                "subject": {"metric": "observed_utility"},
-                "relative": True,
-                "from": {"value": 0.05, "low": 0.01, "high": 0.09, "n": 90},
-                "to": {"value": 0.02, "low": None, "high": None, "n": 3},
-            },
-            {
-                "subject": {"metric": "latency_p99_ms"},
-                "relative": False,
-                "from": None,
-                "to": {"value": 84.0, "low": 80.5, "high": 90.0, "n": 9},
-            },
-        ],
-        "metrics": {
-            "click": {"auc": [0.7, 0.71], "auc_by_request": [0.70012, 0.70024], "rows": [10, 10]},
-            "buy": {"auc": [None, 0.6], "rows": [9, 10]},
-        },
-    }
-    written = as_text(text.write_release_diff(plain))
-    assert "from: release 3 as of 2026-01-01, hold" in written
-    assert "- few" in written
-    assert "to: release 4 as of 2026-01-01, not evaluated" in written
-    assert "feed.click 1 -> 2" in written
-    assert "hide -3 -> -9" in written
-    assert "model click.auc all inconclusive -> none" in written
-    assert "observed_utility +5.0 % (+1.0 to +9.0) +2.0 %, no interval" in " ".join(written.split())
-    assert "latency_p99_ms - 84 (80.5 to 90)" in " ".join(written.split())
-    rows = [line.split() for line in written.splitlines()[-4:]]
-    assert rows[0] == ["click", "AUC", "0.7", "0.71"]
-    assert rows[1] == ["click", "AUC", "within", "requests", "0.7001", "0.7002"], "as many digits as differ"
-    assert rows[2:] == [["buy", "AUC", "-", "0.6"], ["buy", "rows", "9", "10"]]
-
-
 def test_why_a_release_is_held_and_where_its_dossier_lies_is_written() -> None:
     lines = as_text(text.write_release(RELEASE)).splitlines()
     assert "  - too few hides" in lines

@@ -79,16 +79,8 @@ def test_the_gradient_is_the_difference_of_users_by_the_sign_of_their_factor(wor
 def test_an_outcome_that_no_weight_moved_proposes_nothing(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    where = [f"--{name}={getattr(workspace, name)}" for name in ("home", "surfaces")]
-    words = [
-        "experiment",
-        "learn",
-        workspace.surface,
-        "--perturbation",
-        "--as-of",
-        mini.AS_OF.isoformat(),
-        *where,
-    ]
+    words = f"experiment learn {workspace.surface} --perturbation --as-of={mini.AS_OF.isoformat()}".split()
+    words += [f"--{name}={getattr(workspace, name)}" for name in ("home", "surfaces")]
     assert main([*words, "--long", "hide_2d_rate"]) == 1
     assert "refused: no gradient's interval excludes 0" in capsys.readouterr().out
     assert main([*words, "--long", LONG]) == 0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tasks.errors import ContractError, StoreError
-from tasks.evaluation.release_evidence import AMPLIFIED
+from tasks.evaluation.evidence import AMPLIFIED
 from tasks.promotion import gate
 from tasks.promotion.gate import StepRuns
 from tests.contracts.files import setting

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.utility import UtilitySpec
-from tasks.evaluation.evidence import Measured, UtilityComposition
-from tasks.evaluation.release_evidence import Sensitivity
+from tasks.evaluation.evidence import Measured, Sensitivity, UtilityComposition
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate
 from tasks.ranking.explain import explain

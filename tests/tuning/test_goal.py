@@ -14,8 +14,15 @@ from tasks.errors import DataError
 from tasks.replay.guardrails import ONE_SIDED
 from tasks.replay.log import PolicySlates
 from tasks.replay.replay_policies import Replay
-from tasks.tuning.goal import Axis, GoalBound, GoalMeter, ReplayedWeights, WeightGoal, blocking_bounds
-from tasks.tuning.search import Weights
+from tasks.tuning.goal import (
+    Axis,
+    GoalBound,
+    GoalMeter,
+    ReplayedWeights,
+    WeightGoal,
+    Weights,
+    blocking_bounds,
+)
 from tests.contracts.files import setting, write_surface
 from tests.replay.worlds import with_segment
 from tests.tuning.weight_feeds import CLICKS, HIDES, SPACE, SmallLog, replayed, weighted

@@ -3,8 +3,9 @@
 import re
 
 from tasks.reports.phrases import TaskWords, Vocabulary
+from tasks.tuning.goal import WeightFigures
 from tasks.tuning.page import tuning_page
-from tasks.tuning.search import WeightFigures, WeightTrial
+from tasks.tuning.search import WeightTrial
 from tests.tuning.tuning_documents import WEIGHTS, evidence
 
 WORDS = Vocabulary()

@@ -13,12 +13,16 @@ from tasks.contracts.load import read_yaml
 from tasks.errors import ContractError
 from tasks.replay.guardrails import one_sided
 from tasks.replay.policy_diff import read_policy
+from tasks.stores.steps import Done
 from tasks.stores.workspace import Workspace
 from tasks.tuning import tune
-from tasks.tuning.tune import TuneRequest, TuneResult, proposed_text
+from tasks.tuning.evidence import TuningEvidence
+from tasks.tuning.tune import TuneRequest, proposed_text
 from tests.feeds import mini
 from tests.feeds.mini import Retrained
 from tests.promotion.moves.moving import forget_moves
+
+Tuned = Done[TuningEvidence]
 
 OWN = """\
 # reviewed in May
@@ -90,10 +94,7 @@ TRIALS = 18
 
 
 def tuned_for(plain: dict[str, Any]) -> None:
-    plain["weights"] |= {
-        "click_30m": 0.01,
-        "hide_2d": -3.0,
-    }  # so little of clicks that more shows in outcomes
+    plain["weights"] |= {"click_30m": 0.01, "hide_2d": -3.0}  # few for clicks: more of it shows
     plain["constrained"] = {
         "maximise": "click_30m_predicted",
         "subject_to": [{"metric": "hide_2d_predicted", "relative_increase_max": 0.5}],
@@ -113,28 +114,22 @@ def workspace(repeated: Retrained, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def tuned(workspace: Workspace) -> TuneResult:
+def tuned(workspace: Workspace) -> Tuned:
     return tune.run(workspace, TuneRequest(1, trials=TRIALS))
 
 
-def trial_runs(workspace: Workspace) -> list[Any]:
-    return mini.step_runs(workspace, "weights")
-
-
-def test_the_days_are_after_every_training_and_before_the_test(
-    workspace: Workspace, tuned: TuneResult
-) -> None:
+def test_the_days_are_after_every_training_and_before_the_test(workspace: Workspace, tuned: Tuned) -> None:
     first, last = tuned.evidence.days
     manifest = workspace.releases.manifest(1)
     trained = [part.trained_until() for part in manifest.parts if part.role == "task"]
     assert max(trained) < first <= last < manifest.test[0]
 
 
-def test_every_trial_is_a_run_below_the_tuning(workspace: Workspace, tuned: TuneResult) -> None:
-    assert len(trial_runs(workspace)) == tuned.evidence.searched_policies[0] == TRIALS
+def test_every_trial_is_a_run_below_the_tuning(workspace: Workspace, tuned: Tuned) -> None:
+    assert len(mini.step_runs(workspace, "weights")) == tuned.evidence.searched_policies[0] == TRIALS
 
 
-def test_what_is_proposed_is_accepted_beside_the_surface(workspace: Workspace, tuned: TuneResult) -> None:
+def test_what_is_proposed_is_accepted_beside_the_surface(workspace: Workspace, tuned: Tuned) -> None:
     proposal = tuned.evidence.proposal
     assert proposal is not None
     policy = read_policy(Path(proposal.file), workspace.contracts)
@@ -146,7 +141,7 @@ def test_what_is_proposed_is_accepted_beside_the_surface(workspace: Workspace, t
     assert "Nobody has approved it" in Path(proposal.file).read_text(encoding="utf-8")
 
 
-def test_the_gain_is_of_outcomes_and_the_primary_is_judged_without_a_champion(tuned: TuneResult) -> None:
+def test_the_gain_is_of_outcomes_and_the_primary_is_judged_without_a_champion(tuned: Tuned) -> None:
     """Against the logged order outcomes are worth what the release's policy says, as in its simulation."""
     proposal = tuned.evidence.proposal
     assert proposal is not None
@@ -160,23 +155,23 @@ def test_the_gain_is_of_outcomes_and_the_primary_is_judged_without_a_champion(tu
     assert primary.observed.known
 
 
-def test_the_surfaces_own_file_is_left_as_it_was(workspace: Workspace, tuned: TuneResult) -> None:
+def test_the_surfaces_own_file_is_left_as_it_was(workspace: Workspace, tuned: Tuned) -> None:
     assert read_yaml(workspace.surfaces / mini.NAME / "utility.yaml")["version"] == 1
 
 
-def test_more_trials_go_on_where_the_search_ended(workspace: Workspace, tuned: TuneResult) -> None:
-    before = set(trial_runs(workspace))
+def test_more_trials_go_on_where_the_search_ended(workspace: Workspace, tuned: Tuned) -> None:
+    before = set(mini.step_runs(workspace, "weights"))
     more = tune.run(workspace, TuneRequest(1, trials=TRIALS + 2))
-    assert len(set(trial_runs(workspace)) - before) == 2
+    assert len(set(mini.step_runs(workspace, "weights")) - before) == 2
     assert more.evidence.searched_policies == (TRIALS + 2, 2 * TRIALS + 2)
 
 
-def test_the_same_once_more_is_found_again(workspace: Workspace, tuned: TuneResult) -> None:
+def test_the_same_once_more_is_found_again(workspace: Workspace, tuned: Tuned) -> None:
     assert tune.run(workspace, TuneRequest(1, trials=TRIALS)).run_id == tuned.run_id
 
 
 def test_what_is_typed_prints_one_document(
-    workspace: Workspace, tuned: TuneResult, capsys: pytest.CaptureFixture[str]
+    workspace: Workspace, tuned: Tuned, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = ["--surfaces", str(workspace.surfaces), "--home", str(workspace.home)]
     assert main(["tune", mini.NAME, "--release", "1", "--trials", str(TRIALS), "--json", *where]) == 0
@@ -185,7 +180,7 @@ def test_what_is_typed_prints_one_document(
     assert document["proposal"]["version"] == 2
 
 
-def test_the_page_opens_the_weights_of_every_point(tuned: TuneResult) -> None:
+def test_the_page_opens_the_weights_of_every_point(tuned: Tuned) -> None:
     html = Path(tuned.evidence.report).read_text(encoding="utf-8")
     for point in tuned.evidence.front:
         assert f'href="#trial-{point.trial}"' in html

@@ -12,8 +12,8 @@ from tasks.contracts.utility import Bounded
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
-from tasks.tuning.goal import Axis, GoalBound, GoalMeter, ReplayedWeights, WeightGoal
-from tasks.tuning.search import Weights, WeightSpace
+from tasks.tuning.goal import Axis, GoalBound, GoalMeter, ReplayedWeights, WeightGoal, Weights
+from tasks.tuning.search import WeightSpace
 
 SIZE = 6
 SLOTS = 2

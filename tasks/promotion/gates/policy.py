@@ -20,7 +20,6 @@ Position of the release's weights on a tuned front::
 A front is searched on one half of the users and confirmed on the other, on days that no gate reads.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -158,43 +157,38 @@ class SearchedFront:
     run: str
 
 
-def evaluate_front(weights: Mapping[str, float], front: SearchedFront | None, *, run: str) -> Verdict:
-    """Evaluate the position of weights on a front.
+def evaluate_front(policy: UtilitySpec, front: SearchedFront | None, *, run: str) -> Verdict:
+    """Evaluate the position of a policy's weights on a front.
 
     Parameters
     ----------
-    weights : weights of the release's policy, by task.
+    policy : the release's policy.
     front : newest front searched with the release's or the champion's models, or None.
     run : the MLflow run of the replay, cited if there is no front.
     """
     if front is None or not front.tuning.front:
         reason = "no front was searched with these models or the champion's (equipoise tune)"
         return Verdict("decision", _SUBJECT, ALL, Outcome.NO_RULE, _THRESHOLD, None, reason, run)
-    outcome, reason = _position(weights, front.tuning)
+    outcome, reason = _position(policy, front.tuning)
     days = front.tuning.days
     searched = f"searched with release {front.tuning.release} on {days[0]} to {days[1]}"
     return Verdict("decision", _SUBJECT, ALL, outcome, _THRESHOLD, None, f"{reason}; {searched}", front.run)
 
 
-def _position(weights: Mapping[str, float], tuning: TuningEvidence) -> tuple[Outcome, str]:
+def _position(policy: UtilitySpec, tuning: TuningEvidence) -> tuple[Outcome, str]:
     size, proposal = len(tuning.front), tuning.proposal
-    point = next((point for point in tuning.front if _weighs(point.weights, weights)), None)
+    point = tuning.find_point(policy)
     if point is not None:
         of = f"trial {point.trial} of a front of {size}"
         if not point.dominated:
             return Outcome.PASS, of
         return Outcome.WARN, f"{of}; another point is better in one objective and worse in none"
-    if not _weighs(tuning.current, weights):
+    if not tuning.started_from(policy):
         return Outcome.NO_RULE, f"these weights are none of a front of {size}, nor where its search began"
     if proposal is not None and proposal.gain is not None and proposal.gain.low > 0:
         gain = f"{proposal.gain_metric} {format_estimate(proposal.gain, relative=True)}"
         return Outcome.WARN, f"below a front of {size}: trial {proposal.trial} was confirmed to gain {gain}"
     return Outcome.NO_RULE, f"below a front of {size} where it was searched; no gain was confirmed"
-
-
-def _weighs(found: Mapping[str, float], weights: Mapping[str, float]) -> bool:
-    """Whether weights equal a tuning's; the tuning may omit tasks that it did not vary."""
-    return all(math.isclose(value, weights.get(task, 0.0), rel_tol=1e-9) for task, value in found.items())
 
 
 def changed_contracts(release: Mapping[str, str], champion: Mapping[str, str] | None) -> tuple[str, ...]:

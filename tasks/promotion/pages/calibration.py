@@ -12,9 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.evaluation.evidence import UtilityComposition
+from tasks.evaluation.evidence import Sensitivity, UtilityComposition
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.release_evidence import Sensitivity
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Verdict
 from tasks.release.sensitivity import error_bar

@@ -23,8 +23,8 @@ from itertools import groupby
 from typing import Final
 from urllib.parse import quote
 
-from tasks.evaluation.evidence import LabelCalendar, TaskDays, ValidationEvidence
-from tasks.evaluation.release_evidence import AMPLIFIED, GateEvidence, ReleaseEvidence
+from tasks.evaluation.evidence import AMPLIFIED, LabelCalendar, TaskDays, ValidationEvidence
+from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
 from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict
 from tasks.experiments.offline import MetricAgreement, Surrogate
 from tasks.promotion.pages.calibration import (

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime, time, timedelta
 
 from tasks.contracts import Contracts, Family, SlateSpec, TasksSpec, UtilitySpec
+from tasks.contracts.crosscheck_utility import compare_with_losses
 from tasks.contracts.durations import describe_duration
 from tasks.contracts.metrics import read_metric
 from tasks.evaluation.subjects import ALL, Subject
@@ -187,17 +188,9 @@ _BUSINESS = frozenset({Family.CONVERSION})
 
 def utility_weights_separate(facts: ReadinessFacts) -> ReadinessLine:
     """Check that the weights of the utility differ from the loss weights (R13)."""
-    name, contracts = "utility weights separate", facts.contracts
-    losses = {task: contracts.tasks.tasks[task].loss_weight for task in contracts.utility.weights}
-    ratios = {abs(term.weight) / losses[task] for task, term in contracts.utility.weights.items()}
-    copied = len({*losses.values()}) > 1 and max(ratios) - min(ratios) <= 1e-9 * max(ratios)
-    if copied:
-        said = ", ".join(f"{task} {loss:g}" for task, loss in losses.items())
-        why = f"the policy weights equal the loss weights ({said}) times {max(ratios):g}"
-        return ReadinessLine.not_met(name, why, _UTILITY, "tasks.yaml")
-    units = ", ".join(f"{task} {term.weight:g}" for task, term in contracts.utility.weights.items())
-    learned = ", ".join(f"{loss:g}" for loss in sorted({*losses.values()}))
-    return ReadinessLine.met(name, f"{units}; loss weights {learned}", _UTILITY, "tasks.yaml")
+    why, copied = compare_with_losses(facts.contracts.utility, facts.contracts.tasks)
+    verdict = ReadinessLine.not_met if copied else ReadinessLine.met
+    return verdict("utility weights separate", why, _UTILITY, "tasks.yaml")
 
 
 def composition_versioned(facts: ReadinessFacts) -> ReadinessLine:
@@ -267,7 +260,7 @@ def business_balanced(facts: ReadinessFacts) -> ReadinessLine:
     """Check that revenue has a relevance floor and a guardrail on a non-revenue outcome (R26, F8)."""
     name, contracts = "business balanced with user value", facts.contracts
     utility = contracts.utility
-    terms = {name: one for name, one in utility.named_terms.items() if one.tasks or one.weight > 0}
+    terms = {name: one for name, one in utility.named_terms.items() if one.tasks or not one.costs}
     priced = [f"{name} x {one.value_column}" for name, one in terms.items() if one.value_column]
     if not priced:
         return ReadinessLine.not_applicable(name, "no term multiplies by a value column", _UTILITY)
@@ -432,7 +425,7 @@ def _components(facts: ReadinessFacts, release: ReadRelease, reading: GateReadin
         why = f"the replay of {release.name} holds no composition of its utility: simulate it again"
         return ReadinessLine.not_met(name, why, reading.run)
     shown = {term.task: term for term in simulation.composition.terms}
-    terms = [task for task, term in facts.contracts.utility.named_terms.items() if term.weight]
+    terms = [task for task, term in facts.contracts.utility.named_terms.items() if not term.is_zero]
     if missing := [task for task in terms if task not in shown]:
         why = f"the composition of {release.name} lacks {', '.join(missing)}"
         return ReadinessLine.not_met(name, why, reading.run)

@@ -78,8 +78,14 @@ def test_a_role_that_nobody_may_answer_for_is_warned_of() -> None:
     assert (found.outcome, found.reason) == (Outcome.WARN, "nobody may review for safety")
 
 
+LEGAL = {"name": "legal", "drop_when": {"column": "banned", "equals": True}}
 CURRENT, BETTER = {"click": 1.0, "hide": -5.0}, {"click": 1.5, "hide": -9.0}
 GAIN = Estimate(0.03, 0.01, 0.05, 400)
+
+
+def _policy(**changes: Any) -> UtilitySpec:
+    base = {"policy": "p", "version": 1, "owner": "o", "approvals": ["safety"], "weights": CURRENT}
+    return UtilitySpec.model_validate({**base, **changes})
 
 
 def _point(trial: int, weights: dict[str, float], *, dominated: bool = False) -> FrontPoint:
@@ -126,41 +132,44 @@ def _front(**changes: Any) -> SearchedFront:
 
 def test_without_a_front_nothing_is_said_but_how_to_find_one() -> None:
     for front in (None, _front(front=())):
-        verdict = evaluate_front(CURRENT, front, run="run-simulate")
+        verdict = evaluate_front(_policy(), front, run="run-simulate")
         assert (verdict.outcome, verdict.evidence) == (Outcome.NO_RULE, "run-simulate")
         assert "equipoise tune" in verdict.reason
 
 
 def test_weights_of_a_point_are_on_the_front_and_the_row_names_its_run() -> None:
-    verdict = evaluate_front(BETTER, _front(), run="run-simulate")
+    verdict = evaluate_front(_policy(weights=BETTER), _front(), run="run-simulate")
     assert (verdict.outcome, verdict.evidence) == (Outcome.PASS, "run-tune")
     assert verdict.reason == "trial 7 of a front of 2; searched with release 3 on 2026-03-01 to 2026-03-14"
 
 
 def test_a_point_that_another_was_confirmed_to_beat_warns() -> None:
-    verdict = evaluate_front(BETTER, _front(front=(_point(7, BETTER, dominated=True),)), run="r")
+    verdict = evaluate_front(
+        _policy(weights=BETTER), _front(front=(_point(7, BETTER, dominated=True),)), run="r"
+    )
     assert verdict.outcome is Outcome.WARN
 
 
 def test_weights_below_the_front_warn_where_a_gain_was_confirmed() -> None:
-    verdict = evaluate_front(CURRENT, _front(proposal=_proposal(GAIN)), run="r")
+    verdict = evaluate_front(_policy(), _front(proposal=_proposal(GAIN)), run="r")
     assert verdict.outcome is Outcome.WARN
     assert "trial 7 was confirmed to gain click_rate +3.0%" in verdict.reason
 
 
 @pytest.mark.parametrize("gain", [None, Estimate(0.03, -0.01, 0.07, 400)])
 def test_a_gain_that_was_not_confirmed_is_no_warning(gain: Estimate | None) -> None:
-    verdict = evaluate_front(CURRENT, _front(proposal=_proposal(gain)), run="r")
+    verdict = evaluate_front(_policy(), _front(proposal=_proposal(gain)), run="r")
     assert (verdict.outcome, "no gain was confirmed" in verdict.reason) == (Outcome.NO_RULE, True)
 
 
 def test_weights_that_no_search_began_with_are_no_part_of_it() -> None:
-    verdict = evaluate_front({"click": 3.0, "hide": -1.0}, _front(), run="r")
+    verdict = evaluate_front(_policy(weights={"click": 3.0, "hide": -1.0}), _front(), run="r")
     assert (verdict.outcome, "none of a front of 2" in verdict.reason) == (Outcome.NO_RULE, True)
 
 
 def test_a_weight_that_the_search_could_not_move_is_not_compared() -> None:
-    assert evaluate_front({**BETTER, "buy": 9.0}, _front(), run="r").outcome is Outcome.PASS
+    policy = _policy(weights={**BETTER, "buy": 9.0})
+    assert evaluate_front(policy, _front(), run="r").outcome is Outcome.PASS
 
 
 def test_a_lost_hard_constraint_is_a_warning_by_its_name() -> None:
@@ -169,25 +178,19 @@ def test_a_lost_hard_constraint_is_a_warning_by_its_name() -> None:
 
 
 def test_a_constraint_is_lost_where_its_condition_changes_and_not_where_its_description_does() -> None:
-    legal = {"name": "legal", "drop_when": {"column": "banned", "equals": True}}
-    base = {"policy": "p", "version": 1, "owner": "o", "approvals": ["safety"], "weights": {"click": 1}}
-
     def policy(**constraint: object) -> UtilitySpec:
-        return UtilitySpec.model_validate({**base, "hard_constraints": [{**legal, **constraint}]})
+        return _policy(hard_constraints=[{**LEGAL, **constraint}])
 
     assert find_lost_constraints(policy(), policy(description="nobody may sell it")) == ()
     other = {"column": "banned", "equals": False}
     assert find_lost_constraints(policy(), policy(drop_when=other)) == ("legal",)
-    assert find_lost_constraints(policy(), policy(drop_when=None, keep_when=legal["drop_when"])) == ("legal",)
+    assert find_lost_constraints(policy(), policy(drop_when=None, keep_when=LEGAL["drop_when"])) == ("legal",)
 
 
 def test_a_constraint_is_lost_where_it_holds_in_a_context_alone_and_kept_where_it_holds_everywhere() -> None:
-    legal = {"name": "legal", "drop_when": {"column": "banned", "equals": True}}
-    base = {"policy": "p", "version": 1, "owner": "o", "approvals": ["safety"], "weights": {"click": 1}}
-    child = {"name": "child", "when": {"mode": ["child"]}, "hard_constraints": [legal]}
-    everywhere = UtilitySpec.model_validate({**base, "hard_constraints": [legal]})
-    in_context = UtilitySpec.model_validate({**base, "contexts": [child]})
-    in_another = UtilitySpec.model_validate({**base, "contexts": [{**child, "name": "teen"}]})
+    child = {"name": "child", "when": {"mode": ["child"]}, "hard_constraints": [LEGAL]}
+    everywhere, in_context = _policy(hard_constraints=[LEGAL]), _policy(contexts=[child])
+    in_another = _policy(contexts=[{**child, "name": "teen"}])
     assert find_lost_constraints(everywhere, in_context) == ("legal",)
     assert find_lost_constraints(in_context, everywhere) == ()
     assert find_lost_constraints(in_context, in_another) == ("legal",)

@@ -4,9 +4,8 @@ import math
 from collections.abc import Sequence
 
 from tasks.contracts.training import HeadKind
-from tasks.evaluation.evidence import UtilityComposition
+from tasks.evaluation.evidence import Sensitivity, UtilityComposition
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.release_evidence import Sensitivity
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.pages.calibration import (
