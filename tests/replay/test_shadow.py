@@ -61,9 +61,7 @@ def test_what_was_served_is_compared_with_what_the_heads_learned_from(second_ret
         return {head.task: {(one.feature, one.kind) for one in head.changes} for head in inputs}
 
     assert set(map(len, found(logged).values())) == {0}
-    changed = logged.assign(
-        price=logged["price"] * 100, user_category_affinity=0.0, margin=-logged["margin"]
-    )
+    changed = logged.assign(price=logged["price"] * 100, user_category_affinity=0.0, margin=-logged["margin"])
     for task, of_head in found(changed).items():
         assert {("price", "scale"), ("user_category_affinity", "constant")} <= of_head, task
         weighing = set() if task == "dwell_seconds_1d" else {"margin"}
