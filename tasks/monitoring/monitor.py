@@ -420,7 +420,8 @@ def _describe(workspace: Workspace, releases: ServingReleases, entry: Entry) -> 
     if not entry.moves or entry.champion is None:
         return
     try:
-        old, new = (view.release_policy(workspace, one) for one in (entry.champion, entry.release))
+        manifests = map(workspace.releases.manifest, (entry.champion, entry.release))
+        old, new = (view.release_policy(workspace, one) for one in manifests)
     except EquipoiseError as error:
         releases.notes[f"The policies of release {entry.release} cannot be compared. {error}"] = None
         return

@@ -17,8 +17,7 @@ from tasks.promotion.gates.policy import (
     SearchedFront,
     find_lost_constraints,
 )
-from tasks.release.view import ReleaseReader
-from tasks.replay.slates import release_policy
+from tasks.release.view import ReleaseReader, release_policy
 from tasks.stores.manifest import Manifest, PinnedPart, Role
 from tasks.stores.workspace import Workspace
 from tasks.text_files import LARGEST_DOCUMENT, read_text

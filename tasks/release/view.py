@@ -143,7 +143,10 @@ def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[s
         "parts": parts,
         "weights": _list_changes(
             ("context", "task"),
-            *(_weights(release_policy(workspace, side["version"])) for side in (first, second)),
+            *(
+                _weights(release_policy(workspace, workspace.releases.manifest(side["version"])))
+                for side in (first, second)
+            ),
         ),
         "verdicts": _list_verdicts(*map(_outcomes, dossiers)),
         "simulated": _simulated(*dossiers),
@@ -151,9 +154,9 @@ def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[s
     }
 
 
-def release_policy(workspace: Workspace, version: int) -> UtilitySpec:
+def release_policy(workspace: Workspace, manifest: Manifest) -> UtilitySpec:
     """Read the utility policy that a release pins."""
-    pinned = workspace.releases.manifest(version).part(Role.UTILITY_POLICY)
+    pinned = manifest.part(Role.UTILITY_POLICY)
     return UtilitySpec.model_validate_json(workspace.store.registry.files(pinned)[POLICY_FILE])
 
 

@@ -22,7 +22,7 @@ from tasks.contracts.load import find_problems, read_yaml
 from tasks.contracts.metrics import mix_columns
 from tasks.contracts.problems import ALL_READ, problems_of_validation
 from tasks.errors import ContractError
-from tasks.release.view import load
+from tasks.release.view import load, release_policy
 from tasks.replay.decided_slice import Entrant, Entrants, SliceBuilder, build_slice, decided_blocks
 from tasks.replay.evidence import PolicyDiff, PolicySide, SlateRuleChange
 from tasks.replay.log import PolicySlates
@@ -30,7 +30,7 @@ from tasks.replay.moves import EXAMPLES_RULE, Pair, moved_columns
 from tasks.replay.page import stood_in
 from tasks.replay.replay_policies import Replay
 from tasks.replay.slate_checks import refuse_leaks
-from tasks.replay.slates import Scored, TestSlice, release_policy, release_slate
+from tasks.replay.slates import Scored, TestSlice, release_slate
 from tasks.reports.numbers import format_counted
 from tasks.reports.phrases import vocabulary
 from tasks.reports.render import render

@@ -31,7 +31,7 @@ from tasks.evaluation.resampling import cluster_rows, mean_interval
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, stops
 from tasks.release.inputs import served_inputs
 from tasks.release.loading import LoadedRelease
-from tasks.release.view import load
+from tasks.release.view import load, release_policy
 from tasks.replay.evidence import (
     ConstraintLeak,
     FilledSlots,
@@ -47,7 +47,6 @@ from tasks.replay.logged_candidates import hash_newest_candidates, newest_candid
 from tasks.replay.moves import Explain, shadow_examples
 from tasks.replay.shadow_verdicts import TOLERANCE, evaluate_serving, evaluate_shadow
 from tasks.replay.slate_checks import count_filled, count_leaks
-from tasks.replay.slates import release_policy
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.delta import replace_rows
 from tasks.stores.runs import StepRun

@@ -46,6 +46,7 @@ from tasks.evaluation.paired import PairedRows
 from tasks.evaluation.subjects import RATCHET, Subject
 from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict, stops
 from tasks.progress import report
+from tasks.release.view import release_policy
 from tasks.replay.decided_slice import DecidedSlice, decide_slice
 from tasks.replay.entrants import Baseline, EntrantVersions
 from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_offline
@@ -58,7 +59,6 @@ from tasks.replay.off_policy_check import check_off_policy, disagreements
 from tasks.replay.page import Heading, note_examined, notes_of, other_slate, simulation_page, stood_in
 from tasks.replay.policy_diff import read_policy
 from tasks.replay.slate_checks import evaluate_leaks
-from tasks.replay.slates import release_policy
 from tasks.replay.spark_stream import decide_slice_with_spark
 from tasks.reports.numbers import format_counted
 from tasks.reports.phrases import vocabulary

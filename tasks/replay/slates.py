@@ -22,6 +22,7 @@ from tasks.ranking.decide import decide
 from tasks.ranking.examination import Examination
 from tasks.ranking.utility import compute_utilities, worth_of_outcomes
 from tasks.release.loading import LoadedRelease
+from tasks.release.view import release_policy
 from tasks.replay.evidence import ConstraintLeak
 from tasks.replay.joined_columns import OnDemand
 from tasks.replay.log import CandidateLog, PolicySlates
@@ -240,13 +241,6 @@ def release_examination(workspace: Workspace, manifest: Manifest) -> Examination
     if pinned is None:
         return None
     return examination.read_curve(workspace, pinned)
-
-
-def release_policy(workspace: Workspace, manifest: Manifest) -> UtilitySpec:
-    """Return the utility policy that a release pins."""
-    pinned = manifest.part(Role.UTILITY_POLICY)
-    files = workspace.store.registry.files(pinned)
-    return UtilitySpec.model_validate(json.loads(files[POLICY_FILE]))
 
 
 def release_slate(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:

@@ -32,12 +32,13 @@ from tasks.arrays import Flags
 from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.metrics import MetricKind
 from tasks.errors import DataError
+from tasks.release.view import release_policy
 from tasks.replay import decided_slice
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.read_log import users_of
 from tasks.replay.replay_policies import Replay
 from tasks.replay.slate_checks import refuse_leaks
-from tasks.replay.slates import Scored, TestSlice, log_reading, release_examination, release_policy
+from tasks.replay.slates import Scored, TestSlice, log_reading, release_examination
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.workspace import Workspace
 from tasks.training.sampling import hold_out_users
