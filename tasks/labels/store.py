@@ -317,14 +317,10 @@ def vacuum(
 
     Parameters
     ----------
-    keep
-        Builds younger than this are kept.
-    dry_run
-        Report the files without removing them.
-    now
-        The instant from which age is counted. Default: the present.
-    releases
-        The releases whose snapshots are kept. Default: all.
+    keep : builds younger than this are kept.
+    dry_run : report the files without removing them.
+    now : the instant from which age is counted; default: the present.
+    releases : the releases whose snapshots are kept; default: all.
 
     Raises
     ------
@@ -347,11 +343,11 @@ def vacuum(
         }
         if not dry_run:
             _remove(name for files in going.values() for name in files)
-    sizes = [stored.size for files in going.values() for stored in files.values()]
-    written = [stored.written for files in going.values() for stored in files.values()]
+    stored = [file for files in going.values() for file in files.values()]
+    written = [file.written for file in stored]
     return VacuumResult(
-        files=len(sizes),
-        bytes=sum(sizes),
+        files=len(stored),
+        bytes=sum(file.size for file in stored),
         dry_run=dry_run,
         tables={table: len(files) for table, files in going.items()},
         pinned=pinned,

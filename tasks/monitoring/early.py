@@ -29,7 +29,7 @@ invalid.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Final, TypedDict
@@ -201,42 +201,6 @@ class _Cells:
 
 
 @dataclass(frozen=True)
-class EarlyReading:
-    """Estimates of tasks for consecutive days starting with ``first``."""
-
-    first: date
-    estimates: Mapping[str, EarlyEstimates] = field(default_factory=dict)
-
-    def levels(self) -> Iterator[EarlyLevel]:
-        """Yield each immature day's estimate at its current age, by task, newest day first."""
-        for task, found in self.estimates.items():
-            days, ages = found.value.shape
-            for age in range(min(ages, days)):
-                day, reconciled = days - 1 - age, found.reconciled[:, age]
-                if math.isfinite(found.value[day, age]):
-                    yield EarlyLevel(
-                        task=task,
-                        day=self.first + day * _DAY,
-                        age=age,
-                        value=float(found.value[day, age]),
-                        low=float(found.low[day, age]),
-                        high=float(found.high[day, age]),
-                        held=float(found.coverage[age]),
-                        reconciled=int(np.isfinite(reconciled).sum()),
-                    )
-
-    def figures(self, stored: set[tuple[str, date, str]]) -> Iterator[SeriesFigure]:
-        """Yield the estimates that are not stored yet; ``stored`` has tasks, days and ages."""
-        for task, found in self.estimates.items():
-            for day, age in np.argwhere(np.isfinite(found.value)).tolist():
-                of = self.first + day * _DAY
-                if (task, of, str(age)) not in stored:
-                    value, low, high = (float(x[day, age]) for x in (found.value, found.low, found.high))
-                    subject = Subject(EARLY, task=task, column="age", value=str(age))
-                    yield SeriesFigure(of, 1, None, Figure(subject, ALL, value, low, high, 0, 0, 0))
-
-
-@dataclass(frozen=True)
 class EarlySums:
     """Sums the impressions of the days that estimates need, one week at a time.
 
@@ -296,9 +260,34 @@ class EarlySums:
             self.cells[task].add(days, ages, outcomes[known], predictions[known])
 
     @cached_property
-    def reading(self) -> EarlyReading:
-        """Estimates of every day; computed once, so all weeks must have been added."""
-        if not self.days:
-            return EarlyReading(date.min)
-        estimates = {task: estimate_early(one.predicted, one.arrived) for task, one in self.cells.items()}
-        return EarlyReading(self.days[0], estimates)
+    def estimates(self) -> dict[str, EarlyEstimates]:
+        """Estimates of every day by task; computed once, so all weeks must have been added."""
+        return {task: estimate_early(one.predicted, one.arrived) for task, one in self.cells.items()}
+
+    def levels(self) -> Iterator[EarlyLevel]:
+        """Yield each immature day's estimate at its current age, by task, newest day first."""
+        for task, found in self.estimates.items():
+            days, ages = found.value.shape
+            for age in range(min(ages, days)):
+                day, reconciled = days - 1 - age, found.reconciled[:, age]
+                if math.isfinite(found.value[day, age]):
+                    yield EarlyLevel(
+                        task=task,
+                        day=self.days[day],
+                        age=age,
+                        value=float(found.value[day, age]),
+                        low=float(found.low[day, age]),
+                        high=float(found.high[day, age]),
+                        held=float(found.coverage[age]),
+                        reconciled=int(np.isfinite(reconciled).sum()),
+                    )
+
+    def figures(self, stored: set[tuple[str, date, str]]) -> Iterator[SeriesFigure]:
+        """Yield the estimates that are not stored yet; ``stored`` has tasks, days and ages."""
+        for task, found in self.estimates.items():
+            for day, age in np.argwhere(np.isfinite(found.value)).tolist():
+                if (task, self.days[day], str(age)) not in stored:
+                    value, low, high = (float(x[day, age]) for x in (found.value, found.low, found.high))
+                    subject = Subject(EARLY, task=task, column="age", value=str(age))
+                    figure = Figure(subject, ALL, value, low, high, 0, 0, 0)
+                    yield SeriesFigure(self.days[day], 1, None, figure)

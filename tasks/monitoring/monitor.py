@@ -57,15 +57,16 @@ from tasks.monitoring.series import (
     newest_levels,
 )
 from tasks.monitoring.serving import (
-    FeatureDistances,
     mean_figure,
+    measure_distances,
     measure_parity,
     measure_serving,
     read_retention,
+    read_train_rows,
 )
 from tasks.monitoring.traffic import LoggedTraffic, ServingReleases, TaskTraffic
 from tasks.monitoring.units import ReviewedUnit, SourceSums, SourceValue, UnitReview, days_of
-from tasks.release import view
+from tasks.release import inputs, view
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.workspace import Workspace, format_instant, refuse_future, write_report
@@ -233,7 +234,7 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
         *releases.notes,
         *adjust_boosts(workspace.aliases, workspace.contracts.slate, series, as_of=mature_by),
     ]
-    queue, levels = review.queue(), list(sums.reading.levels())
+    queue, levels = review.queue(), list(sums.levels())
     values = sources.table()
     page = SeriesPage(workspace.surface, format_instant(as_of), alarms, levels, queue, values, notes)
     units = pd.DataFrame(queue, columns=[*ReviewedUnit.__annotations__])
@@ -282,9 +283,9 @@ class _Monitoring:
     sources: SourceSums
 
     @cached_property
-    def distances(self) -> FeatureDistances | None:
+    def trained(self) -> inputs.TrainRows | None:
         """The champion's train days, read on first use."""
-        return FeatureDistances.begin(self.snapshot, self.releases)
+        return read_train_rows(self.snapshot, self.releases)
 
     def traffic(self, pending: Pending) -> Iterator[tuple[date, LoggedTraffic]]:
         """Read each required day once, one week at a time; a full week if its weekly figures are due."""
@@ -307,7 +308,7 @@ def _measure(work: _Monitoring, stored: pa.Table) -> Iterator[list[SeriesFigure]
         own = {day: tasks for day, tasks in pending.items() if week_end(day) == week}
         yield list(_week(work, week, own, traffic))
     known_by, releases = work.known_by, work.releases
-    yield list(work.early.reading.figures(find_estimated(stored)))
+    yield list(work.early.figures(find_estimated(stored)))
     yield list(read_decisions(work.workspace, releases, known_by=known_by, decided=find_decided(stored)))
     yield list(read_retention(work.snapshot, known_by=known_by, stored=find_returned(stored)))
     yield list(read_events(work.workspace, releases, known_by=known_by, stored=find_events(stored)))
@@ -355,8 +356,9 @@ def _week(work: _Monitoring, week: date, pending: Pending, traffic: LoggedTraffi
         if day >= work.known_by.date() - _COMPARED:
             of_day += measure_parity(traffic, rows)
         yield from (SeriesFigure(day, 1, None, figure) for figure in of_day)
-    if shown and work.distances is not None:
-        yield from (SeriesFigure(day, 1, None, one) for day, one in work.distances.measure(traffic, shown))
+    if shown and work.trained is not None:
+        distances = measure_distances(work.trained, traffic, shown)
+        yield from (SeriesFigure(day, 1, None, one) for day, one in distances)
     for task in sorted(tasks):
         of_task = traffic.of_task(task)
         for day in (day for day, named in pending.items() if task in named):

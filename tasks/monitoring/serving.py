@@ -31,7 +31,6 @@ A day is known when the seven days after it have ended. Intervals are clustered 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -132,44 +131,40 @@ FEATURE_DISTANCE: Final = "feature_distance"
 _LEAST_GAIN: Final = 0.01
 
 
-@dataclass(frozen=True)
-class FeatureDistances:
-    """Compares days with the champion's train days."""
+def read_train_rows(snapshot: Snapshot, releases: ServingReleases) -> inputs.TrainRows | None:
+    """Read the champion's train days; None without a champion, or if they are no longer available."""
+    release = None if releases.champion is None else releases.find(releases.champion)
+    if release is None:
+        return None
+    try:
+        return inputs.TrainRows.read(snapshot, release.manifest, release.heads)
+    except (DataError, StoreError, KeyError) as error:
+        releases.notes[f"Features cannot be compared with the champion's train days. {error}"] = None
+        return None
 
-    trained: inputs.TrainRows
 
-    @classmethod
-    def begin(cls, snapshot: Snapshot, releases: ServingReleases) -> "FeatureDistances | None":
-        """Read the train days; None without a champion, or if they are no longer available."""
-        release = None if releases.champion is None else releases.find(releases.champion)
-        if release is None:
-            return None
-        try:
-            return cls(inputs.TrainRows.read(snapshot, release.manifest, release.heads))
-        except (DataError, StoreError, KeyError) as error:
-            releases.notes[f"Features cannot be compared with the champion's train days. {error}"] = None
-            return None
-
-    def measure(self, traffic: LoggedTraffic, days: Sequence[date]) -> Iterator[tuple[date, Figure]]:
-        """Yield the distances of some days of the traffic."""
-        later = [day for day in days if day > self.trained.last_day]
-        rows = np.isin(traffic.days, np.array(later, dtype="datetime64[D]"))
-        if not rows.any():
-            return
-        frame = traffic.frame[rows].assign(**{c.DAY: traffic.days[rows].astype(object)})
-        for day, by_task in self.trained.distances(frame).items():
-            best: dict[str, tuple[float, tuple[float, float]]] = {}
-            for task, found in by_task.items():
-                gains = {name: gain for name, gain in self.trained.gains[task].items() if name in found}
-                for name, gain in gains.items():
-                    best[name] = max(best.get(name, (0.0, (np.nan, np.nan))), (gain, found[name]))
-                if sum(gains.values()):
-                    own = [found[name] for name in gains]
-                    mean, high = np.average(own, axis=0, weights=[*gains.values()])
-                    yield day, _figure(Subject(FEATURE_DISTANCE, task=task), mean, high, int(rows.sum()))
-            for name, (gain, (value, high)) in best.items():
-                if gain >= _LEAST_GAIN:
-                    yield day, _figure(Subject(FEATURE_DISTANCE, feature=name), value, high, int(rows.sum()))
+def measure_distances(
+    trained: inputs.TrainRows, traffic: LoggedTraffic, days: Sequence[date]
+) -> Iterator[tuple[date, Figure]]:
+    """Yield the distances of some days of the traffic from the champion's train days."""
+    later = [day for day in days if day > trained.last_day]
+    rows = np.isin(traffic.days, np.array(later, dtype="datetime64[D]"))
+    if not rows.any():
+        return
+    frame = traffic.frame[rows].assign(**{c.DAY: traffic.days[rows].astype(object)})
+    for day, by_task in trained.distances(frame).items():
+        best: dict[str, tuple[float, tuple[float, float]]] = {}
+        for task, found in by_task.items():
+            gains = {name: gain for name, gain in trained.gains[task].items() if name in found}
+            for name, gain in gains.items():
+                best[name] = max(best.get(name, (0.0, (np.nan, np.nan))), (gain, found[name]))
+            if sum(gains.values()):
+                own = [found[name] for name in gains]
+                mean, high = np.average(own, axis=0, weights=[*gains.values()])
+                yield day, _figure(Subject(FEATURE_DISTANCE, task=task), mean, high, int(rows.sum()))
+        for name, (gain, (value, high)) in best.items():
+            if gain >= _LEAST_GAIN:
+                yield day, _figure(Subject(FEATURE_DISTANCE, feature=name), value, high, int(rows.sum()))
 
 
 def _figure(subject: Subject, value: float, high: float, rows: int) -> Figure:

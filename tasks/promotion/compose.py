@@ -23,7 +23,7 @@ from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, Releas
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Verdict
 from tasks.experiments.offline import compare_experiments, find_surrogates
-from tasks.promotion.pages.changes import Weighing, count_worths, list_changes
+from tasks.promotion.pages.changes import count_worths, list_changes
 from tasks.promotion.pages.dossier import Documents, Dossier, MlflowPages
 from tasks.promotion.pages.first_screen import Provenance
 from tasks.promotion.readiness.checklist import conclusive_before, read_audit, readiness_lines
@@ -72,7 +72,7 @@ def compose_dossier(reader: ReleaseReader, evidence: GateEvidence, documents: Do
         manifest,
         pictures=gather_pictures(workspace, reader.tested(release), release_run=evidence.runs.release),
         words=vocabulary(workspace.contracts, champion=champion),
-        changes=list_changes(manifest, old, Weighing(utility, old_utility)),
+        changes=list_changes(manifest, old, utility, old_utility),
         worths=count_worths(utility, workspace.contracts.slate),
         mlflow=mlflow_pages(workspace),
         readiness=_readiness(reader, evidence, documents),

@@ -5,7 +5,7 @@ many times pass its ``CandidateSets``. The order of rows does not matter: ties g
 item_id.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -167,21 +167,23 @@ class _Placements:
     drawable: Mask
 
     @classmethod
-    def none(cls, size: int) -> "_Placements":
-        """Return placements in which no candidate has a slot."""
-        rank, position, drawn_from = np.zeros((3, size), dtype=np.int32)
-        return cls(rank, position, drawn_from, np.zeros(size, dtype=np.bool_))
-
-    def fill(
-        self,
-        rules: SlateColumns,
-        rectangles: Iterable[tuple[Integers, Mask]],
-        utility: Floats,
+    def of(
+        cls,
+        slates: Sequence[DecidedSlates],
+        sets: CandidateSets,
+        kept: Mask,
+        score: Floats,
         tier: Values | None,
-    ) -> None:
-        """Fill the slates of blocks of requests, whose rows are sorted best first."""
-        for ordered, valid in rectangles:
-            self._write(ordered, valid, fill_slates(rules.block(ordered, valid, utility, tier), rules.length))
+    ) -> "_Placements":
+        """Fill the slates of all requests with kept candidates, best first."""
+        rank, position, drawn_from = np.zeros((3, len(kept)), dtype=np.int32)
+        placed = cls(rank, position, drawn_from, np.zeros(len(kept), dtype=np.bool_))
+        for one in slates:
+            rules, among = one.rules, kept & one.among[sets.request]
+            for ordered, valid in _iterate_best_first(sets, among, score, tier):
+                block = rules.block(ordered, valid, score, tier)
+                placed._write(ordered, valid, fill_slates(block, rules.length))
+        return placed
 
     def _write(self, ordered: Integers, valid: Mask, filled: Slates) -> None:
         """Write the slates of a block; ``ordered`` are the rows of its candidates, best first."""
@@ -227,13 +229,11 @@ def decide(
     valued = compute_utilities(candidates, predictions, utility)
     dropped = find_drops(candidates, predictions, utility, valued=valued, sets=sets)
     tier, boost = combine_tiers(candidates, predictions, utility), find_boost(candidates, slate)
-    score = _boosted(valued.utility, boost)
-    placed, slates = _Placements.none(len(candidates)), []
-    for policy, requests in _slates_by_request(candidates, valued.context, utility, slate, sets):
-        rules = SlateColumns.of(candidates, policy)
-        among = dropped.kept & requests[sets.request]
-        placed.fill(rules, _iterate_best_first(sets, among, score, tier), score, tier)
-        slates.append(DecidedSlates(rules, requests))
+    slates = tuple(
+        DecidedSlates(SlateColumns.of(candidates, policy), requests)
+        for policy, requests in _slates_by_request(candidates, valued.context, utility, slate, sets)
+    )
+    placed = _Placements.of(slates, sets, dropped.kept, _boosted(valued.utility, boost), tier)
     return Decision(
         keys={name: candidates[name].array for name in (REQUEST_ID, ITEM_ID)},
         valued=valued,
@@ -246,7 +246,7 @@ def decide(
         drawn_from=placed.drawn_from,
         drawable=placed.drawable,
         sets=sets,
-        slates=tuple(slates),
+        slates=slates,
     )
 
 

@@ -6,14 +6,14 @@ from typing import Final
 
 import numpy as np
 
-from tasks.arrays import Flags, Indices
+from tasks.arrays import Flags, Floats, Indices
 from tasks.evaluation.binary import divide
 from tasks.evaluation.clustered import RowClusters
 from tasks.evaluation.observations import Grouping
 from tasks.evaluation.subjects import ALL
 from tasks.replay.inclusion import refuse_slot_weights
 from tasks.replay.log import CandidateLog, PolicySlates
-from tasks.replay.metrics import REORDERING, SegmentedRows, SegmentSupport, examined_by
+from tasks.replay.metrics import REORDERING, SegmentedRows, examined_by, group_by_segment
 
 _CERTAIN: Final = 1 + 1e-6
 """A probability of 1 stored as a 32-bit float."""
@@ -120,14 +120,20 @@ class ComparedPolicies:
         return np.flatnonzero((self.policy.slot > 0) | (self.baseline.slot > 0))
 
     @cached_property
-    def _support(self) -> SegmentSupport:
-        weights = (self.policy.slot > 0).astype(float) + (self.baseline.slot > 0)
-        return SegmentSupport(weights, self.log.users)
+    def _filled_slots(self) -> Floats:
+        """The number of slots that each row fills, shape (n,)."""
+        return (self.policy.slot > 0).astype(float) + (self.baseline.slot > 0)
 
     def _segment(self, name: str | None, task: str | None) -> Grouping:
         if name is None:
             return Grouping.whole(len(self.log.requests))
-        return self._support.segmentation(name, self.log.segments[name], self._positives(task))
+        return group_by_segment(
+            name,
+            self.log.segments[name],
+            weights=self._filled_slots,
+            users=self.log.users,
+            positives=self._positives(task),
+        )
 
     def _positives(self, task: str | None) -> Flags | None:
         """Return the positive outcomes in slots, for the policy that has fewer of them, shape (n,)."""

@@ -81,43 +81,37 @@ class SegmentedRows:
         return cls(segmentation.codes, place, grouped)
 
 
-@dataclass(frozen=True)
-class SegmentSupport:
-    """Support of the values of a segment: rows in slots with their users, and positive outcomes.
+def group_by_segment(
+    name: str,
+    column: "pd.Categorical[Any]",
+    *,
+    weights: Floats,
+    users: Indices,
+    positives: npt.NDArray[np.generic] | None = None,
+) -> Grouping:
+    """Return the segments of a column; sparse values are pooled if there are two or more.
 
-    Attributes
+    Parameters
     ----------
-    weights : number of slots that each row of the log fills, shape (n,).
+    name : name of the segment.
+    column : value of each row of the log.
+    weights : number of slots that each row fills, shape (n,).
     users : user of each row, shape (n,).
+    positives : positive outcomes of each row, for figures of outcomes.
+
+    Examples
+    --------
+    >>> column = pd.Categorical(["a"] * 40 + ["b", "c"])
+    >>> made = group_by_segment("category", column, weights=np.ones(42), users=np.arange(42))
+    >>> list(map(str, made.names)), list(made.pooled.values())
+    (['category=a', 'category=other'], [('b', 'c')])
     """
-
-    weights: Floats
-    users: Indices
-
-    def segmentation(
-        self, name: str, column: "pd.Categorical[Any]", positives: npt.NDArray[np.generic] | None = None
-    ) -> Grouping:
-        """Return the segments of a column; sparse values are pooled if there are two or more.
-
-        Parameters
-        ----------
-        name : name of the segment.
-        column : value of each row of the log.
-        positives : positive outcomes of each row, for figures of outcomes.
-
-        Examples
-        --------
-        >>> column = pd.Categorical(["a"] * 40 + ["b", "c"])
-        >>> made = SegmentSupport(np.ones(42), np.arange(42)).segmentation("category", column)
-        >>> list(map(str, made.names)), list(made.pooled.values())
-        (['category=a', 'category=other'], [('b', 'c')])
-        """
-        codes, count = np.asarray(column.codes, dtype=np.intp), len(column.categories)
-        present = np.bincount(codes, minlength=count) > 0
-        sparse = effective_clusters(self.weights, self.users, codes, count) < LEAST_CLUSTERS
-        if positives is not None:
-            sparse |= np.bincount(codes, np.asarray(positives, dtype=float), count) < LEAST_POSITIVES
-        return _pool(name, [str(value) for value in column.categories], codes, (present, sparse & present))
+    codes, count = np.asarray(column.codes, dtype=np.intp), len(column.categories)
+    present = np.bincount(codes, minlength=count) > 0
+    sparse = effective_clusters(weights, users, codes, count) < LEAST_CLUSTERS
+    if positives is not None:
+        sparse |= np.bincount(codes, np.asarray(positives, dtype=float), count) < LEAST_POSITIVES
+    return _pool(name, [str(value) for value in column.categories], codes, (present, sparse & present))
 
 
 def _pool(name: str, values: list[str], codes: Indices, rests: tuple[Flags, Flags]) -> Grouping:

@@ -231,23 +231,15 @@ def _simulate(asked: _Simulation, run: StepRun) -> SimulationEvidence:
     found = replace(found, verdicts=[*_evaluate_leaks(test, run.run_id), *found.verdicts])
     report("off-policy estimates", done=3, of=4)
     checks = check_off_policy(evaluation)
-    notes = [
-        *disagreements(checks),
-        *stood_in(workspace, release),
-        *note_examined(test.log, candidate.slates, reference),
-        *(note for one in test.others.values() for note in note_examined(test.log, one, candidate.slates)),
-        *other_slate(manifest.contracts["slate"], workspace.contracts.digests["slate"], policies),
-        *notes_of(test, found, against_log=reference.follows_log),
-    ]
-    facts = _facts(test, manifest, found)
+    notes = (*disagreements(checks), *_notes(asked, test, found))
     title = f"{workspace.surface} {candidate.slates.name}: decision replayed"
+    heading = Heading(title, _facts(test, manifest, found))
     words = vocabulary(workspace.contracts, champion=champion)
-    html = simulation_page(
-        Heading(title, facts), words, found=found, checks=checks, rules=test.rules, notes=notes
-    )
+    html = simulation_page(heading, words, found=found, checks=checks, rules=test.rules, notes=notes)
     run.text(REPORT, html)
     path = write_report(workspace, f"simulation-release-{release}-{run.run_id[:8]}.html", html)
     run.metrics({"expected_utility": found.expected_utility})
+    compared = comparisons(workspace.contracts, test.log, candidate.where_logged, test.baseline.where_logged)
     return SimulationEvidence(
         release=release,
         champion=champion,
@@ -257,13 +249,9 @@ def _simulate(asked: _Simulation, run: StepRun) -> SimulationEvidence:
         measured=tuple(found.measured),
         others={name: tuple(rows) for name, rows in found.others.items()},
         other_verdicts={name: tuple(verdicts) for name, verdicts in found.other_verdicts.items()},
-        comparisons=None
-        if champion is None
-        else tuple(
-            comparisons(workspace.contracts, test.log, candidate.where_logged, test.baseline.where_logged)
-        ),
-        composition=composition(test.log, test.policy.slates, release_policy(workspace, manifest).base_terms),
-        notes=tuple(notes),
+        comparisons=None if champion is None else tuple(compared),
+        composition=composition(test.log, candidate.slates, release_policy(workspace, manifest).base_terms),
+        notes=notes,
         slate_rules=test.rules,
         off_policy=checks,
     )
@@ -277,6 +265,18 @@ SIMULATE: Final = Step(
     tags=lambda asked: {"release": asked.release},
     function=_simulate,
 )
+
+
+def _notes(asked: _Simulation, test: DecidedSlice, found: Findings) -> Iterator[str]:
+    """Yield what is particular about the replayed policies, and what the data cannot measure."""
+    workspace, policy, reference = asked.workspace, test.policy.slates, test.baseline.slates
+    yield from stood_in(workspace, asked.release)
+    yield from note_examined(test.log, policy, reference)
+    for one in test.others.values():
+        yield from note_examined(test.log, one, policy)
+    pinned, in_force = asked.manifest.contracts["slate"], workspace.contracts.digests["slate"]
+    yield from other_slate(pinned, in_force, asked.policies)
+    yield from notes_of(test, found, against_log=reference.follows_log)
 
 
 def _evaluate_leaks(test: DecidedSlice, run: str) -> Iterator[Verdict]:

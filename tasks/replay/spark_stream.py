@@ -12,7 +12,7 @@ the home.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -26,12 +26,10 @@ from tasks import errors
 from tasks.errors import EquipoiseError
 from tasks.evaluation.evidence import SlateRule
 from tasks.logs.spark import session
-from tasks.ranking.examination import Examination
 from tasks.replay.decided_slice import (
     DecidedBlock,
     DecidedSlice,
     EntrantKey,
-    Entrants,
     SliceBuilder,
     build_slice,
     decide_block,
@@ -272,36 +270,27 @@ def _decide_partition(job: str, batches: Iterator[pa.RecordBatch]) -> Iterator[p
 def _decide(job: str, block: int) -> dict[str, int | str | None]:
     """Decide one block and write it; return an `EquipoiseError`, and let Spark report other errors."""
     try:
-        opened = _open(job)
-        write_block(opened.decide(block), _decided_file(Path(opened.job.folder), block))
+        _open(job)(block)
     except EquipoiseError as error:
         return {"block": block, "error": type(error).__name__, "message": str(error)}
     return {"block": block, "error": None, "message": None}
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """A job with its loaded workspace and releases."""
-
-    job: _Job
-    workspace: Workspace
-    entrants: Entrants
-    curve: Examination | None
-
-    def decide(self, block: int) -> DecidedBlock:
-        complete = self.workspace.contracts.surface.logs_all_candidates
-        test = TestSlice(self.workspace, self.job.read(block).frame, complete, self.curve)
-        return decide_block(test, self.entrants)
-
-
 @lru_cache(maxsize=1)
-def _open(text: str) -> _Opened:
-    """Load the releases of a job, once per process."""
+def _open(text: str) -> Callable[[int], None]:
+    """Load the releases of a job, once per process; the returned function decides and writes a block."""
     job = _Job(**json.loads(text))
     workspace = Workspace.open(job.surface, surfaces=Path(job.surfaces), home=Path(job.home))
     entrants = EntrantVersions.from_json(job.entrants).load(workspace)
     manifest = entrants.under_test.release.manifest
-    return _Opened(job, workspace, entrants, release_examination(workspace, manifest))
+    curve = release_examination(workspace, manifest)
+    complete = workspace.contracts.surface.logs_all_candidates
+
+    def decide(block: int) -> None:
+        test = TestSlice(workspace, job.read(block).frame, complete, curve)
+        write_block(decide_block(test, entrants), _decided_file(Path(job.folder), block))
+
+    return decide
 
 
 def _candidates_file(folder: Path, block: int) -> Path:

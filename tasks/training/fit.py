@@ -252,7 +252,7 @@ def fit_head(
     (3, True)
     """
     learning = learning or Learning()
-    loss, bounds = learning.loss, learning.monotone
+    loss, bounds, loss_weight = learning.loss, learning.monotone, learning.loss_weight
     require_labels(examples.labels, loss.objective)
     require_monotone(bounds, examples.numeric, examples.categorical, loss.objective)
     settings = _lightgbm_settings(learning, examples, threads)
@@ -262,16 +262,13 @@ def fit_head(
     base = _base_log_odds(examples, ~held) if start is None else 0.0
     with _translate_lightgbm_errors():
         if isinstance(examples.features, ClusterFeatures):
-            weights = _scale_weights(examples, learning.loss_weight)
+            weights = _scale_weights(examples, loss_weight)
             offsets = None if examples.offsets is None else examples.offsets + base
+            shifted = replace(examples, weights=weights, offsets=offsets)
             growth = ClusterPlan(examples.features, settings, rounds, patience, start)
-            trained, kept, value = grow_on_cluster(
-                replace(examples, weights=weights, offsets=offsets), growth
-            )
+            trained, kept, value = grow_on_cluster(shifted, growth)
         else:
-            data = bin_examples(
-                examples, settings, loss_weight=learning.loss_weight, constant=base, start=start
-            )
+            data = bin_examples(examples, settings, loss_weight=loss_weight, constant=base, start=start)
             train, fold = _split(data, held)
             del data  # its bins are now in train and fold
             trained, kept, value = _train(

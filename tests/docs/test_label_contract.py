@@ -17,7 +17,7 @@ from tasks.contracts import TasksSpec
 from tasks.contracts.load import read_yaml
 from tests.docs.pages import DOCS, blocks, examples
 from tests.docs.test_examples import OWN_SURFACE, write
-from tests.labels.engine import run
+from tests.labels.engine import read_labels, rows
 from tests.labels.reference import Reference, Row
 
 PAGE = DOCS / "label_contract.md"
@@ -110,10 +110,10 @@ def test_an_example_gives_the_labels_of_the_page(example: Worked) -> None:
     with duckdb.connect(config={"threads": "1"}) as engine:
         engine.execute("SET TimeZone = 'UTC'")
         for row in example.labels:
-            log = (example.impressions, example.events, at(row["as of"]))
-            labels = run(engine, example.tasks, *log)
-            assert labels == Reference(example.tasks, *log).labels()
-            of_row = labels[request(row), ids(row)["item_id"]]
+            log, as_of = (example.impressions, example.events), at(row["as of"])
+            found = read_labels(example.tasks, rows(engine, example.tasks, log, as_of))
+            assert found == Reference(example.tasks, *log, as_of).labels()
+            of_row = found[request(row), ids(row)["item_id"]]
             for task in example.tasks.tasks:
                 value, status, _ = of_row[task]
                 assert row[task] == (status if value is None else f"{value:g}"), task

@@ -118,6 +118,7 @@ def test_equipoise_s_first_page_leads_to_the_approval_that_waits(ana: Person, as
         expect(waiting).to_be_visible()
     waiting.click()
     expect(page.get_by_role("button", name="Approve")).to_be_visible()
+    assert PROMOTE in page.url
 
 
 def test_who_is_no_reviewer_cannot_approve(browser: Browser, parts: Installation, asked: str) -> None:
@@ -181,6 +182,7 @@ def test_a_button_of_equipoise_s_page_leads_to_the_form_of_the_dag(ana: Person, 
     page.get_by_role("link", name="Roll back").click()
     page.get_by_role("button", name="Trigger").first.click()
     expect(page.get_by_role("dialog").first.get_by_text("Run Parameters")).to_be_visible()
+    assert f"{NAME}__rollback" in page.url
 
 
 def test_a_backfill_of_three_days_of_labels_is_started_with_the_form(

@@ -57,6 +57,7 @@ def test_a_word_is_searched_and_its_page_opened(page: Page) -> None:
     page.get_by_text(re.compile(r"\d+ results")).wait_for()
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r"weight_perturbation\.html"))
+    assert "perturb" in page.title().lower()
 
 
 def test_the_reference_is_made_of_the_docstrings(page: Page, site: Path) -> None:

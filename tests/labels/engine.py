@@ -17,29 +17,21 @@ from tests.labels.reference import Key, Label, Row
 LOG = Log(tuple(worlds.IMPRESSION_TYPES.names), tuple(worlds.EVENT_TYPES.names))
 
 
-def run(
-    engine: duckdb.DuckDBPyConnection, spec: TasksSpec, *log: Any, **form: Any
-) -> dict[Key, dict[str, Label]]:
-    """Label whole rows: every column of ``worlds`` must be there; arguments are those of ``rows``."""
-    return {
-        key: {t: Label(row[t], row[c.status(t)], row[c.at(t)]) for t in spec.tasks}
-        for key, row in rows(engine, spec, *log, **form).items()
-    }
-
-
-def rows(  # noqa: PLR0913 - a build has so many parts
+def rows(
     engine: duckdb.DuckDBPyConnection,
     spec: TasksSpec,
-    impressions: list[Row],
-    events: list[Row],
+    log: tuple[list[Row], list[Row]],
     as_of: datetime,
     form: Form | None = None,
     *,
     labels_only: bool = False,
 ) -> dict[Key, Row]:
-    """Return by key the rows that are labelled; credit is found in a form where there are two, else as usual."""
-    engine.register("impressions", worlds.impression_table(impressions))
-    engine.register("events", worlds.event_table(events))
+    """Label impressions by their events, and return the rows by key.
+
+    Every column of ``worlds`` must be there. Credit is found in a form where there are two, else as usual.
+    """
+    engine.register("impressions", worlds.impression_table(log[0]))
+    engine.register("events", worlds.event_table(log[1]))
     query = label_query(
         spec, Horizon.whole(as_of), log=LOG, forms=all_in(form, spec), labels_only=labels_only
     )
@@ -47,6 +39,14 @@ def rows(  # noqa: PLR0913 - a build has so many parts
     by_key = {(r["request_id"], r["item_id"]): r for r in found}
     assert len(by_key) == len(found)
     return by_key
+
+
+def read_labels(spec: TasksSpec, labelled: dict[Key, Row]) -> dict[Key, dict[str, Label]]:
+    """Return by key and task the labels in rows."""
+    return {
+        key: {t: Label(row[t], row[c.status(t)], row[c.at(t)]) for t in spec.tasks}
+        for key, row in labelled.items()
+    }
 
 
 def all_in(form: Form | None, spec: TasksSpec) -> dict[str, Form]:
@@ -93,7 +93,7 @@ class Story:
         """Label as of an hour."""
         instant = worlds.at_hour(as_of)
         assert instant is not None
-        return run(self._engine, spec, self.impressions, self.events, instant, form)
+        return read_labels(spec, rows(self._engine, spec, (self.impressions, self.events), instant, form))
 
     def told(
         self, spec: TasksSpec, task: str, *, as_of: float = 1000.0, form: Form | None = None

@@ -24,7 +24,7 @@ from tasks.sql.expressions import render
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.labels import worlds
-from tests.labels.engine import LOG, Story, rows, run, tasks
+from tests.labels.engine import LOG, Story, read_labels, rows, tasks
 from tests.labels.reference import Reference, Row
 
 Logs = tuple[list[Row], list[Row]]
@@ -47,7 +47,8 @@ def test_labels_equal_brute_force_in_every_form(
     """By join and by scan; with every credit, and with what labels show alone."""
     expected = Reference(spec, *log, as_of).labels()
     for form, labels_only in product(Form, (False, True)):
-        assert run(engine, spec, *log, as_of, form, labels_only=labels_only) == expected, form
+        found = rows(engine, spec, log, as_of, form, labels_only=labels_only)
+        assert read_labels(spec, found) == expected, form
 
 
 @settings(max_examples=40)
@@ -62,12 +63,13 @@ def test_impressions_beyond_the_reach_bear_on_no_label(
         rule = {"event": ["a", "b"], "within": within, "match": ["item_id"], "credit": credit, **after}
         chain[f"t{len(chain)}"] = {"positive": rule}
     spec, as_of = tasks(**chain), worlds.START + timedelta(days=1)
-    labels, reach = run(engine, spec, *log, as_of), longest_reach(spec)
-    shown = {key: row["shown_at"] for key, row in rows(engine, spec, *log, as_of).items()}
+    found, reach = rows(engine, spec, log, as_of), longest_reach(spec)
+    labels = read_labels(spec, found)
+    shown = {key: row["shown_at"] for key, row in found.items()}
     here = worlds.START + timedelta(hours=hour)
     near = {key for key, at in shown.items() if here - reach.before <= at <= here + reach.after}
     read = [row for row in log[0] if (row["request_id"], row["item_id"]) in near]
-    for key, label in run(engine, spec, read, log[1], as_of, labels_only=True).items():
+    for key, label in read_labels(spec, rows(engine, spec, (read, log[1]), as_of, labels_only=True)).items():
         assert shown[key] != here or label == labels[key]
 
 
@@ -79,11 +81,9 @@ def test_an_impression_whose_label_is_early_still_takes_an_event_from_one_whose_
         buy={"positive": {"event": "buy", "within": "PT2H", "after": "click", "credit": "last_touch"}},
     )
     story = Story(engine).shown("r", 0).shown("s", 1).event("click", 1.5).event("buy", 2)
+    log, as_of = (story.impressions, story.events), worlds.START + timedelta(hours=5.5)
     for labels_only in (False, True):
-        found = run(
-            engine, spec, story.impressions, story.events, worlds.START + timedelta(hours=5.5),
-            labels_only=labels_only,
-        )  # fmt: skip
+        found = read_labels(spec, rows(engine, spec, log, as_of, labels_only=labels_only))
         assert (found["r", 1]["buy"].value, found["s", 1]["buy"].status) == (0, "immature")
 
 
@@ -92,7 +92,7 @@ def test_an_impression_whose_label_is_early_still_takes_an_event_from_one_whose_
 def test_a_log_cut_at_the_as_of_gives_the_same_rows(
     engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime
 ) -> None:
-    assert rows(engine, spec, *cut(log, as_of), as_of) == rows(engine, spec, *log, as_of)
+    assert rows(engine, spec, cut(log, as_of), as_of) == rows(engine, spec, log, as_of)
 
 
 @settings(max_examples=15)
@@ -101,8 +101,8 @@ def test_what_comes_later_changes_no_feature(
     engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime, hours: int
 ) -> None:
     """A row of the log as it was at its time is that row of a later build: every column of the impression."""
-    then = rows(engine, spec, *cut(log, as_of), as_of)
-    now = rows(engine, spec, *log, as_of + timedelta(hours=hours))
+    then = rows(engine, spec, cut(log, as_of), as_of)
+    now = rows(engine, spec, log, as_of + timedelta(hours=hours))
     assert then.keys() == {key for key, row in now.items() if row["shown_at"] < as_of}
     for key, row in then.items():
         assert all(row[name] == now[key][name] for name in LOG.impressions)
@@ -113,8 +113,9 @@ def test_what_comes_later_changes_no_feature(
 def test_the_order_of_the_rows_changes_nothing(
     engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime, seed: int
 ) -> None:
-    impressions, events = (Random(seed).sample(rows, len(rows)) for rows in log)  # noqa: S311 - test data
-    assert run(engine, spec, impressions, events, as_of) == run(engine, spec, *log, as_of)
+    impressions, events = (Random(seed).sample(table, len(table)) for table in log)  # noqa: S311 - test data
+    shuffled = rows(engine, spec, (impressions, events), as_of)
+    assert read_labels(spec, shuffled) == read_labels(spec, rows(engine, spec, log, as_of))
 
 
 @settings(max_examples=20)
@@ -126,8 +127,9 @@ def test_what_is_known_changes_only_through_late_events(
     impressions, events = log
     prompt = [{**e, "ingested_at": None} for e in events]
     later_on = [e for e in more[1] if e["happened_at"] is None or e["happened_at"] >= as_of]
-    earlier = run(engine, spec, impressions, prompt, as_of)
-    later = run(engine, spec, impressions, prompt + later_on, as_of + timedelta(hours=hours))
+    earlier = read_labels(spec, rows(engine, spec, (impressions, prompt), as_of))
+    at_that_time = as_of + timedelta(hours=hours)
+    later = read_labels(spec, rows(engine, spec, (impressions, prompt + later_on), at_that_time))
     for key, labels in earlier.items():
         for task, label in labels.items():
             assert label.status == "immature" or later[key][task] == label

@@ -10,7 +10,7 @@ from tasks.evaluation.subjects import Subject
 from tasks.labels.store import LabelStore
 from tasks.logs.rows import DayRange
 from tasks.monitoring.alarms import read_alarms
-from tasks.monitoring.serving import FeatureDistances, measure_parity
+from tasks.monitoring.serving import measure_distances, measure_parity, read_train_rows
 from tasks.monitoring.traffic import LoggedTraffic, ServingReleases
 from tasks.release.step import ReleaseResult
 from tasks.stores.workspace import Workspace
@@ -66,17 +66,17 @@ def test_a_difference_is_a_critical_alarm_that_names_the_feature() -> None:
 
 
 def test_a_shifted_feature_lies_beyond_the_distances_among_train_days(traffic: LoggedTraffic) -> None:
-    distances = FeatureDistances.begin(traffic.snapshot, traffic.releases)
-    assert distances is not None
+    trained = read_train_rows(traffic.snapshot, traffic.releases)
+    assert trained is not None
     (day,) = traffic.snapshot.dates()[-1:]
-    usual = {one.subject: one for _, one in distances.measure(traffic, [day])}
+    usual = {one.subject: one for _, one in measure_distances(trained, traffic, [day])}
     shifted = replace(traffic, frame=traffic.frame.assign(price=traffic.frame["price"] * 3))
-    moved = {one.subject: one for _, one in distances.measure(shifted, [day])}
+    moved = {one.subject: one for _, one in measure_distances(trained, shifted, [day])}
     beyond = {of for of, one in moved.items() if one.value > one.high}
     assert not any(one.value > one.high for one in usual.values())
     assert Subject("feature_distance", feature="price") in beyond
     assert {of.feature for of in beyond} <= {"price", ""}
-    assert list(distances.measure(traffic, [distances.trained.last_day])) == []
+    assert list(measure_distances(trained, traffic, [trained.last_day])) == []
 
 
 def test_an_alarm_names_the_feature_that_changed_from_its_first_day_on() -> None:

@@ -20,7 +20,7 @@ from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Outcome
 from tasks.replay.guardrails import evaluate_guardrail
 from tasks.replay.log import CandidateLog
-from tasks.replay.metrics import SegmentSupport, entropy, gini, measure_slots, within_request
+from tasks.replay.metrics import entropy, gini, group_by_segment, measure_slots, within_request
 from tasks.replay.replay_policies import Replay
 from tests.replay.worlds import AT_RANDOM, LOGGED, metric, page, slates, value, whole
 
@@ -30,7 +30,8 @@ def segmented(values: list[str], *, positives: list[int] | None = None, weights:
     size = len(values)
     each = np.ones(size) if weights is None else np.asarray(weights, dtype=float)
     marked = None if positives is None else np.array(positives)
-    return SegmentSupport(each, np.arange(size)).segmentation("kind", pd.Categorical(values), marked)
+    users, column = np.arange(size), pd.Categorical(values)
+    return group_by_segment("kind", column, weights=each, users=users, positives=marked)
 
 
 def test_a_value_with_twenty_users_stands_alone_and_those_with_fewer_are_pooled() -> None:

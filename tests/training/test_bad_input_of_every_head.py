@@ -133,8 +133,8 @@ def asking(feed: Feed, folder: Path, **changes: Any) -> Workspace:
     return Workspace.open(NAME, surfaces=contracts(folder / "asked", **changes), home=feed[0].home)
 
 
-def refuse(feed: Feed, workspace: Workspace, task: str, error: type[DataError], words: str) -> None:
-    """Train a task, which ends in exactly this error and registers nothing."""
+def assert_refused(feed: Feed, workspace: Workspace, task: str, error: type[DataError], words: str) -> None:
+    """Assert that training a task ends in exactly this error and registers nothing."""
     before = workspace.store.registry.versions(f"{NAME}.task.{task}")
     with pytest.raises(error, match=words) as raised:
         train.run(workspace, task=task, as_of=AS_OF, snapshot=feed[1])
@@ -147,23 +147,21 @@ every_head = pytest.mark.parametrize("name", HEADS)
 
 @every_head
 def test_no_positive_is_a_matter_of_time(feed: Feed, name: str) -> None:
-    words = (
-        rf"'none_{name}' cannot be trained: .* 0 {HEADS[name].counted} in \d+ observed rows, 20 are needed"
-    )
-    refuse(feed, feed[0], f"none_{name}", ImmatureLabels, words)
+    words = rf"'none_{name}' cannot be trained: .* 0 {HEADS[name].counted} in \d+ .*rows, 20 are needed"
+    assert_refused(feed, feed[0], f"none_{name}", ImmatureLabels, words)
 
 
 @every_head
 def test_one_outcome_alone_is_the_fault_of_the_log(feed: Feed, name: str) -> None:
     words = rf"'all_{name}' cannot be trained: all \d+ observed labels .* are 1\. It needs both outcomes"
-    refuse(feed, feed[0], f"all_{name}", DataError, words)
+    assert_refused(feed, feed[0], f"all_{name}", DataError, words)
 
 
 @every_head
 def test_fewer_positives_than_the_floor_are_a_matter_of_time(feed: Feed, tmp_path: Path, name: str) -> None:
     workspace = asking(feed, tmp_path, minimum={"train": "P7D", "positives": 10**6})
     words = rf"'{name}' cannot be trained: .* [1-9]\d* {HEADS[name].counted} in \d+ .*, 1000000 are needed"
-    refuse(feed, workspace, name, ImmatureLabels, words)
+    assert_refused(feed, workspace, name, ImmatureLabels, words)
 
 
 @every_head
@@ -171,20 +169,17 @@ def test_fewer_positives_than_the_floor_are_a_matter_of_time(feed: Feed, tmp_pat
 def test_features_that_tell_nothing_make_no_model(
     feed: Feed, tmp_path: Path, name: str, worthless: str
 ) -> None:
-    workspace = asking(
-        feed, tmp_path, features={"numeric": [worthless], "categorical": []}, segments=["category"]
-    )
-    refuse(feed, workspace, name, DataError, f"'{name}' cannot be trained: no tree found a split")
+    features = {"numeric": [worthless], "categorical": []}
+    workspace = asking(feed, tmp_path, features=features, segments=["category"])
+    assert_refused(feed, workspace, name, DataError, f"'{name}' cannot be trained: no tree found a split")
 
 
 @every_head
 def test_infinite_values_are_named_and_counted(feed: Feed, tmp_path: Path, name: str) -> None:
-    workspace = asking(
-        feed, tmp_path, features={"numeric": ["price", "endless"], "categorical": []}, segments=["category"]
-    )
-    refuse(
-        feed, workspace, name, DataError, r"Feature 'endless' is infinite in \d+ .*rows, first in request_id"
-    )
+    features = {"numeric": ["price", "endless"], "categorical": []}
+    workspace = asking(feed, tmp_path, features=features, segments=["category"])
+    words = r"Feature 'endless' is infinite in \d+ .*rows, first in request_id"
+    assert_refused(feed, workspace, name, DataError, words)
 
 
 def test_infinite_values_of_the_calibrate_days_alone_are_named_when_these_are_read(
@@ -203,13 +198,8 @@ def test_weights_of_zero_leave_nothing_to_learn_from(feed: Feed, tmp_path: Path,
     own = HEADS[name].training.get("weights", {})
     weights = {name: {**HEADS[name].training, "weights": {**own, "column": "nothing"}}}
     workspace = asking(feed, tmp_path, training=weights)
-    refuse(
-        feed,
-        workspace,
-        name,
-        ImmatureLabels,
-        rf"'{name}' cannot be trained: all \d+ observed rows .* weigh 0",
-    )
+    words = rf"'{name}' cannot be trained: all \d+ observed rows .* weigh 0"
+    assert_refused(feed, workspace, name, ImmatureLabels, words)
 
 
 @every_head
@@ -247,9 +237,8 @@ def test_a_calibrate_slice_without_a_positive_is_a_matter_of_time(feed: Feed, na
     if name == "ranking":  # an order is no probability and has no map
         assert fit_map(rows, table, scores, outcomes, tested=None) == (IdentityMap(), None)
         return
-    with pytest.raises(
-        ImmatureLabels, match=rf"'{name}' cannot be calibrated: .* has 0 {HEADS[name].counted}"
-    ):
+    words = rf"'{name}' cannot be calibrated: .* has 0 {HEADS[name].counted}"
+    with pytest.raises(ImmatureLabels, match=words):
         fit_map(rows, table, scores, outcomes, tested=None)
 
 

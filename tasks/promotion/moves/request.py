@@ -26,8 +26,8 @@ from tasks.promotion.moves import promote
 from tasks.promotion.moves.answers import answers_of
 from tasks.promotion.moves.promote import GateEvaluator
 from tasks.promotion.moves.rules import PromotionRequest, PromotionSupport, require_reason, require_support
-from tasks.promotion.pages.changes import Weighing, list_changes
-from tasks.promotion.pages.first_screen import FirstScreen, ReleaseHeader, first_screen
+from tasks.promotion.pages.changes import list_changes
+from tasks.promotion.pages.first_screen import FirstScreen, first_screen
 from tasks.release.description import markdown_table, plain_markdown
 from tasks.reports.numbers import format_outcomes, spoken
 from tasks.reports.phrases import Vocabulary, vocabulary
@@ -128,11 +128,10 @@ def _first_screen(
 ) -> FirstScreen:
     """Compose the first screen of the dossier from the stores, not from the stored page."""
     manifest, old = manifests
-    weighing = Weighing(
-        pinned_utility(workspace, manifest), None if old is None else pinned_utility(workspace, old)
-    )
-    subject = ReleaseHeader(workspace.surface, request.release, request.champion, request.gate.verdict)
-    return first_screen(subject, request.gate.verdicts, list_changes(manifest, old, weighing), words)
+    utility = pinned_utility(workspace, manifest)
+    old_utility = None if old is None else pinned_utility(workspace, old)
+    changes = list_changes(manifest, old, utility, old_utility)
+    return first_screen(request.gate, request.champion, changes, words)
 
 
 def write_request(request: PromotionRequest, first: FirstScreen, *, links: Mapping[str, str]) -> str:

@@ -7,7 +7,8 @@ A rollback also recovers from a mismatch of audit log, registry and aliases, so 
 invalid audit log is set aside, and the rollback begins a new one.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 
 from tasks.errors import AuditMismatch, ContractError, StoreError
 from tasks.promotion.moves.promote import MoveResult
@@ -53,12 +54,7 @@ def run(
         to = to or CHAMPION
     elif mismatch is None and _ended_so(moves.audit.entries(), by=by, why=why, to=to, asked_by=asked_by):
         return MoveResult(aliases[CHAMPION], None)
-    _refuse_unsaid(workspace, to, aliases, mismatch)
-    part = workspace.releases.part(to or PREVIOUS)
-    _refuse_strangers(workspace, part, aliases, mismatch)
-    if problems := verify_bytes(workspace, part).problems:
-        others = _say_others(moves, {part.version, aliases.get(CHAMPION)}, mismatch)
-        raise StoreError(f"{part} is not whole: {problems[0].removesuffix('.')}. {others}")
+    part = _restorable_release(workspace, to, aliases, mismatch)
 
     def decide(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
         champion = aliases.get(CHAMPION)
@@ -70,12 +66,17 @@ def run(
             return None
         return Entry(Kind.ROLLBACK, by, part.version, champion, why, run=asked_by, sha256=part.sha256)
 
-    rows = [moves.mend(decide)]
-    while (newest := rows[-1]) is not None and newest.kind is Kind.WITHDRAW:
-        rows.append(moves.mend(decide))
-    made = [row for row in rows if row is not None]
+    made = list(_add_updates(partial(moves.mend, decide)))
     ended = tuple(row.release for row in made if row.kind is Kind.WITHDRAW)
     return MoveResult(moves.settle()[CHAMPION], made[-1] if made else None, ended=ended)
+
+
+def _add_updates(update: Callable[[], Entry | None]) -> Iterator[Entry]:
+    """Add updates and yield them, until one ends no canary or none is left."""
+    while (row := update()) is not None:
+        yield row
+        if row.kind is not Kind.WITHDRAW:
+            return
 
 
 def _first_to_end(entries: Sequence[Entry], canary: int | None, *, before: int) -> int | None:
@@ -103,18 +104,22 @@ def _ended_so(entries: Sequence[Entry], *, by: str, why: str, to: str | None, as
     return (move.by, move.why, move.run) == (by, why, asked_by)
 
 
-def _refuse_unsaid(
+def _restorable_release(
     workspace: Workspace, to: str | None, aliases: Mapping[str, int], mismatch: Mismatch | None
-) -> None:
-    """Raise if ``to`` is needed: there is no ``previous``, or the alias may have been changed by hand."""
-    if to is not None:
-        return
-    if mismatch is not None and mismatch.source is not MismatchSource.AUDIT:
+) -> Part:
+    """Return the release to restore; raise if it is not whole, never served, or must be named with ``to``."""
+    if to is None and mismatch is not None and mismatch.source is not MismatchSource.AUDIT:
         raise AuditMismatch(f"{mismatch.what}. Name the intended champion with --to VERSION")
-    if PREVIOUS not in aliases:
+    if to is None and PREVIOUS not in aliases:
         raise ContractError(
             f"{workspace.surface} has no previous release. Name an earlier champion with --to VERSION"
         )
+    part = workspace.releases.part(to or PREVIOUS)
+    _refuse_strangers(workspace, part, aliases, mismatch)
+    if problems := verify_bytes(workspace, part).problems:
+        others = _say_others(workspace.aliases, {part.version, aliases.get(CHAMPION)}, mismatch)
+        raise StoreError(f"{part} is not whole: {problems[0].removesuffix('.')}. {others}")
+    return part
 
 
 def _say_others(moves: ReleaseAliases, but: Collection[int | None], mismatch: Mismatch | None) -> str:

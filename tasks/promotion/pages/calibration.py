@@ -4,7 +4,7 @@
 
     draw_ratios           every gated ratio with its interval, on a log scale from 1/2 to 2
     task_calibrations     by task: ratios of all shown items and of items in the slots, errors, segments
-    utility_sensitivity   by term of the utility: effect of its calibration error on a slot and on the order
+    draw_errors           by term of the utility: effect of its calibration error on a slot
 """
 
 import math
@@ -12,11 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.evaluation.evidence import Sensitivity, UtilityComposition
+from tasks.evaluation.evidence import Sensitivity
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Verdict
-from tasks.release.sensitivity import error_bar
 from tasks.reports.charts import IntervalChart, draw_intervals
 from tasks.reports.numbers import format_estimate, format_number
 
@@ -62,17 +61,6 @@ class TaskCalibration:
     segments: Sequence[SegmentRow]
 
 
-@dataclass(frozen=True)
-class UtilitySensitivity:
-    """Effect of calibration errors on a slot's mean utility; terms that affect the order most come first."""
-
-    utility: float
-    spread: float
-    error_bar: float
-    terms: Sequence[Sensitivity]
-    chart: IntervalChart | None
-
-
 def draw_ratios(verdicts: Sequence[Verdict]) -> IntervalChart | None:
     """Draw each calibration ratio with its interval and the permitted band, on a log scale from 1/2 to 2."""
     gated = [v for v in verdicts if v.gate == "calibration" and v.observed and v.observed.known]
@@ -109,21 +97,12 @@ def order_terms(terms: Sequence[Sensitivity]) -> tuple[Sensitivity, ...]:
     return tuple(sorted(terms, key=lambda term: -term.share if math.isfinite(term.share) else 1.0))
 
 
-def utility_sensitivity(
-    terms: Sequence[Sensitivity], composition: UtilityComposition
-) -> UtilitySensitivity | None:
-    """Collect the effect of calibration errors on the utility; None without terms."""
-    if not terms:
-        return None
-    chart = _draw_errors([term for term in terms if term.error.known and term.largest > 0])
-    return UtilitySensitivity(composition.utility, composition.spread, error_bar(terms), terms, chart)
-
-
-def _draw_errors(terms: Sequence[Sensitivity]) -> IntervalChart | None:
+def draw_errors(terms: Sequence[Sensitivity]) -> IntervalChart | None:
     """Draw the effect of each term's calibration error on a slot's utility, with its interval."""
-    widest = max((term.largest for term in terms), default=1.0)
+    known = [term for term in terms if term.error.known and term.largest > 0]
+    widest = max((term.largest for term in known), default=1.0)
     return draw_intervals(
-        [(term.task, "warn" if term.amplified else "pass", term.error) for term in terms],
+        [(term.task, "warn" if term.amplified else "pass", term.error) for term in known],
         lambda error: error / widest,
         ticks=[(-widest, f"{-widest:.2g}"), (0, "0"), (widest, f"+{widest:.2g}")],
         band=(0, 0),

@@ -32,14 +32,6 @@ _MOST_NAMED, _MOST_WEIGHTS = 4, 6
 
 
 @dataclass(frozen=True)
-class Weighing:
-    """The utility policies of the release and of the champion; None without a champion."""
-
-    release: UtilitySpec
-    champion: UtilitySpec | None
-
-
-@dataclass(frozen=True)
 class Change:
     """One row: a component, its description, and whether it differs from the champion's."""
 
@@ -49,22 +41,27 @@ class Change:
 
 
 def list_changes(
-    release: Manifest, champion: Manifest | None, weighing: Weighing | None
+    release: Manifest,
+    champion: Manifest | None,
+    utility: UtilitySpec,
+    champion_utility: UtilitySpec | None,
 ) -> tuple[Change, ...]:
     """Return the components that differ from the champion's; empty without a champion."""
-    if champion is None:
+    if champion is None or champion_utility is None:
         return ()
     rows = [_data(release, champion), _models(release, champion)]
     if release.contracts.get("tasks") != champion.contracts.get("tasks"):
         rows.append(Change("tasks", "tasks.yaml differs: what an outcome means", differs=True))
-    return (*rows, _policy(release, champion, weighing), _slate(release, champion), _code(release, champion))
+    same_policy = release.contracts.get("utility") == champion.contracts.get("utility")
+    policy = (
+        Change("policy", "the same", differs=False) if same_policy else _policy(utility, champion_utility)
+    )
+    return (*rows, policy, _slate(release, champion), _code(release, champion))
 
 
-def changed_weights(weighing: Weighing) -> list[tuple[str, str, str]]:
+def changed_weights(utility: UtilitySpec, champion: UtilitySpec) -> list[tuple[str, str, str]]:
     """Return each term with different weights: its name, the champion's weight and the release's weight."""
-    if weighing.champion is None:
-        return []
-    before, after = _terms(weighing.champion), _terms(weighing.release)
+    before, after = _terms(champion), _terms(utility)
     names = [name for name in {**after, **before} if before.get(name) != after.get(name)]
     return [(name, before.get(name, "none"), after.get(name, "none")) for name in names]
 
@@ -99,11 +96,8 @@ def _head(manifest: Manifest, task: str) -> list[str | None]:
     return [None if part is None else part.sha256 for part in parts]
 
 
-def _policy(release: Manifest, champion: Manifest, weighing: Weighing | None) -> Change:
-    if release.contracts.get("utility") == champion.contracts.get("utility"):
-        return Change("policy", "the same", differs=False)
-    changed = [] if weighing is None else changed_weights(weighing)
-    named = [f"{term} {before} -> {after}" for term, before, after in changed]
+def _policy(utility: UtilitySpec, champion: UtilitySpec) -> Change:
+    named = [f"{term} {before} -> {after}" for term, before, after in changed_weights(utility, champion)]
     if not named:
         return Change("policy", "utility.yaml differs, its weights are the same", differs=True)
     return Change("policy", _named(named, _MOST_WEIGHTS, separator="; "), differs=True)

@@ -17,6 +17,7 @@ carries its gate's number, so the style sheet contains no names.
 """
 
 import base64
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -29,27 +30,29 @@ from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict
 from tasks.experiments.offline import MetricAgreement, Surrogate
 from tasks.promotion.pages.calibration import (
     ERRORS,
+    draw_errors,
     draw_ratios,
     task_calibrations,
-    utility_sensitivity,
 )
 from tasks.promotion.pages.changes import Change, Worths, describe_largest_change, list_largest_changes
 from tasks.promotion.pages.first_screen import (
     FirstScreen,
     Provenance,
-    ReleaseHeader,
     first_screen,
     say_after_override,
 )
 from tasks.promotion.pages.task_rows import (
-    chart_features,
     describe_overlaps,
     draw_heat_map,
     draw_proxy,
+    draw_rises,
+    list_head_models,
+    list_segment_models,
     list_tasks,
-    tabulate_head_models,
+    tabulate_features,
 )
 from tasks.promotion.readiness.facts import ReadinessLine
+from tasks.release.sensitivity import error_bar
 from tasks.replay.evidence import ShadowEvidence, SimulationEvidence
 from tasks.reports import charts
 from tasks.reports.numbers import format_count, spoken
@@ -95,15 +98,6 @@ class Pin:
     slices: str
 
 
-@dataclass(frozen=True)
-class EvidenceRun:
-    """A run with evidence, and the gates that read it."""
-
-    run: str
-    address: str
-    gates: str
-
-
 def list_pins(manifest: Manifest, pages: MlflowPages) -> list[Pin]:
     """Return a row for every component of a release."""
     return [
@@ -120,45 +114,37 @@ def list_pins(manifest: Manifest, pages: MlflowPages) -> list[Pin]:
     ]
 
 
-def list_runs(verdicts: Sequence[Verdict], pages: MlflowPages) -> list[EvidenceRun]:
-    """Return each run that verdicts cite, in the order of the verdicts."""
+def list_runs(verdicts: Sequence[Verdict]) -> dict[str, list[str]]:
+    """Return the gates by each run that verdicts cite, in the order of the verdicts."""
     gates: dict[str, dict[str, None]] = {}
     for verdict in verdicts:
         if verdict.evidence:
             gates.setdefault(verdict.evidence, {})[verdict.gate] = None
-    return [EvidenceRun(run, pages.run(run), ", ".join(of)) for run, of in gates.items()]
-
-
-@dataclass(frozen=True)
-class VerdictRow:
-    """A verdict, its phrase, its gate's number, and the address of its run."""
-
-    verdict: Verdict
-    sentence: str
-    gate: int
-    address: str
+    return {run: list(of) for run, of in gates.items()}
 
 
 @dataclass(frozen=True)
 class VerdictTable:
-    """Notable and passed verdicts, with the gates and outcomes that occur and their counts."""
+    """Notable and passed verdicts with their phrases, and the gates and outcomes that occur.
 
-    notable: Sequence[VerdictRow]
-    passed: Sequence[VerdictRow]
-    gates: Sequence[tuple[int, str, int]]
+    ``gates`` has the number and the count of verdicts of each gate, ``outcomes`` the count of each outcome.
+    """
+
+    notable: Sequence[tuple[Verdict, str]]
+    passed: Sequence[tuple[Verdict, str]]
+    gates: Mapping[str, tuple[int, int]]
     outcomes: Sequence[tuple[str, int]]
 
 
-def tabulate_verdicts(verdicts: Sequence[Verdict], words: Vocabulary, pages: MlflowPages) -> VerdictTable:
+def tabulate_verdicts(verdicts: Sequence[Verdict], words: Vocabulary) -> VerdictTable:
     """Tabulate all verdicts, the worst first; verdicts that pass or have no limit are separate."""
-    numbers = {gate: n for n, gate in enumerate(dict.fromkeys(verdict.gate for verdict in verdicts))}
+    counts = Counter(verdict.gate for verdict in verdicts)
     ordered = sorted(verdicts, key=lambda verdict: WORST_FIRST.index(verdict.outcome))
-    rows = [VerdictRow(v, phrase_verdict(v, words), numbers[v.gate], pages.run(v.evidence)) for v in ordered]
     quiet = {Outcome.PASS, Outcome.NO_RULE}
     return VerdictTable(
-        notable=[row for row in rows if row.verdict.outcome not in quiet],
-        passed=[row for row in rows if row.verdict.outcome in quiet],
-        gates=[(n, gate, sum(v.gate == gate for v in verdicts)) for gate, n in numbers.items()],
+        notable=[(v, phrase_verdict(v, words)) for v in ordered if v.outcome not in quiet],
+        passed=[(v, phrase_verdict(v, words)) for v in ordered if v.outcome in quiet],
+        gates={gate: (n, count) for n, (gate, count) in enumerate(counts.items())},
         outcomes=[(o.value, n) for o in WORST_FIRST if (n := sum(v.outcome is o for v in verdicts))],
     )
 
@@ -226,8 +212,7 @@ class Dossier:
     def first(self) -> FirstScreen:
         """Return the first screen, which reviewers read first."""
         of, champion = self.evidence, self.documents.simulation.champion
-        subject = ReleaseHeader(of.surface, of.release, champion, of.verdict)
-        screen = first_screen(subject, of.verdicts, self.changes, self.words)
+        screen = first_screen(of, champion, self.changes, self.words)
         if self.overrides:
             return replace(screen, next_step=say_after_override(of.surface))
         return screen
@@ -235,7 +220,7 @@ class Dossier:
     def to_html(self) -> str:
         """Render the dossier as one self-contained page."""
         of, simulation = self.evidence, self.documents.simulation
-        shadow, composition = self.documents.shadow, simulation.composition
+        shadow = self.documents.shadow
         validation = self.documents.later_validation or self.documents.validation
         return render(
             "dossier.html.j2",
@@ -260,7 +245,10 @@ class Dossier:
             largest_changes=[
                 describe_largest_change(one, self.words) for one in list_largest_changes(simulation.measured)
             ],
-            utility=composition and utility_sensitivity(of.sensitivity, composition),
+            composition=simulation.composition,
+            terms=of.sensitivity,
+            error_bar=error_bar(of.sensitivity),
+            error_chart=draw_errors(of.sensitivity),
             amplified=AMPLIFIED,
             **self._tasks(),
             calendar=draw_calendar(validation.calendar),
@@ -269,8 +257,9 @@ class Dossier:
             shadow=shadow,
             manifest=self.manifest,
             pins=list_pins(self.manifest, self.mlflow),
-            runs=list_runs(of.verdicts, self.mlflow),
-            table=tabulate_verdicts(of.verdicts, self.words, self.mlflow),
+            runs=list_runs(of.verdicts),
+            mlflow=self.mlflow,
+            table=tabulate_verdicts(of.verdicts, self.words),
         )
 
     def _tasks(self) -> dict[str, object]:
@@ -280,15 +269,18 @@ class Dossier:
             "experiments": self.experiments,
             "task_rows": list_tasks(made.tasks, of.verdicts, self.words),
             "measured": [name for name in self.words.tasks if name not in self.manifest.tasks],
-            "features": chart_features(made.inputs, self.documents.shadow.inputs),
-            "models": tabulate_head_models(made.models),
+            "heads": [head.task for head in made.inputs],
+            "features": tabulate_features(made.inputs, self.documents.shadow.inputs),
+            "models": list_head_models(made.models),
+            "segment_models": list_segment_models(made.models),
+            "rises": draw_rises(made.models),
             "ratios": draw_ratios(of.verdicts),
             "calibrations": task_calibrations(made.tasks, of.calibration_in_slots, of.verdicts),
             "calibration_errors": ERRORS,
             "tasks": made.tasks,
             "metrics": [m for m in _METRICS if any(task.figure(m) for task in made.tasks)],
             "pictures": {caption: _as_address(picture) for caption, picture in self.pictures.items()},
-            "proxies": [draw_proxy(proxy) for proxy in made.proxies],
+            "proxies": [(proxy, draw_proxy(proxy)) for proxy in made.proxies],
             "surrogates": self.surrogates,
             "heat_map": draw_heat_map(made.conflicts),
             "overlaps": list(describe_overlaps(made.conflicts)) if made.conflicts else [],
@@ -318,35 +310,11 @@ MATURE, IMMATURE, FAILED, LEFT_OUT = "mature", "immature", "failed", "left_out"
 STATES: Final = (MATURE, IMMATURE, FAILED, LEFT_OUT)
 
 
-@dataclass(frozen=True)
-class TaskStrips:
-    """A task's days as strips of the same state, and its label counts over all of them."""
-
-    task: str
-    strips: charts.Drawing
-    observed: int
-    positive: int
-    immature: int
-    left_out: int
-    failed: int
-
-
-def draw_calendar(calendar: LabelCalendar | None) -> list[TaskStrips]:
-    """Draw the days of a snapshot for each task; empty if the validation stored no calendar."""
+def draw_calendar(calendar: LabelCalendar | None) -> list[tuple[TaskDays, charts.Drawing]]:
+    """Draw each task's days as strips of the same state; empty if the validation stored no calendar."""
     if calendar is None or not calendar.days:
         return []
-    return [
-        TaskStrips(
-            task=task.task,
-            strips=_draw_strips(calendar, task),
-            observed=sum(task.observed),
-            positive=sum(task.positive),
-            immature=sum(task.immature),
-            left_out=sum(task.left_out),
-            failed=len(task.failed),
-        )
-        for task in calendar.tasks
-    ]
+    return [(task, _draw_strips(calendar, task)) for task in calendar.tasks]
 
 
 def _draw_strips(calendar: LabelCalendar, task: TaskDays) -> charts.Drawing:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from tasks.contracts import Family
+from tasks.evaluation.release_evidence import GateEvidence
 from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import find_holding, holds_release
@@ -32,16 +33,6 @@ _UNHARMED = "No segment is harmed beyond its limit."
 _SEVERITY = {Outcome.BLOCK: 0, Outcome.METRIC_MISSING: 1, Outcome.INCONCLUSIVE: 2, Outcome.WARN: 3}
 _FAMILIES = {Family.NEGATIVE: 1, Family.SAFETY: 2}
 _NEVER_SHOWN, _OTHER_GUARDRAIL, _OTHER_GATE = -1, 3, 4
-
-
-@dataclass(frozen=True)
-class ReleaseHeader:
-    """The release, the champion that it is compared with, and the decision of the gates."""
-
-    surface: str
-    release: int
-    champion: int | None
-    verdict: Literal["promote", "hold"]
 
 
 @dataclass(frozen=True)
@@ -88,12 +79,13 @@ class FirstScreen:
 
 
 def first_screen(
-    subject: ReleaseHeader, verdicts: Sequence[Verdict], changes: Sequence[Change], words: Vocabulary
+    evidence: GateEvidence, champion: int | None, changes: Sequence[Change], words: Vocabulary
 ) -> FirstScreen:
-    """Compose the first screen of a release."""
+    """Compose the first screen of a release; ``champion`` is the release that it is compared with."""
+    verdicts = evidence.verdicts
     ordered = order_worst_first(verdicts, words)
     worst = next(iter(ordered), None)
-    held = subject.verdict == "hold"
+    held = evidence.verdict == "hold"
     harmed = [verdict for verdict in ordered if verdict.harms_segment]
     primary = find_primary(verdicts, words)
     holding = [
@@ -102,18 +94,18 @@ def first_screen(
         if holds_release(verdict, words.inconclusive) and verdict not in primary and not verdict.harms_segment
     ]
     return FirstScreen(
-        verdict=subject.verdict,
+        verdict=evidence.verdict,
         sentence=_summarize(verdicts, words, held=held),
         primary=tuple(phrase_verdict(verdict, words) for verdict in primary),
         holding=tuple(phrase_verdict(verdict, words) for verdict in holding[:_MOST_ROWS]),
         more_holding=max(len(holding) - _MOST_ROWS, 0),
         next_step=say_next(
             worst,
-            surface=subject.surface,
-            release=subject.release,
+            surface=evidence.surface,
+            release=evidence.release,
             held=held,
             asks_support=any(change.differs and change.of in POLICY_ROWS for change in changes),
-            first=subject.champion is None,
+            first=champion is None,
         ),
         changes=tuple(changes),
         rails=tuple(draw_rails(verdicts, words)),

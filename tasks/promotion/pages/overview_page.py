@@ -4,8 +4,8 @@
 
     Card              a surface's aliases as read by the Airflow plugin, or the reason why they are unknown
     PendingApproval   an approval that waits for a reviewer
-    Way               a DAG with a form that starts a run; these pages start or move nothing themselves
 
+A button leads to a DAG with a form that starts a run; these pages start or move nothing themselves.
 Addresses are relative to the pages' own folder, `equipoise/`.
 """
 
@@ -59,14 +59,6 @@ class PendingApproval:
 
 
 @dataclass(frozen=True)
-class Way:
-    """A button: its label and the page of its DAG."""
-
-    words: str
-    address: str
-
-
-@dataclass(frozen=True)
 class Card:
     """A surface on the first page; ``problem`` is the reason why its aliases are unknown."""
 
@@ -107,7 +99,7 @@ def write_surface(overview: Overview, questions: Sequence[PendingApproval], *, n
         "overview_surface.html.j2",
         title=found.surface,
         facts=[_instant(now)],
-        ways=[Way(words, f"../dags/{quote(found.surface)}__{workflow}") for workflow, words in _WAYS],
+        ways=[(words, f"../dags/{quote(found.surface)}__{workflow}") for workflow, words in _WAYS],
         mismatch=found.mismatch,
         problems=overview.problems,
         alarms=overview.alarms,

@@ -47,10 +47,6 @@ SIZE: Final = 60
 _EDGE: Final = 4
 
 
-_MOST: Final = 15
-"""Number of features that are shown without unfolding."""
-
-
 @dataclass(frozen=True)
 class TaskRow:
     """A task's figures as texts, its reliability diagram, and its worst verdict."""
@@ -145,27 +141,10 @@ class FeatureCell:
     changes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class FeatureRow:
-    """A feature across all heads."""
-
-    feature: str
-    cells: tuple[FeatureCell, ...]
-
-
-@dataclass(frozen=True)
-class FeatureChart:
-    """The heads, the features with the largest gain or with changes, and the other features."""
-
-    heads: tuple[str, ...]
-    rows: tuple[FeatureRow, ...]
-    others: tuple[FeatureRow, ...]
-
-
-def chart_features(inputs: Sequence[HeadInputs], served: Sequence[HeadInputs]) -> FeatureChart | None:
-    """Tabulate the features of heads; None without heads."""
-    if not inputs:
-        return None
+def tabulate_features(
+    inputs: Sequence[HeadInputs], served: Sequence[HeadInputs]
+) -> dict[str, tuple[FeatureCell, ...]]:
+    """Return each feature's cells, one per head; changed features first, then by descending gain."""
     later = {head.task: head.changes for head in served}
     changes = {head.task: (*head.changes, *later.get(head.task, ())) for head in inputs}
     totals: dict[str, float] = {}
@@ -175,20 +154,16 @@ def chart_features(inputs: Sequence[HeadInputs], served: Sequence[HeadInputs]) -
     changed = {one.feature for found in changes.values() for one in found}
     totals |= dict.fromkeys(changed - totals.keys(), 0.0)
     ordered = sorted(totals, key=lambda feature: (feature not in changed, -totals[feature]))
-    rows = [
-        FeatureRow(
-            feature,
-            tuple(
-                FeatureCell(
-                    head.gains.get(feature),
-                    tuple(_say_change(one) for one in changes[head.task] if one.feature == feature),
-                )
-                for head in inputs
-            ),
+    return {
+        feature: tuple(
+            FeatureCell(
+                head.gains.get(feature),
+                tuple(_say_change(one) for one in changes[head.task] if one.feature == feature),
+            )
+            for head in inputs
         )
         for feature in ordered
-    ]
-    return FeatureChart(tuple(head.task for head in inputs), tuple(rows[:_MOST]), tuple(rows[_MOST:]))
+    }
 
 
 def _say_change(change: InputChange) -> str:
@@ -213,27 +188,20 @@ class HeadModelRow:
     rises: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class HeadModelTable:
-    """The rows over all segments, the rows by segment, and a chart of the rises against the trees."""
-
-    rows: Sequence[HeadModelRow]
-    segments: Sequence[HeadModelRow]
-    chart: charts.IntervalChart | None
+def list_head_models(found: Mapping[str, HeadModels]) -> list[HeadModelRow]:
+    """Return a row for every task with a shared trunk."""
+    return [_head_model_row(task, models, ALL) for task, models in found.items()]
 
 
-def tabulate_head_models(found: Mapping[str, HeadModels]) -> HeadModelTable | None:
-    """Tabulate the models of every task with a shared trunk; None if there are none."""
-    if not found:
-        return None
-    segments = [
+def list_segment_models(found: Mapping[str, HeadModels]) -> list[HeadModelRow]:
+    """Return a row for every segment of these tasks in which an error is measured."""
+    rows = [
         _head_model_row(task, models, segment)
         for task, models in found.items()
         for segment in dict.fromkeys(row.segment for row in models.figures)
         if segment != ALL
     ]
-    rows = [_head_model_row(task, models, ALL) for task, models in found.items()]
-    return HeadModelTable(rows, [row for row in segments if any(row.errors)], _draw(found))
+    return [row for row in rows if any(row.errors)]
 
 
 def _head_model_row(task: str, models: HeadModels, segment: Segment) -> HeadModelRow:
@@ -251,7 +219,8 @@ def _head_model_row(task: str, models: HeadModels, segment: Segment) -> HeadMode
     )
 
 
-def _draw(found: Mapping[str, HeadModels]) -> charts.IntervalChart | None:
+def draw_rises(found: Mapping[str, HeadModels]) -> charts.IntervalChart | None:
+    """Draw the rises of each task's error against the trees; None if none is known."""
     rises = [
         (f"{task}, {model}", _tone(rise), rise)
         for task, models in found.items()
@@ -321,29 +290,14 @@ def describe_overlaps(conflicts: ConflictEvidence) -> Iterator[str]:
 _WIDTH, _HEIGHT, _LEFT, _TOP = 560, 200, 60, 16
 
 
-@dataclass(frozen=True)
-class ProxyFigure:
-    """A declared pair with its chart, None if no row has both outcomes."""
+def draw_proxy(proxy: ProxyEvidence) -> charts.Drawing | None:
+    """Draw the mean outcome of each tenth with its interval; None if no row has both outcomes.
 
-    proxy: ProxyEvidence
-    drawing: charts.Drawing | None
-
-    @property
-    def rows(self) -> int:
-        """Number of rows with both outcomes."""
-        return sum(tenth.rows for tenth in self.proxy.tenths)
-
-    @property
-    def positives(self) -> int:
-        """Number of slow outcomes other than 0."""
-        return sum(tenth.positives for tenth in self.proxy.tenths)
-
-
-def draw_proxy(proxy: ProxyEvidence) -> ProxyFigure:
-    """Draw the mean outcome of each tenth with its interval; the colour of the last one is its verdict's."""
+    The colour of the last tenth is its verdict's.
+    """
     outcomes = [tenth.outcome for tenth in proxy.tenths]
     if not outcomes:
-        return ProxyFigure(proxy, None)
+        return None
     known = [end for of in outcomes for end in (of.value, of.low, of.high) if math.isfinite(end)]
     floor, ceiling = min(0.0, *known), max(0.0, *known) or 1.0
     bottom = _TOP + _HEIGHT
@@ -364,4 +318,4 @@ def draw_proxy(proxy: ProxyEvidence) -> ProxyFigure:
         drawing.add("text", format_number(tenth.predicted, 2), tone="middle", x=at, y=bottom + 16)
     middle = (_LEFT + _WIDTH) // 2
     drawing.add("text", f"mean prediction of {proxy.fast}", tone="middle", x=middle, y=bottom + 36)
-    return ProxyFigure(proxy, drawing)
+    return drawing

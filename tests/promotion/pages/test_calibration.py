@@ -4,22 +4,16 @@ import math
 from collections.abc import Sequence
 
 from tasks.contracts.training import HeadKind
-from tasks.evaluation.evidence import Sensitivity, UtilityComposition
+from tasks.evaluation.evidence import Sensitivity
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.promotion.pages.calibration import (
-    draw_ratios,
-    order_terms,
-    task_calibrations,
-    utility_sensitivity,
-)
+from tasks.promotion.pages.calibration import draw_errors, draw_ratios, order_terms, task_calibrations
+from tasks.release.sensitivity import error_bar
 from tests.evaluation.task_figures import task_figures
 from tests.verdicts import bound, subject
 
 NAN = Estimate(math.nan, math.nan, math.nan, 0)
-
-COMPOSED = UtilityComposition(utility=1.0, spread=1.0, terms=())
 
 
 def nine_rows(seen: Sequence[float]) -> Estimate:
@@ -86,17 +80,17 @@ def test_terms_that_move_the_order_most_come_first_and_those_that_nobody_can_tel
         term("unknown", math.nan),
         term("large", 0.4, 1.0, -1.0, 2.0),
     ]
-    found = utility_sensitivity(order_terms(terms), COMPOSED)
-    assert found is not None
-    assert [one.task for one in found.terms] == ["large", "small", "unknown"]
-    assert found.error_bar == math.hypot(0.5, 2.0)
-    assert found.chart is not None
-    assert [(m.name, m.low, m.high) for m in found.chart.marks] == [
+    ordered = order_terms(terms)
+    assert [one.task for one in ordered] == ["large", "small", "unknown"]
+    assert error_bar(ordered) == math.hypot(0.5, 2.0)
+    chart = draw_errors(ordered)
+    assert chart is not None
+    assert [(m.name, m.low, m.high) for m in chart.marks] == [
         ("large", 27, 96),
         ("small", 38.5, 61.5),
     ]
-    assert [words for _, words in found.chart.ticks] == ["-2", "0", "+2"]
+    assert [words for _, words in chart.ticks] == ["-2", "0", "+2"]
 
 
 def test_without_a_term_there_is_nothing_to_say() -> None:
-    assert utility_sensitivity([], COMPOSED) is None
+    assert draw_errors([]) is None

@@ -9,7 +9,6 @@ from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.evaluation.verdicts import Estimate
 from tasks.promotion.pages.changes import (
-    Weighing,
     changed_weights,
     count_worths,
     describe_largest_change,
@@ -41,14 +40,17 @@ def utility(**weights: object) -> UtilitySpec:
 
 
 CHAMPION = manifest(part("click", 1), part("hide", 1))
+CLICK = utility(click=1.0)
 
 
-def said(release: Manifest, weighing: Weighing | None = None) -> dict[str, tuple[str, bool]]:
-    return {one.of: (one.words, one.differs) for one in list_changes(release, CHAMPION, weighing)}
+def said(
+    release: Manifest, own: UtilitySpec = CLICK, champion: UtilitySpec = CLICK
+) -> dict[str, tuple[str, bool]]:
+    return {one.of: (one.words, one.differs) for one in list_changes(release, CHAMPION, own, champion)}
 
 
 def test_without_a_champion_there_is_nothing_to_compare() -> None:
-    assert list_changes(CHAMPION, None, None) == ()
+    assert list_changes(CHAMPION, None, CLICK, None) == ()
 
 
 def test_the_same_release_differs_in_nothing() -> None:
@@ -70,8 +72,7 @@ def test_each_difference_has_its_row_and_there_are_at_most_six() -> None:
         contracts={**CONTRACTS, "tasks": "t2", "utility": "u2", "slate": "s2"},
         code={"code/release_b2/ranking/utility.py": "2", "code/release_b2/columns.py": "1"},
     )
-    weighing = Weighing(utility(click=1.6, share=2.0), utility(click=0.8, hide=-3.0))
-    assert said(release, weighing) == {
+    assert said(release, utility(click=1.6, share=2.0), utility(click=0.8, hide=-3.0)) == {
         "data": ("labels as of 2026-05-03, 2 days newer", True),
         "models": ("click, share are new, 1 is the champion's", True),
         "tasks": ("tasks.yaml differs: what an outcome means", True),
@@ -97,17 +98,14 @@ def test_older_labels_other_rows_and_a_policy_of_other_words_say_so() -> None:
     other = manifest(*CHAMPION.parts, snapshot=PinnedSnapshot("d", "c", "d", AS_OF))
     assert said(other)["data"] == ("labels as of 2026-05-01, other rows", True)
     reworded = manifest(*CHAMPION.parts, contracts={**CONTRACTS, "utility": "u2"})
-    same = Weighing(utility(click=1.0), utility(click=1.0))
-    assert said(reworded, same)["policy"] == ("utility.yaml differs, its weights are the same", True)
+    assert said(reworded)["policy"] == ("utility.yaml differs, its weights are the same", True)
 
 
 def test_many_weights_are_counted() -> None:
-    many = Weighing(utility(**{f"t{n}": 2.0 for n in range(9)}), utility(click=1.0))
-    assert len(changed_weights(many)) == 10
-    assert said(manifest(*CHAMPION.parts, contracts={**CONTRACTS, "utility": "u2"}), many)["policy"][
-        0
-    ].endswith("and 4 more")
-    assert changed_weights(Weighing(utility(click=1.0), None)) == []
+    many = utility(**{f"t{n}": 2.0 for n in range(9)})
+    assert len(changed_weights(many, CLICK)) == 10
+    release = manifest(*CHAMPION.parts, contracts={**CONTRACTS, "utility": "u2"})
+    assert said(release, many)["policy"][0].endswith("and 4 more")
 
 
 SLATE = SlateSpec.model_validate({"policy": "s", "version": 1, "length": 3})

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from tasks.evaluation.release_evidence import GateEvidence
 from tasks.evaluation.subjects import Segment, Threshold
 from tasks.evaluation.verdicts import Outcome, Power, Verdict
 from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.first_screen import (
     FirstScreen,
-    ReleaseHeader,
     first_screen,
     order_worst_first,
     say_next,
@@ -25,9 +25,13 @@ DOUBT = rail("hide_rate", Outcome.INCONCLUSIVE, 0.05, 0.0, 0.2, allowed=RISE, ho
 FINE = verdict("data", "validation", Outcome.PASS)
 
 
-def screen(*verdicts: Verdict, held: bool) -> FirstScreen:
-    subject = ReleaseHeader("feed", 4, 3, "hold" if held else "promote")
-    return first_screen(subject, verdicts, [Change("code", "the same", differs=False)], WORDS)
+SAME = Change("code", "the same", differs=False)
+
+
+def screen(*verdicts: Verdict, held: bool, change: Change = SAME) -> FirstScreen:
+    verdict = "hold" if held else "promote"
+    evidence = GateEvidence.model_construct(surface="feed", release=4, verdict=verdict, gates=verdicts)
+    return first_screen(evidence, 3, [change], WORDS)
 
 
 def test_a_held_release_counts_and_lists_what_holds_it() -> None:
@@ -92,8 +96,7 @@ def test_eight_harmed_segments_are_named_and_the_others_counted(count: int) -> N
     ],
 )
 def test_a_changed_policy_asks_for_an_experiment_or_a_reason(of: str, differs: bool, asks: bool) -> None:
-    subject = ReleaseHeader("feed", 4, 3, "promote")
-    first = first_screen(subject, [FINE], [Change(of, "another", differs=differs)], WORDS)
+    first = screen(FINE, held=False, change=Change(of, "another", differs=differs))
     assert first.next_step.startswith("It changes tasks or policies") is asks
     assert "feed__promote" in first.next_step
 

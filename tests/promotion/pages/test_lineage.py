@@ -50,9 +50,8 @@ def test_a_run_is_named_once_with_the_gates_that_read_it() -> None:
         replace(verdict(gate, "click.rows", Outcome.PASS), evidence=run)
         for gate, run in (("data", "r1"), ("model", "r1"), ("shadow", "r2"), ("model", ""), ("data", "r1"))
     ]
-    runs = list_runs(judged, PAGES)
-    assert [(one.run, one.gates) for one in runs] == [("r1", "data, model"), ("r2", "shadow")]
-    assert runs[0].address == "http://mlflow/#/experiments/7/runs/r1"
+    assert list_runs(judged) == {"r1": ["data", "model"], "r2": ["shadow"]}
+    assert PAGES.run("r1") == "http://mlflow/#/experiments/7/runs/r1"
 
 
 VERDICTS = (
@@ -64,22 +63,18 @@ VERDICTS = (
 
 
 def test_what_passes_or_has_no_rule_stands_apart_and_the_worst_comes_first() -> None:
-    table = tabulate_verdicts(VERDICTS, WORDS, MlflowPages("http://mlflow", "7"))
-    assert [str(row.verdict.subject) for row in table.notable] == ["hide.auc", "click.auc"]
-    assert [str(row.verdict.subject) for row in table.passed] == ["click.rows", "overlap_at_k"]
-    assert table.notable[0].address == "http://mlflow/#/experiments/7/runs/r1"
-    assert [row.sentence for row in table.passed] == [
-        phrase_verdict(row.verdict, WORDS) for row in table.passed
-    ]
+    table = tabulate_verdicts(VERDICTS, WORDS)
+    assert [str(one.subject) for one, _ in table.notable] == ["hide.auc", "click.auc"]
+    assert [str(one.subject) for one, _ in table.passed] == ["click.rows", "overlap_at_k"]
+    assert all(sentence == phrase_verdict(one, WORDS) for one, sentence in table.passed)
 
 
 def test_gates_are_numbered_and_both_are_counted() -> None:
-    table = tabulate_verdicts(VERDICTS, WORDS, MlflowPages())
-    assert table.gates == [(0, "data", 1), (1, "model", 2), (2, "shadow", 1)]
+    table = tabulate_verdicts(VERDICTS, WORDS)
+    assert table.gates == {"data": (0, 1), "model": (1, 2), "shadow": (2, 1)}
     assert table.outcomes == [("block", 1), ("warn", 1), ("pass", 1), ("no_rule", 1)]
-    assert [row.gate for row in table.notable] == [1, 1]
 
 
 def test_without_a_verdict_the_table_is_empty() -> None:
-    table = tabulate_verdicts([], WORDS, MlflowPages())
-    assert (table.notable, table.passed, table.gates, table.outcomes) == ([], [], [], [])
+    table = tabulate_verdicts([], WORDS)
+    assert (table.notable, table.passed, table.gates, table.outcomes) == ([], [], {}, [])
