@@ -76,7 +76,7 @@ def measure(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, pd.DataFra
         since = first_day_in_reach(contracts, as_of)
         measured = {
             "impressions": [
-                *measure_impressions(connection, list(needed_columns(IMPRESSIONS, contracts)), as_of=as_of),
+                *measure_impressions(connection, _columns_read(IMPRESSIONS, contracts), as_of=as_of),
                 *measure_heavy_users(connection, list(contracts.tasks.tasks)),
                 *measure_distributions(connection, contracts.surface, days=_DAYS),
                 *_infinite(log, contracts, as_of=as_of),
@@ -122,6 +122,11 @@ def _open_items(log: LogTables) -> None:
     log.create(SHOWN_ITEMS, x.distinct(x.select([exp.Star()], x.subquery(both, "items"))), view=True)
 
 
+def _columns_read(table: str, contracts: Contracts) -> list[str]:
+    """Return the columns of impressions or candidates that labels, heads or policies read."""
+    return [*needed_columns(table, contracts), *contracts.utility.columns, *contracts.slate.columns]
+
+
 def _measure_candidates(
     log: LogTables, contracts: Contracts, *, as_of: datetime, since: date
 ) -> list[Measurement]:
@@ -130,7 +135,7 @@ def _measure_candidates(
     reached = [x.ge(shown_at, x.day_start(since)), x.lt(shown_at.copy(), x.instant(as_of))]
     day = x.alias(x.utc_day(shown_at.copy()), c.DAY)
     log.create(REACHED, x.select([exp.Star(), day], x.table(CANDIDATES), where=reached), view=True)
-    columns = list(needed_columns(CANDIDATES, contracts))
+    columns = _columns_read(CANDIDATES, contracts)
     return [
         *measure_impressions(connection, columns, as_of=as_of, table=REACHED, subject=CANDIDATES),
         *measure_requests(connection, REACHED),

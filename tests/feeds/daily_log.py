@@ -50,7 +50,7 @@ approvals: [product]
 weights: {click_1h: 1.0, hide_7d: -5.0}
 guardrails: [{metric: hide_7d_rate, relative_increase_max: 0.05, action: block}]
 """
-SLATE = "{policy: shop-slate, version: 1, length: 2}\n"
+SLATE = "{policy: shop-slate, version: 1, length: 2, max_per: {brand: 2}}\n"
 
 IMPRESSIONS = pa.schema(
     [
@@ -61,6 +61,7 @@ IMPRESSIONS = pa.schema(
         ("visible", pa.bool_()),
         ("price", pa.float64()),
         ("kind", pa.string()),
+        ("brand", pa.string()),
     ]
 )
 EVENTS = pa.schema(
@@ -111,7 +112,9 @@ class DailyLog:
         for place in (1, 2):
             kind = "abc"[(n + place) % 3]
             row = {"request_id": request, "user_id": user, "item_id": f"i{day}-{n}-{place}", "shown_at": at}
-            self.impressions.append({**row, "visible": True, "price": (n * place) % 17 / 2, "kind": kind})
+            self.impressions.append(
+                {**row, "brand": f"b{n}", "visible": True, "price": (n * place) % 17 / 2, "kind": kind}
+            )
         if n % 4:
             self.event("click", self.impressions[-2])
         else:

@@ -216,11 +216,12 @@ def test_labels_that_no_longer_apply_are_a_warning(log: DailyLog) -> None:
     assert "click_1h not_applicable 2026-03-30: " in found.observed
 
 
-def test_a_feature_that_goes_missing_is_a_warning(log: DailyLog) -> None:
+@pytest.mark.parametrize("name", ["price", "brand"], ids=["a feature", "a column with a cap"])
+def test_a_column_that_goes_missing_is_a_warning(log: DailyLog, name: str) -> None:
     for row in log.impressions[::2]:
-        row["price"] = None if row["shown_at"] >= on(29) else row["price"]
+        row[name] = None if row["shown_at"] >= on(29) else row[name]
     found = log.failures()["impressions", "null_shares_as_usual"]
-    assert (found.severity, found.subject) == ("warning", "price")
+    assert (found.severity, found.subject) == ("warning", name)
 
 
 def test_a_segment_value_that_vanished_and_its_successor_are_a_warning(log: DailyLog) -> None:
