@@ -22,7 +22,7 @@ BUDGETS: Final = {
     "modules in tasks": (320, 320),
     "names that rooms import from each other": (639, 450),
     "public names in faces": (71, 450),
-    "dataclasses and models": (722, 330),
+    "dataclasses and models": (721, 330),
     "class names declared twice": (0, 0),
     "files that name a policy weight": (15, 15),
     "imports, in thousandths of lines": (64, 50),
