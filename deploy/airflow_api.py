@@ -27,13 +27,8 @@ class Airflow:
 
     def knows(self, dag: str) -> bool:
         """Whether the DAG was parsed and can be triggered."""
-        try:
-            return not self._call("GET", f"/api/v2/dags/{quote(dag)}")["has_import_errors"]
-        except StoreError as error:
-            answer = getattr(error.__cause__, "response", None)
-            if answer is not None and answer.status_code == HTTPStatus.NOT_FOUND:
-                return False
-            raise
+        found = self._find(dag)
+        return found is not None and not found["has_import_errors"]
 
     def import_errors(self) -> list[str]:
         """Return what keeps DAG files from being parsed."""
@@ -46,11 +41,23 @@ class Airflow:
         return str(self._call("POST", f"/api/v2/dags/{quote(dag)}/dagRuns", body)["dag_run_id"])
 
     def give_up(self, dag: str, why: str) -> list[str]:
-        """Mark the runs of a DAG that have not ended as failed; return their ids."""
+        """Mark the runs of a DAG that have not ended as failed; return their ids. A new DAG has none."""
+        if self._find(dag) is None:
+            return []
         runs = self._call("GET", f"/api/v2/dags/{quote(dag)}/dagRuns?state=running&state=queued")["dag_runs"]
         for run in runs:
             self._call("PATCH", run_path(dag, run["dag_run_id"]), {"state": "failed", "note": why})
         return [str(run["dag_run_id"]) for run in runs]
+
+    def _find(self, dag: str) -> dict[str, Any] | None:
+        """Return a DAG; None if it was never parsed, as in an installation that has just started."""
+        try:
+            return self._call("GET", f"/api/v2/dags/{quote(dag)}")
+        except StoreError as error:
+            answer = getattr(error.__cause__, "response", None)
+            if answer is not None and answer.status_code == HTTPStatus.NOT_FOUND:
+                return None
+            raise
 
     def run(self, dag: str, run: str) -> dict[str, Any]:
         """Return a run."""

@@ -111,7 +111,7 @@ def test_a_run_that_was_left_behind_is_given_up_with_the_reason(up: Layout) -> N
     assert left["state"] == "failed"
     assert left["note"].startswith("**Failed**")
     assert left["note"].endswith("\n\n---\n\nnobody waits for it")
-    assert ana.give_up("broken__labels", "again") == []
+    assert [ana.give_up(dag, "again") for dag in ("broken__labels", "never_parsed__labels")] == [[], []]
 
 
 def test_a_crash_is_seen_and_the_next_start_mends_it(up: Layout) -> None:
