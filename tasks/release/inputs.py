@@ -354,8 +354,9 @@ def _sample(
     snapshot: Snapshot, heads: Iterable[Head], first: date, weighing: Collection[str]
 ) -> pd.DataFrame:
     """Read a sample of requests from a day on, with the features and columns that the snapshot has."""
-    wanted = dict.fromkeys((*(name for head in heads for name in _features(head)), *weighing))
-    names = [name for name in wanted if name in snapshot.schema().names]
+    present = {*snapshot.schema().names}
+    wanted = (*(name for head in heads for name in _features(head)), *weighing)
+    names = dict.fromkeys(name for name in wanted if name in present)
     rows = sum(day["rows"] for day in snapshot.days().to_pylist() if day[DAY] >= first)
     sampled = f"hash({REQUEST_ID}) % {max(1, rows // SAMPLE)} = 0"
     return snapshot.read([DAY, *names], first_day=first, where=sampled).to_pandas()

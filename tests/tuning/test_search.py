@@ -90,17 +90,17 @@ def test_the_first_trial_is_the_current_weights_to_the_letter() -> None:
 
 def test_a_search_that_was_cut_short_ends_like_one_that_was_not() -> None:
     whole = search_weights(measure, KNOWN, trials=24, seed=5)
-    told: list[WeightTrial] = []
-    again = search_weights(measure, KNOWN, trials=24, seed=5, before=whole[:20][::-1], tell=told.append)
+    searched: list[WeightTrial] = []
+    again = search_weights(measure, KNOWN, trials=24, seed=5, before=whole[:20][::-1], tell=searched.append)
     assert again == whole
-    assert told == whole[20:]
+    assert searched == whole[20:]
 
 
 def test_a_trial_that_is_missing_is_made_again_with_all_after_it() -> None:
     whole = search_weights(measure, KNOWN, trials=6)
-    told: list[WeightTrial] = []
-    search_weights(measure, KNOWN, trials=6, before=[*whole[:2], *whole[3:]], tell=told.append)
-    assert told == whole[2:]
+    searched: list[WeightTrial] = []
+    search_weights(measure, KNOWN, trials=6, before=[*whole[:2], *whole[3:]], tell=searched.append)
+    assert searched == whole[2:]
 
 
 def trial(number: int, *objectives: float, excess: float = 0.0) -> WeightTrial:

@@ -175,11 +175,9 @@ def _changed(
     share, weighs = worst.gains.get(feature, 0.0), feature in worst.weighing
     changes = [change for change in worst.changes if change.feature == feature]
     first, said = changes[0], "; ".join(map(_say, changes))
-    depends = f"it has {format_share(share)} of the gain of {worst.task}"
-    if weighs:
-        depends = "the utility policy weighs predictions by it"
-    elif worst.task not in weighted:
-        depends += ", which carries no weight"
+    carries = "" if worst.task in weighted else ", which carries no weight"
+    gain = f"it has {format_share(share)} of the gain of {worst.task}{carries}"
+    depends = "the utility policy weighs predictions by it" if weighs else gain
     return Verdict(
         gate=GATE,
         subject=subject,
