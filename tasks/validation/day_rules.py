@@ -5,12 +5,14 @@ the same weekday.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.stats import poisson
 
 from tasks.arrays import Flags, Floats
 from tasks.columns import Status
@@ -29,6 +31,7 @@ _NOT_JUDGED = "not evaluated: too few days came before any"
 
 Differs = Callable[[Floats, Floats], Flags]
 """Whether values differ enough from the usual middle to be reported, day by day."""
+_NEARLY_NONE, _LARGE = 0.1, 1.5
 _ENOUGH_DAYS = 7
 _ENOUGH_ROWS = 20
 
@@ -98,10 +101,13 @@ def compare_shares(
     statistic: str,
     least: float = 0.0,
     least_change: float = 0.0,
+    lasting: bool = False,
 ) -> RuleResult:
     """Find days on which a share lies outside of its interval and by a minimum away from the usual share.
 
     For labels, only days without immature labels are compared. Series that are zero on every day are omitted.
+    ``lasting`` also compares the newest days together, because a change that each day alone may owe to chance
+    can be clear over a week.
     """
 
     def differs(values: Floats, middle: Floats) -> Flags:
@@ -109,7 +115,32 @@ def compare_shares(
 
     counted = _drop_immature(frame, _whole_days(frame, statistic, comparison.as_of))
     occurs = counted.groupby(["subject", "value"])["rows"].transform("max") > 0
-    return _compare(counted[(counted["of"] > 0) & occurs], _SHARES, comparison, differs)
+    counted = counted[(counted["of"] > 0) & occurs]
+    result = _compare(counted, _SHARES, comparison, differs)
+    changes = _lasting_changes(counted, comparison) if lasting else ()
+    return replace(result, broken=[*result.broken, *changes])
+
+
+def _lasting_changes(counted: pd.DataFrame, comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """Yield the series whose newest days, two or more together, have an unusual share.
+
+    It differs from that of the trailing days by a factor of 1.5 and by four standard deviations, estimated
+    from the spread of these days or, if that is larger, from chance.
+    """
+    for subject, one in counted.groupby("subject", sort=False):
+        hits, of, days = one["rows"].to_numpy(float), one["of"].to_numpy(float), one["day"].tolist()
+        levels, noise = t.share_levels(hits, of)
+        newest = comparison.newest or len(days)
+        for start in range(max(len(days) - newest, _ENOUGH_DAYS), len(days) - 1):
+            before = slice(max(0, start - comparison.trailing), start)
+            now, usual = (hits[part].sum() / of[part].sum() for part in (slice(start, None), before))
+            spread = max(np.var(levels[before], ddof=1), noise[before].mean())
+            deviation = np.sqrt(spread / (len(days) - start) + spread / len(levels[before]))
+            far = abs(levels[start:].mean() - levels[before].mean()) > _CHANCE * deviation
+            if far and max(now, usual) >= _LARGE * min(now, usual):
+                when = f"{days[start]} to {days[-1]}"
+                yield str(subject), f"{subject} {when}: {now:.2%}, usual {usual:.2%}"
+                break
 
 
 def compare_kept_shares(frame: pd.DataFrame, *, least: float, least_dropped: int) -> RuleResult:
@@ -215,9 +246,10 @@ def check_missing_negatives(
     expected: float,
     tasks: Sequence[str] | None = None,
 ) -> RuleResult:
-    """Find days without a negative outcome, or runs of them, on which at least the given number was expected.
+    """Find days with nearly no negative outcome, or runs of them.
 
-    The expected number is the usual rate times the rows of the day.
+    Each day has at most a tenth of the expected number, which is the usual rate times its rows. Together they
+    are as improbable as no outcome where ``expected`` are usual, by a Poisson distribution.
     """
     counted = frame.loc[(frame["statistic"] == statistic) & (frame["of"] > 0)]
     if tasks is not None:
@@ -226,13 +258,16 @@ def check_missing_negatives(
     for (task, event), one in counted.groupby(["subject", "value"]):
         days, hits, of = one["day"].tolist(), one["rows"].to_numpy(float), one["of"].to_numpy(float)
         usual = _usual_rates(days, hits / of, trailing) * of
-        silent = np.flatnonzero(np.diff(np.concatenate([[False], hits == 0, [False]]).astype(int)))
-        for start, stop in silent.reshape(-1, 2):
-            if days[stop - 1] >= first and usual[start:stop].sum() >= expected:
+        few = hits <= _NEARLY_NONE * usual
+        ends = np.flatnonzero(np.diff(np.concatenate([[False], few, [False]]).astype(int)))
+        for start, stop in ends.reshape(-1, 2):
+            lost, count = usual[start:stop].sum(), hits[start:stop].sum()
+            if days[stop - 1] >= first and poisson.logcdf(count, lost) <= -expected:
                 when = str(days[start]) if stop - start == 1 else f"{days[start]} to {days[stop - 1]}"
                 what = f"{event} of {task}" if event else f"positive {task}"
-                lost, rows = usual[start:stop].sum(), int(of[start:stop].sum())
-                broken.append((str(task), f"{when}: no {what} in {rows:,} rows, {lost:,.0f} were expected"))
+                what = f"{count:,.0f} {what}" if count else f"no {what}"
+                rows = int(of[start:stop].sum())
+                broken.append((str(task), f"{when}: {what} in {rows:,} rows, {lost:,.0f} were expected"))
     evaluated = sorted(set(counted["subject"]))
     return RuleResult(evaluated, broken, "on no day" if evaluated else "no negative or safety task is read")
 
@@ -245,7 +280,7 @@ def _usual_rates(days: Sequence[date], rates: Floats, trailing: int) -> Floats:
     """
     weekdays, numbers = np.array([day.weekday() for day in days]), np.array([day.toordinal() for day in days])
     usual = np.zeros(len(days))
-    for n in np.flatnonzero(rates == 0):
+    for n in range(len(days)):
         others = rates > 0
         alike = weekdays == weekdays[n]
         alike[n] = False

@@ -1,6 +1,6 @@
 """Measurements of impressions and candidates: rows and nulls by day, keys, users."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 import duckdb
@@ -16,6 +16,7 @@ from tasks.sql import expressions as x
 from tasks.validation import measurements as m
 from tasks.validation.label_measurements import LABELS
 from tasks.validation.measurements import (
+    EXAMPLES,
     Measurement,
     count_if,
     fetch,
@@ -25,6 +26,7 @@ from tasks.validation.measurements import (
 )
 
 _LEAST_REQUESTS, _MOST_USERS = 50, 10
+_ROUNDED = 0.01
 
 REACHED = "reached_candidates"
 """Candidates of the days that a training slice can include, each with its day."""
@@ -186,8 +188,20 @@ def _users(connection: duckdb.DuckDBPyConnection, table: str) -> Measurement:
     return Measurement(m.USERS, c.REQUEST_ID, rows=broken, of=requests, examples="; ".join(examples or ()))
 
 
-def measure_candidates(connection: duckdb.DuckDBPyConnection, *, since: date) -> Iterator[Measurement]:
-    """Compare the candidates with the impressions of the labels; requires ``reached_candidates``."""
+def measure_candidates(
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    since: date,
+    columns: Sequence[str] = (),
+    numeric: Collection[str] = (),
+) -> Iterator[Measurement]:
+    """Compare the candidates with the impressions of the labels; requires ``reached_candidates``.
+
+    Parameters
+    ----------
+    since : first day of impressions that must have candidates.
+    columns : columns whose values must agree, of which ``numeric`` are compared as numbers.
+    """
     shown = x.coalesce(x.column(c.SHOWN), exp.false())
     day = x.column(c.DAY)
     counted = fetch(
@@ -223,6 +237,55 @@ def measure_candidates(connection: duckdb.DuckDBPyConnection, *, since: date) ->
         ),
     ):
         yield _without(connection, empty, table, key, among=among, found=found)
+    yield from _disagreements(connection, columns, numeric, shown=is_shown.copy())
+
+
+def _disagreements(
+    connection: duckdb.DuckDBPyConnection,
+    columns: Sequence[str],
+    numeric: Collection[str],
+    *,
+    shown: exp.Expr,
+) -> Iterator[Measurement]:
+    """Count, by column and day, the shown candidates whose value differs from the one of their impression.
+
+    Numbers differ if they are more than a hundredth apart, since one table may be rounded. Columns that one
+    of the tables lacks are omitted.
+    """
+    names = {*columns} - {*c.IMPRESSION_KEY, c.SHOWN_AT}
+    for table in (LABELS, REACHED):
+        names &= {one.subject for one in measure_columns(connection, table, columns)}
+    key = x.call("CONCAT_WS", x.text("/"), *x.columns(c.IMPRESSION_KEY, REACHED))
+    figures: list[exp.Expr] = [exp.Count(this=exp.Star())]
+    for name in sorted(names):
+        differs = _differs(name, is_number=name in numeric)
+        smallest = x.call("MIN", key.copy(), x.integer(EXAMPLES))
+        figures += [count_if(differs), exp.Filter(this=smallest, expression=exp.Where(this=differs.copy()))]
+    counted = fetch(
+        connection,
+        "SELECT $day, $figures FROM $reached JOIN $labels ON $same WHERE $shown GROUP BY 1 ORDER BY 1",
+        day=x.column(c.DAY, REACHED),
+        figures=figures,
+        reached=x.table(REACHED),
+        labels=x.table(LABELS),
+        same=x.eq_columns(c.IMPRESSION_KEY, REACHED, LABELS),
+        shown=shown,
+    )
+    for day, of, *found in counted:
+        for name, rows, examples in zip(sorted(names), found[::2], found[1::2], strict=True):
+            yield Measurement(m.DISAGREEING, name, "", day, rows, of, examples="; ".join(examples or ()))
+
+
+def _differs(name: str, *, is_number: bool) -> exp.Expr:
+    left, right = x.column(name, REACHED), x.column(name, LABELS)
+    if not is_number:
+        return exp.NullSafeNEQ(this=x.cast(left, "VARCHAR"), expression=x.cast(right, "VARCHAR"))
+    a, b = x.finite(left), x.finite(right)
+    apart = x.call("ABS", exp.Sub(this=a, expression=b))
+    size = x.call("GREATEST", x.call("ABS", a.copy()), x.call("ABS", b.copy()))
+    near = x.le(apart, exp.Mul(this=x.number(_ROUNDED), expression=size))
+    neither = x.all_of(x.is_null(a.copy()), x.is_null(b.copy()))
+    return x.not_(x.coalesce(near, neither))
 
 
 def _without(

@@ -74,6 +74,20 @@ def check_candidates_shown(frame: pd.DataFrame) -> RuleResult:
     return RuleResult([c.SHOWN], broken, f"{rows:,} of {of:,} candidates")
 
 
+def check_agreement(frame: pd.DataFrame, *, max_share: float) -> RuleResult:
+    """Find columns in which too many candidates disagree with their impressions, on all days or on one."""
+    broken, names = [], []
+    for name, days in frame[frame["statistic"] == m.DISAGREEING].groupby("subject"):
+        names.append(str(name))
+        odd = days[(days["of"] >= _LEAST_CANDIDATES) & (days["rows"] > max_share * days["of"])]
+        if len(odd) or days["rows"].sum() > max_share * days["of"].sum():
+            odd = odd if len(odd) else days
+            rows, of = int(odd["rows"].sum()), int(odd["of"].sum())
+            one = Measurement(m.DISAGREEING, str(name), rows=rows, of=of, examples=odd["examples"].max())
+            broken.append((one.subject, f"{_format_count(one)} on {len(odd)} days to {odd['day'].max()}"))
+    return RuleResult(names, broken, "in no column" if names else "there is no shown candidate")
+
+
 def check_constraints_drop(frame: pd.DataFrame) -> RuleResult:
     """Find hard constraints that drop no row because the column that they read is constant."""
     kept: dict[str, tuple[int, int]] = {}
@@ -291,6 +305,9 @@ RULES = (
     Rule("expect_shown_candidates_to_be_impressions",
          _count(m.UNMATCHED, unless="there is no candidate to compare"), _SHARE,
          "The candidates with `shown` are the impressions."),
+    Rule("expect_candidates_to_agree_with_impressions",
+         check_agreement, _SHARE,
+         "A shown candidate has the values of its impression."),
     Rule("expect_candidates_of_every_request",
          _count(m.NO_CANDIDATES, unless="there is no candidate to compare"), _SHARE,
          "Every request of the impressions has candidates, from the first day that has some."),
@@ -355,7 +372,7 @@ RULES = (
     Rule("expect_daily_volume_as_usual", _compare(compare_volumes), (*_DAYS, "above", "below", "grace_days"),
          "A day has about as many rows as the days before it.",
          drawing="Rows by day", always=True),
-    Rule("expect_base_rates_as_usual", _compare(compare_shares, statistic=m.POSITIVES), _LEAST,
+    Rule("expect_base_rates_as_usual", _compare(compare_shares, statistic=m.POSITIVES, lasting=True), _LEAST,
          "The share of positives among a day's observed labels is that of the mature days before it.",
          drawing="Base rate by mature day", always=True),
     Rule("expect_status_shares_as_usual", _compare(compare_shares, statistic=m.STATUS), _LEAST,

@@ -201,6 +201,38 @@ def test_days_without_a_negative_event_add_up_and_few_expected_ones_are_no_findi
     assert missing_negatives([(n, 0 if n in {20, 21} else 4, 600) for n in range(42)]) == []
 
 
+def test_days_with_nearly_no_negative_event_are_found_and_days_with_some_are_not() -> None:
+    assert missing_negatives((n, 2 if n > 38 else 30, 600) for n in range(42)) == [
+        f"{day(39)} to {day(41)}: 6 hide of hide_7d in 1,800 rows, 90 were expected"
+    ]
+    assert missing_negatives((n, 4 if n > 38 else 30, 600) for n in range(42)) == []
+
+
+def lasting_changes(rates: Callable[[int], float]) -> list[str]:
+    """Return what is reported of the newest seven days where no day alone is unusual."""
+    frame = frame_of(
+        Measurement("positives", "hide_7d", "", day(n), round(600 * rates(n) + n % 7 - 3), 600)
+        for n in range(42)
+    )
+    comparison = Comparison(AS_OF, trailing=28, false_alarm_rate=1e-9, newest=7)
+    found = day_rules.compare_shares(frame, comparison, statistic="positives", lasting=True)
+    return [sentence for _, sentence in found.broken]
+
+
+@pytest.mark.parametrize(("lost", "share"), [(0.5, "1.00%"), (-1.0, "4.00%")])
+def test_a_share_that_changed_for_days_is_found_although_each_day_alone_may_be_chance(
+    lost: float, share: str
+) -> None:
+    assert lasting_changes(lambda n: 0.02 * (1 - lost) if n >= 35 else 0.02) == [
+        f"hide_7d {day(35)} to {day(41)}: {share}, usual 2.00%"
+    ]
+
+
+def test_weekends_and_small_changes_are_no_lasting_change() -> None:
+    assert lasting_changes(lambda n: 0.04 if n % 7 >= 5 else 0.02) == []
+    assert lasting_changes(lambda n: 0.015 if n >= 35 else 0.02) == []
+
+
 def test_fewer_impressions_make_fewer_negative_events_expected() -> None:
     assert missing_negatives([(n, 0, 60) if n == 30 else (n, 12, 600) for n in range(42)]) == []
 

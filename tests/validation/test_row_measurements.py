@@ -24,7 +24,7 @@ from tasks.validation.row_measurements import (
     measure_requests,
     numeric_columns,
 )
-from tasks.validation.rules import check_candidates_shown
+from tasks.validation.rules import check_agreement, check_candidates_shown
 from tests.feeds.daily_log import END, DailyLog, on
 
 AS_OF = datetime(2026, 3, 10, tzinfo=UTC)
@@ -175,6 +175,37 @@ def test_a_request_without_candidates_is_named_and_its_items_are_not_unmatched(
     only_ben = [row for row in rows if row[1] == "ben"]
     assert compare(engine, shown(rows), only_ben, "no_candidates") == {"request_id": (1, 2, "r1")}
     assert measured(engine, "unmatched") == {"impressions": (0, 2, ""), "candidates": (0, 2, "")}
+
+
+def test_shown_candidates_with_other_values_than_their_impression_are_counted_by_day(
+    engine: duckdb.DuckDBPyConnection,
+) -> None:
+    """Numbers may be rounded; a null equals a null alone, and rows that were not shown have no impression."""
+    items = {"request_id": ["r1"] * 5, "item_id": list("abcde"), "ds": [DAY] * 4 + [DAY + timedelta(days=1)]}
+    impressions = {"price": [1.0, 2.0, None, 4.0, 5.0], "kind": ["x", "x", None, "y", "y"], "own": [0] * 5}
+    candidates = {"price": [1.001, 2.5, None, None, 5.0], "kind": ["x", "x", "y", "x", "y"]}
+    shown = {"shown": [True, True, True, False, True]}
+    for name, columns in (("labels", impressions), ("reached_candidates", candidates | shown)):
+        engine.register(name, pa.table(items | columns))
+    names = ["kind", "own", "price", "request_id"]
+    found = measure_candidates(engine, since=DAY, columns=names, numeric=["price"])
+    assert [(m.subject, m.rows, m.of, m.examples) for m in found if m.statistic == "disagreeing"] == [
+        ("kind", 1, 3, "r1/c"),
+        ("price", 1, 3, "r1/b"),
+        ("kind", 0, 1, ""),
+        ("price", 0, 1, ""),
+    ]
+
+
+def test_candidates_that_disagree_on_one_day_of_a_long_log_are_found() -> None:
+    frame = frame_of(
+        Measurement("disagreeing", "price", "", date(2026, 3, n + 1), 90 if n == 20 else 0, 120, 0, "r1/a")
+        for n in range(21)
+    )
+    assert [text for _, text in check_agreement(frame, max_share=0.2).broken] == [
+        "price: 90 of 120 rows (for example r1/a) on 1 days to 2026-03-21"
+    ]
+    assert check_agreement(frame, max_share=0.8).broken == []
 
 
 def test_candidates_that_are_all_shown_or_none_are_found() -> None:
