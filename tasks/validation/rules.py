@@ -13,6 +13,7 @@ import pandas as pd
 
 from tasks import columns as c
 from tasks.contracts import load
+from tasks.reports.numbers import format_counted
 from tasks.validation import label_measurements as of_labels
 from tasks.validation import measurements as m
 from tasks.validation.day_rules import (
@@ -84,7 +85,8 @@ def check_agreement(frame: pd.DataFrame, *, max_share: float) -> RuleResult:
             odd = odd if len(odd) else days
             rows, of = int(odd["rows"].sum()), int(odd["of"].sum())
             one = Measurement(m.DISAGREEING, str(name), rows=rows, of=of, examples=odd["examples"].max())
-            broken.append((one.subject, f"{_format_count(one)} on {len(odd)} days to {odd['day'].max()}"))
+            when = f"{format_counted(len(odd), 'day')}, the last {odd['day'].max()}"
+            broken.append((one.subject, f"{_format_count(one)} on {when}"))
     return RuleResult(names, broken, "in no column" if names else "there is no shown candidate")
 
 

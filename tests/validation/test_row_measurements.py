@@ -203,7 +203,7 @@ def test_candidates_that_disagree_on_one_day_of_a_long_log_are_found() -> None:
         for n in range(21)
     )
     assert [text for _, text in check_agreement(frame, max_share=0.2).broken] == [
-        "price: 90 of 120 rows (for example r1/a) on 1 days to 2026-03-21"
+        "price: 90 of 120 rows (for example r1/a) on 1 day, the last 2026-03-21"
     ]
     assert check_agreement(frame, max_share=0.8).broken == []
 
