@@ -117,30 +117,40 @@ def compare_shares(
     occurs = counted.groupby(["subject", "value"])["rows"].transform("max") > 0
     counted = counted[(counted["of"] > 0) & occurs]
     result = _compare(counted, _SHARES, comparison, differs)
-    changes = _lasting_changes(counted, comparison) if lasting else ()
-    return replace(result, broken=[*result.broken, *changes])
+    return _add_lasting_changes(result, counted, comparison) if lasting else result
 
 
-def _lasting_changes(counted: pd.DataFrame, comparison: Comparison) -> Iterator[tuple[str, str]]:
-    """Yield the series whose newest days, two or more together, have an unusual share.
+def _add_lasting_changes(result: RuleResult, counted: pd.DataFrame, comparison: Comparison) -> RuleResult:
+    """Add the series whose newest days, two or more together, have an unusual share."""
+    broken, lines = [*result.broken], []
+    for line in result.lines:
+        one = counted[(counted["subject"] == line.subject) & (counted["value"] == line.value)]
+        hits, of = one["rows"].to_numpy(float), one["of"].to_numpy(float)
+        start = _start_of_change(hits, of, comparison)
+        days = line.days[start:]
+        if days:
+            now, usual = (hits[part].sum() / of[part].sum() for part in (slice(start, None), slice(start)))
+            broken.append((line.title, f"{line.title} {days[0]} to {days[-1]}: {now:.2%}, usual {usual:.2%}"))
+        lines.append(replace(line, odd=sorted({*line.odd, *days})))
+    return replace(result, broken=broken, lines=lines)
 
-    It differs from that of the trailing days by a factor of 1.5 and by four standard deviations, estimated
-    from the spread of these days or, if that is larger, from chance.
+
+def _start_of_change(hits: Floats, of: Floats, comparison: Comparison) -> int:
+    """Return the first of the newest days that differ together from the trailing days, else their number.
+
+    They differ by a factor of 1.5 and by four standard deviations, estimated from the spread of the trailing
+    days or, if that is larger, from chance.
     """
-    for subject, one in counted.groupby("subject", sort=False):
-        hits, of, days = one["rows"].to_numpy(float), one["of"].to_numpy(float), one["day"].tolist()
-        levels, noise = t.share_levels(hits, of)
-        newest = comparison.newest or len(days)
-        for start in range(max(len(days) - newest, _ENOUGH_DAYS), len(days) - 1):
-            before = slice(max(0, start - comparison.trailing), start)
-            now, usual = (hits[part].sum() / of[part].sum() for part in (slice(start, None), before))
-            spread = max(np.var(levels[before], ddof=1), noise[before].mean())
-            deviation = np.sqrt(spread / (len(days) - start) + spread / len(levels[before]))
-            far = abs(levels[start:].mean() - levels[before].mean()) > _CHANCE * deviation
-            if far and max(now, usual) >= _LARGE * min(now, usual):
-                when = f"{days[start]} to {days[-1]}"
-                yield str(subject), f"{subject} {when}: {now:.2%}, usual {usual:.2%}"
-                break
+    levels, noise = t.share_levels(hits, of)
+    for start in range(max(len(of) - (comparison.newest or len(of)), _ENOUGH_DAYS), len(of) - 1):
+        before = slice(max(0, start - comparison.trailing), start)
+        now, usual = hits[start:].sum() / of[start:].sum(), hits[before].sum() / of[before].sum()
+        spread = max(np.var(levels[before], ddof=1), noise[before].mean())
+        deviation = np.sqrt(spread / (len(of) - start) + spread / len(levels[before]))
+        far = abs(levels[start:].mean() - levels[before].mean()) > _CHANCE * deviation
+        if far and max(now, usual) >= _LARGE * min(now, usual):
+            return start
+    return len(of)
 
 
 def compare_kept_shares(frame: pd.DataFrame, *, least: float, least_dropped: int) -> RuleResult:

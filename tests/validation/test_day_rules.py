@@ -216,6 +216,7 @@ def lasting_changes(rates: Callable[[int], float]) -> list[str]:
     )
     comparison = Comparison(AS_OF, trailing=28, false_alarm_rate=1e-9, newest=7)
     found = day_rules.compare_shares(frame, comparison, statistic="positives", lasting=True)
+    assert len(found.lines[0].odd) == (7 if found.broken else 0)  # what the report's chart marks
     return [sentence for _, sentence in found.broken]
 
 
