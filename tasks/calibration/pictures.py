@@ -133,7 +133,8 @@ def segments_figure(raw: npt.ArrayLike, observations: Observations, *, title: st
     who = cluster_rows(observations.users, observations.requests)
     drawable = sorted(
         _find_segments(y, after, observations.segments, who),
-        key=lambda one: _miscalibration_p_value(one.ratio),
+        # by the p-value of a ratio of 1; unknown ratios come last
+        key=lambda one: off_p_value(SegmentRatio(one.ratio), low=1.0, high=1.0) if one.ratio.known else 2.0,
     )
     shown = drawable[:MOST_SEGMENTS]
     if not shown:
@@ -181,11 +182,6 @@ def _is_binary(y: Floats) -> bool:
 
 def _is_rare(y: Floats) -> bool:
     return _is_binary(y) and float(y.mean()) < RARE
-
-
-def _miscalibration_p_value(ratio: Estimate) -> float:
-    """Return the p-value of a ratio of 1 as a sort key; unknown ratios come last."""
-    return off_p_value(SegmentRatio(ratio), low=1.0, high=1.0) if ratio.known else 2.0
 
 
 def draw_large(title: str, curves: Mapping[str, Curve], frame: Frame) -> charts.Drawing:
