@@ -21,7 +21,7 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.contracts import TasksSpec
-from tasks.contracts.tasks import Positive, ValueRule
+from tasks.contracts.tasks import ValueRule
 from tasks.labels import windows as w
 from tasks.labels.query import Crediting, Form, Relations
 from tasks.labels.windows import credits_alone
@@ -180,7 +180,10 @@ def _fold(spec: TasksSpec, task: str, pairs: exp.Select, group: Sequence[str]) -
     if isinstance(rule, ValueRule):
         folded = [x.alias(_amount(rule), w.AMOUNT)]
     else:
-        folded = [x.alias(_crediting_at(rule), w.AT)]
+        counted: exp.Expr = x.column(w.COUNTS)
+        if rule.at_least > 1:
+            counted = x.all_of(counted, x.eq(x.column(PLACE), x.integer(rule.at_least)))
+        folded = [x.alias(exp.Min(this=x.when(counted, x.column(c.HAPPENED_AT))), w.AT)]
     if w.answers(spec, task):
         some = exp.Max(this=x.when(x.column(w.ANSWERS), x.integer(1), x.integer(0)))
         folded.append(x.alias(some, w.ANSWERED))
@@ -192,13 +195,6 @@ def _numbered_by(rule: w.Rule) -> tuple[str, ...]:
     if isinstance(rule, ValueRule):
         return (c.HAPPENED_AT, w.AMOUNT) if rule.aggregate == "first" else ()
     return (c.HAPPENED_AT,) if rule.at_least > 1 else ()
-
-
-def _crediting_at(rule: Positive) -> exp.Expr:
-    counted: exp.Expr = x.column(w.COUNTS)
-    if rule.at_least > 1:
-        counted = x.all_of(counted, x.eq(x.column(PLACE), x.integer(rule.at_least)))
-    return exp.Min(this=x.when(counted, x.column(c.HAPPENED_AT)))
 
 
 def _amount(rule: ValueRule) -> exp.Expr:

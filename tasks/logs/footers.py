@@ -164,11 +164,12 @@ def _identities(table: str, files: Sequence[Location]) -> list[str]:
 
 def _file(table: str, path: Location, identity: str, footer: Footer, names: frozenset[str]) -> File:
     unbounded = _find_unbounded(f"{table}: {path}", footer)
+    instants = (column for column in footer.columns if _kind(column.type) == INSTANT)
     return File(
         path,
         rows=footer.rows,
         columns=names,
-        spans=_spans(footer),
+        spans={column.name: _span(column.chunks) for column in instants},
         unbounded=unbounded,
         identity=identity,
     )
@@ -217,12 +218,6 @@ def _find_unbounded(where: str, footer: Footer) -> tuple[str, ...]:
         if is_time(column.type)
         and not refuse_impossible_times(f"{where}: column '{column.name}'", column.chunks)
     )
-
-
-def _spans(footer: Footer) -> dict[str, TimeSpan | None]:
-    """Return the span of each column of instants, from the statistics of the row groups."""
-    instants = (column for column in footer.columns if _kind(column.type) == INSTANT)
-    return {column.name: _span(column.chunks) for column in instants}
 
 
 def _span(chunks: Sequence[Chunk]) -> TimeSpan | None:
@@ -350,12 +345,7 @@ def refuse_impossible_times(where: str, chunks: Sequence[Chunk]) -> bool:
         for end in (chunk.least, chunk.greatest):
             if end is not None and not _OF_THE_CALENDAR.fullmatch(end):
                 raise impossible_time(where)
-    return all(_has_bounds(chunk) for chunk in chunks)
-
-
-def _has_bounds(chunk: Chunk) -> bool:
-    """Return whether the statistics of a row group have both bounds, or it has no value."""
-    return None not in (chunk.least, chunk.greatest) or chunk.nulls == chunk.values
+    return all(None not in (chunk.least, chunk.greatest) or chunk.nulls == chunk.values for chunk in chunks)
 
 
 def impossible_time(where: str) -> DataError:
