@@ -95,11 +95,6 @@ class _Curve:
     slices: dict[str, tuple[date, date]]
 
 
-def examination_name(surface: str) -> str:
-    """Return the name of the registered model of a surface's examination curves."""
-    return f"{surface}.examination"
-
-
 def run(workspace: Workspace, *, snapshot: str, parent_run: str | None = None) -> Part | None:
     """Register or reuse the curve of a surface; None if the surface declares no examination.
 
@@ -165,7 +160,8 @@ def _tags(work: _Work) -> dict[str, str]:
 def _make(work: _Work, opened: StepRun) -> Model[ExaminationEvidence]:
     declared = work.workspace.contracts.surface.examination_curve
     if declared:
-        made = _declared_curve(work.workspace, declared)
+        known = Examination(declared, work.workspace.contracts.surface.reference_position)
+        made = _Curve({**known.to_json(), "source": "declared"}, {})
     else:
         made = _estimate_curve(work.workspace, work.snapshot, opened)
     return Model(
@@ -184,14 +180,9 @@ EXAMINATION: Final = ModelStep(
     inputs=_inputs,
     tags=_tags,
     function=_make,
-    model=lambda work: examination_name(work.workspace.surface),
+    model=lambda work: f"{work.workspace.surface}.examination",
     doing="estimating the examination curve",
 )
-
-
-def _declared_curve(workspace: Workspace, by_position: tuple[float, ...]) -> _Curve:
-    known = Examination(by_position, workspace.contracts.surface.reference_position)
-    return _Curve({**known.to_json(), "source": "declared"}, {})
 
 
 def _estimate_curve(workspace: Workspace, snapshot: Snapshot, opened: StepRun) -> _Curve:

@@ -29,7 +29,7 @@ import pyarrow as pa
 
 from tasks import columns as c
 from tasks.arrays import Flags
-from tasks.contracts import Contracts, UtilitySpec
+from tasks.contracts import UtilitySpec
 from tasks.contracts.metrics import MetricKind
 from tasks.errors import DataError
 from tasks.release.view import release_policy
@@ -134,7 +134,9 @@ class TuningSlice:
         manifest = entrants.under_test.release.manifest
         beside = [entrants.baseline] if isinstance(entrants.baseline, decided_slice.Entrant) else []
         days = tuning_days(manifest, *(one.release.manifest for one in beside))
-        read = _policy_columns(workspace.contracts)
+        read = frozenset(
+            {*c.IMPRESSION_KEY, *workspace.contracts.utility.columns, *workspace.contracts.slate.columns}
+        )
         search, confirm = (_GrowingHalf(replace(entrants, later=True), read) for _ in range(2))
         for block in decided_slice.slice_blocks(workspace, manifest, days, rows=rows):
             searches = _searching(block.candidates)
@@ -193,11 +195,6 @@ def _narrow(candidates: pd.DataFrame, read: Collection[str]) -> pd.DataFrame:
     named = candidates[[name for name in candidates if name in read]]
     words = [name for name in named if named[name].dtype == "str"]
     return named.astype(dict.fromkeys(words, "category")).copy()  # a view would keep the features
-
-
-def _policy_columns(contracts: Contracts) -> frozenset[str]:
-    """Return the candidate columns that the surface's policy and its slate rules read."""
-    return frozenset({*c.IMPRESSION_KEY, *contracts.utility.columns, *contracts.slate.columns})
 
 
 def tuning_days(release: Manifest, *others: Manifest) -> tuple[date, date]:
