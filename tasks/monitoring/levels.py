@@ -67,7 +67,8 @@ class _Rows:
                 return self._interval(
                     Ratio(self.outcomes, np.ones(len(self.outcomes)), self.events).statistic
                 )
-        return self._auc()
+        pairs = binary.request_pairs(self.outcomes > 0, self.predictions, self.requests)
+        return self._interval(Ratio(pairs.won, pairs.pairs, self.events).statistic, pairs.first_rows)
 
     def select(self, rows: Flags) -> "_Rows":
         codes = (self.users[rows], self.requests[rows], self.days[rows])
@@ -94,10 +95,6 @@ class _Rows:
         value, slope = float(losses.mean()) / base, np.log((1 - rate) / rate)
         influence = (losses - losses.mean() - value * slope * (self.outcomes - rate)) / (n * base)
         return Statistic(value, influence, np.ones(n), fewer)
-
-    def _auc(self) -> Estimate:
-        pairs = binary.request_pairs(self.outcomes > 0, self.predictions, self.requests)
-        return self._interval(Ratio(pairs.won, pairs.pairs, self.events).statistic, pairs.first_rows)
 
 
 def measure_levels(

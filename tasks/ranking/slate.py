@@ -345,7 +345,8 @@ class _Filling:
                 marked = minimum.marked[rows]
                 more = (taken & marked).sum(axis=1) > minimum.least
                 spare &= ~marked | more[:, None]
-            pick = _last_marked(spare)
+            backwards = _first_marked(spare[:, ::-1])
+            pick = np.where(backwards == _NONE, _NONE, spare.shape[1] - 1 - backwards)
             rows, pick = rows[pick != _NONE], pick[pick != _NONE]
             self._release(rows, pick)
 
@@ -359,11 +360,6 @@ def _first_marked(marked: Rectangle) -> Column:
     """Return the first marked column of each row, -1 for none."""
     first = marked.argmax(axis=1)
     return np.where(marked[np.arange(len(marked)), first], first, _NONE)
-
-
-def _last_marked(marked: Rectangle) -> Column:
-    backwards = _first_marked(marked[:, ::-1])
-    return np.where(backwards == _NONE, _NONE, marked.shape[1] - 1 - backwards)
 
 
 def _is_marked(marked: Rectangle, pick: Column) -> npt.NDArray[np.bool_]:

@@ -258,13 +258,9 @@ def _write(workspace: Workspace, found: PolicyDiff) -> Path:
             name: task.did for name, task in vocabulary(workspace.contracts, champion=None).tasks.items()
         },
     )
-    names = "-".join(_slug(side) for side in (found.before, found.after))
+    names = "-".join(f"{side.policy}-{side.version}" for side in (found.before, found.after))
     return write_report(workspace, f"policy-diff-release-{found.release}-{names}.html", html)
 
 
 def _title(side: PolicySide) -> str:
     return f"{side.policy} version {side.version}"
-
-
-def _slug(side: PolicySide) -> str:
-    return f"{side.policy}-{side.version}"

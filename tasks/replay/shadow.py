@@ -33,7 +33,6 @@ from tasks.release.inputs import served_inputs
 from tasks.release.loading import LoadedRelease
 from tasks.release.view import load, release_policy
 from tasks.replay.evidence import (
-    ConstraintLeak,
     FilledSlots,
     PackedScores,
     Reproduction,
@@ -389,6 +388,7 @@ def _shadow(asked: _Shadowed, run: StepRun) -> ShadowEvidence:
         run.json(TIMES, times.to_json())
         run.metrics({"scoring_time_ratio": times.ratio.value})
     run.metrics(_figures(comparison))
+    slot = scored[challenger][c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64)
     return ShadowEvidence(
         challenger=challenger,
         champion=champion,
@@ -399,7 +399,7 @@ def _shadow(asked: _Shadowed, run: StepRun) -> ShadowEvidence:
         examples=examples,
         packed=compare_packed(releases[challenger], requests),
         failures=failures,
-        leaks=_count_leaks(workspace, releases[challenger], candidates, scored[challenger]),
+        leaks=count_leaks(candidates, slot, release_policy(workspace, releases[challenger].manifest)),
         inputs=tuple(
             served_inputs(
                 workspace,
@@ -427,13 +427,6 @@ SHADOW: Final = Step(
 def _count_filled(scored: pd.DataFrame) -> FilledSlots:
     requests, slot = pd.factorize(scored[c.REQUEST_ID])[0], scored[c.SLATE_POSITION].fillna(0)
     return count_filled(requests, slot.to_numpy(dtype=np.int64))
-
-
-def _count_leaks(
-    workspace: Workspace, release: LoadedRelease, candidates: pd.DataFrame, scored: pd.DataFrame
-) -> tuple[ConstraintLeak, ...]:
-    slot = scored[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64)
-    return count_leaks(candidates, slot, release_policy(workspace, release.manifest))
 
 
 def _explain(release: LoadedRelease, candidates: pd.DataFrame) -> Explain:

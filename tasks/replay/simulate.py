@@ -118,8 +118,12 @@ class _Simulation:
 
     @cached_property
     def anchors(self) -> dict[str, int]:
-        """Further releases that it is compared with, by reference."""
-        return _anchors(self.workspace)
+        """The releases that guardrails name, and the champion of four promotions ago, by reference."""
+        rails = self.workspace.contracts.utility.guardrails
+        named = {rail.anchor for rail in rails if rail.anchor is not None}
+        anchors = {anchor: self.workspace.releases.version(anchor) for anchor in sorted(named)}
+        served = champions(self.workspace.audit.entries())
+        return anchors | {RATCHET: served[-PROMOTIONS]} if len(served) >= PROMOTIONS else anchors
 
 
 def run(
@@ -303,14 +307,6 @@ def _facts(test: DecidedSlice, manifest: Manifest, found: Findings) -> list[str]
         f"{test.policy.slates.name} against {found.baseline}, slates of {test.contracts.slate.length}",
         "A replay narrows what is worth testing; it does not prove what people would have done.",
     ]
-
-
-def _anchors(workspace: Workspace) -> dict[str, int]:
-    """Return the releases that guardrails name, and the champion of four promotions ago, by reference."""
-    named = {rail.anchor for rail in workspace.contracts.utility.guardrails if rail.anchor is not None}
-    anchors = {anchor: workspace.releases.version(anchor) for anchor in sorted(named)}
-    served = champions(workspace.audit.entries())
-    return anchors | {RATCHET: served[-PROMOTIONS]} if len(served) >= PROMOTIONS else anchors
 
 
 def composition(

@@ -142,7 +142,9 @@ class TestSlice:
         slates = PolicySlates(
             name=name,
             slot=slot,
-            predictions=self._by_task(scored),
+            predictions={
+                t: scored[name].to_numpy(dtype=float) for t, name in self._columns().items() if name in scored
+            },
             where_shown=self._where_shown(scored),
             utility=scored[c.UTILITY].to_numpy(dtype=float, na_value=np.nan),
             contributions=compute_utilities(self.candidates, predictions, policy).weighted_contributions,
@@ -207,11 +209,6 @@ class TestSlice:
             task: c.predicted(task, kind)
             for task in self.contracts.tasks.tasks
             if (kind := self.contracts.head_kind(task)) in {"binary", "value"}
-        }
-
-    def _by_task(self, scored: pd.DataFrame) -> dict[str, Floats]:
-        return {
-            t: scored[name].to_numpy(dtype=float) for t, name in self._columns().items() if name in scored
         }
 
     def _where_shown(self, scored: pd.DataFrame) -> dict[str, Floats]:
