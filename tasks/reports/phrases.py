@@ -23,7 +23,7 @@ from typing import Final, Literal
 
 from tasks.contracts import Contracts, Family
 from tasks.contracts.metrics import Metric, MetricKind, metric_columns, parse_metric
-from tasks.evaluation.subjects import ALL, Segment, Subject
+from tasks.evaluation.subjects import ALL, Subject
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Outcome, Verdict
 from tasks.reports.numbers import (
     format_counted,
@@ -364,8 +364,10 @@ def phrase_figure(verdict: Verdict, words: Vocabulary) -> str:
     subject, seen = verdict.subject, verdict.observed
     named = name_subject(subject, words)
     if verdict.segment != ALL:
-        named = f"{named}, {_write_segment(verdict.segment)}:"
-    baseline = _baseline(verdict, words)
+        named = f"{named}, {verdict.segment.column} = {isolate(verdict.segment.value) or 'empty'}:"
+    # the name of a constraint contains its baseline
+    own = "" if verdict.subject.constraint else verdict.subject.baseline
+    baseline = verdict.against or own or (words.baseline if verdict.relative else "")
     measured = seen is not None and not math.isnan(seen.value)
     within = "; ".join(part for part in (_interval(verdict, words), write_limit(verdict, words)) if part)
     level, compared = "", f"vs {baseline}" if baseline else ""
@@ -404,12 +406,6 @@ def phrase_verdict(verdict: Verdict, words: Vocabulary) -> str:
     return f"{phrase_figure(verdict, words)}: {outcome}{f', {why}' if why else ''}"
 
 
-def _baseline(verdict: Verdict, words: Vocabulary) -> str:
-    """Return the baseline of a figure; empty for a constraint, whose name contains it."""
-    own = "" if verdict.subject.constraint else verdict.subject.baseline
-    return verdict.against or own or (words.baseline if verdict.relative else "")
-
-
 def _interval(verdict: Verdict, words: Vocabulary) -> str:
     seen = verdict.observed
     if seen is None or math.isnan(seen.value):
@@ -434,10 +430,6 @@ def _with_unit(written: str, unit: Unit) -> str:
     if unit is Unit.DAYS and written == "1":
         return "1 day"
     return f"{written} {unit}".rstrip()
-
-
-def _write_segment(segment: Segment) -> str:
-    return f"{segment.column} = {isolate(segment.value) or 'empty'}"
 
 
 _SIDES: Final[Mapping[str, str]] = {">=": "at least", ">": "above", "<=": "at most", "<": "below"}

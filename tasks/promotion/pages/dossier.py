@@ -222,6 +222,8 @@ class Dossier:
         of, simulation = self.evidence, self.documents.simulation
         shadow = self.documents.shadow
         validation = self.documents.later_validation or self.documents.validation
+        policies = self.worths.policies if self.worths else ()
+        names = dict.fromkeys(name for policy in policies for name in policy.hard_constraints)
         return render(
             "dossier.html.j2",
             title=f"{of.surface} release {of.release}: {of.verdict}",
@@ -241,7 +243,7 @@ class Dossier:
             notes=of.notes,
             worths=self.worths,
             described={name: task.did for name, task in self.words.tasks.items()},
-            constraints=self._constraints(),
+            constraints={name: self.words.constraints.get(name, "") for name in names},
             largest_changes=[
                 describe_largest_change(one, self.words) for one in list_largest_changes(simulation.measured)
             ],
@@ -291,12 +293,6 @@ class Dossier:
         later = [f"evaluated as of {of.evaluated_as_of}"] if of.evaluated_as_of else []
         made = f"as of {of.as_of}, label snapshot {self.manifest.snapshot.id}"
         return [made, *later, say_outcomes(of.verdicts)]
-
-    def _constraints(self) -> dict[str, str]:
-        """Return the description of each hard constraint of the release, by name."""
-        policies = self.worths.policies if self.worths else ()
-        names = dict.fromkeys(name for policy in policies for name in policy.hard_constraints)
-        return {name: self.words.constraints.get(name, "") for name in names}
 
 
 def _as_address(picture: bytes) -> str:
