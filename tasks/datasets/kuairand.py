@@ -443,7 +443,10 @@ def import_kuairand(*, source: Path, out: Path, threads: int = 2, memory: str = 
         another type, a line without user, video or time, or a repeated user or video.
     """
     files = find_files(source)
-    recipe = _recipe(files)
+    modules = (Path(module) for module in (__file__, publishing.__file__))
+    recipe = publishing.make_recipe(
+        duckdb.__version__, [*modules, *(path for found in files.values() for path in found)]
+    )
     if (done := publishing.find_finished(out, recipe)) is not None:
         return KuaiRandResult(**done)
     work = publishing.begin(out)
@@ -472,10 +475,3 @@ def _stage(session: duckdb.DuckDBPyConnection, files: Files) -> None:
 def _counts(session: duckdb.DuckDBPyConnection, work: Path) -> dict[str, Any]:
     happened = {"files": str(work / "events" / "*.parquet")}
     return publishing.count(session, (COUNTS, None), (EVENT_COUNTS, happened))
-
-
-def _recipe(files: Files) -> str:
-    modules = (Path(module) for module in (__file__, publishing.__file__))
-    return publishing.make_recipe(
-        duckdb.__version__, [*modules, *(path for found in files.values() for path in found)]
-    )
