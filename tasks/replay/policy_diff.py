@@ -133,9 +133,8 @@ def run(workspace: Workspace, *, before: str, after: str, release: str | None = 
     sides = [_named(workspace, each) for each in (before, after)]
     chosen = _release(workspace, release)
     predicting = Entrant(load(workspace, workspace.releases.tested_version(chosen)), f"release {chosen}")
-    test = _decide(workspace, predicting, *sides)
-    pair, log = test.pair, test.pair.replay.log
-    contracts = workspace.contracts
+    pair, request_ids, item_ids = _decide(workspace, predicting, *sides)
+    log, contracts = pair.replay.log, workspace.contracts
     segments = [segment.name for segment in contracts.surface.segments]
     costs = [name for name, task in contracts.tasks.tasks.items() if task.family.costs]
     first, last = predicting.release.manifest.test
@@ -157,24 +156,20 @@ def run(workspace: Workspace, *, before: str, after: str, release: str | None = 
             )
         ),
         negatives=tuple(pair.negatives(costs, segments)),
-        examples=tuple(pair.examples(test.requests, test.items)),
+        examples=tuple(pair.examples(request_ids, item_ids)),
         rule=EXAMPLES_RULE,
         notes=(*stood_in(workspace, chosen), *(() if log.complete else (_ORDER_ALONE,))),
     )
     return found.model_copy(update={"report": str(_write(workspace, found))})
 
 
-@dataclass(frozen=True)
-class _Decided:
-    """Both policies on the same candidates, and the ids of requests and items by their codes in the log."""
+def _decide(
+    workspace: Workspace, predicting: Entrant, before: _Named, after: _Named
+) -> tuple[Pair, list[Any], list[Any]]:
+    """Decide on each block of the test slice with both policies, one block in memory at a time.
 
-    pair: Pair
-    requests: list[Any]
-    items: list[Any]
-
-
-def _decide(workspace: Workspace, predicting: Entrant, before: _Named, after: _Named) -> _Decided:
-    """Decide on each block of the test slice with both policies, one block in memory at a time."""
+    Returns both policies on the same candidates, and the ids of requests and items by their codes in the log.
+    """
 
     def first_policy(block: TestSlice, scored: Scored) -> PolicySlates:
         return block.slates_by(before.policy, scored, before.name, slate=before.slate)
@@ -192,7 +187,7 @@ def _decide(workspace: Workspace, predicting: Entrant, before: _Named, after: _N
         requests += block.candidates[c.REQUEST_ID].unique().tolist()
     test = build_slice(builder, workspace, manifest)
     pair = Pair(Replay(test.log, test.policy.slates), test.baseline.slates, test.others[after.name])
-    return _Decided(pair, requests, builder.item_ids)
+    return pair, requests, builder.item_ids
 
 
 def _named(workspace: Workspace, named: str) -> _Named:
