@@ -131,7 +131,10 @@ def read_footers(name: str, files: Sequence[Location], *, below: Location) -> Ta
     identities = _identities(name, files)
     read, in_folders = list[File](), False
     for file, identity, footer in zip(files, identities, parquet_footer.read(name, files), strict=True):
-        _check_names(name, footer)
+        refuse_odd_names(name, [one.name for one in footer.columns])
+        for one in footer.columns:
+            for names in one.siblings:
+                refuse_odd_names(f"{name}: in '{one.name}'", names)
         refuse_shadowed_columns(name, file, below, _texts(footer))
         folders = folder_columns(file, below)
         fine.update(column.name for column in footer.columns if column.type in _NANOSECONDS)
@@ -188,14 +191,6 @@ def refuse_odd_names(table: str, names: Iterable[str]) -> None:
             differ = "differ by case only, and engines take them" if other != name else "are two, and count"
             raise DataError(f"{table}: columns '{other}' and '{name}' {differ} for one: drop or rename one")
         known[name.lower()] = name
-
-
-def _check_names(table: str, footer: Footer) -> None:
-    """Refuse invalid names of columns and of their fields, at any depth."""
-    refuse_odd_names(table, [column.name for column in footer.columns])
-    for column in footer.columns:
-        for names in column.siblings:
-            refuse_odd_names(f"{table}: in '{column.name}'", names)
 
 
 def _texts(footer: Footer) -> dict[str, tuple[Chunk, ...] | None]:

@@ -310,8 +310,10 @@ def copy_table(source: PostgresTable, to: Path, *, table: str) -> None:
     """Write a table or view to a Parquet file."""
     with _connect(source.server) as connection, connection.cursor() as cursor:
         cursor.execute(_select(source, _columns(cursor, source, table), table))
-        with cursor.fetch_record_batch() as batches:
-            _write(batches, to, table)
+        with cursor.fetch_record_batch() as batches, pq.ParquetWriter(to, batches.schema) as writer:
+            for batch in batches:
+                _check_times(batch, table)
+                writer.write_batch(batch)
 
 
 @contextmanager
@@ -373,13 +375,6 @@ def _select(source: PostgresTable, columns: Iterable[_Column], table: str) -> st
     return x.select([e for e in selected.values() if e is not None], of).sql(
         dialect="postgres", identify=True
     )
-
-
-def _write(batches: pa.RecordBatchReader, to: Path, table: str) -> None:
-    with pq.ParquetWriter(to, batches.schema) as writer:
-        for batch in batches:
-            _check_times(batch, table)
-            writer.write_batch(batch)
 
 
 def _check_times(batch: pa.RecordBatch, table: str) -> None:
