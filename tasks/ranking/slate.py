@@ -222,17 +222,13 @@ class _Filling:
     def finish(self) -> Slates:
         """Fill the slots that are drawn, and return the slates."""
         if self.among is not None:
-            self._open_all()
+            self.open = self.block.valid & (self.slots == 0)
+            for cap, held in zip(self.block.caps, self.held, strict=True):
+                self.open &= (cap.values == _NONE) | (held < cap.limit)
         for slot in range(self.by_utility + 1, self.length + 1):
             if not self.place(slot):
                 break
         return Slates(self.slots, self.drawn_from, self.drawable)
-
-    def _open_all(self) -> None:
-        """Open every candidate without a slot that no cap excludes."""
-        self.open = self.block.valid & (self.slots == 0)
-        for cap, held in zip(self.block.caps, self.held, strict=True):
-            self.open &= (cap.values == _NONE) | (held < cap.limit)
 
     def reserve(self) -> None:
         """Reserve in rank order: required candidates, then the minimums in turn."""

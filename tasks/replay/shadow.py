@@ -95,6 +95,8 @@ def count_failures(
     failed = [
         len(names | raising.keys() | none) for names, raising, none in zip(day, alone, empty, strict=True)
     ]
+    of_empty = scored[0][c.REQUEST_ID].isin(empty[0])
+    dropped = scored[0].loc[of_empty, c.DROPPED_BY].dropna()
     return ScoringFailures(
         requests=int(scored[0][c.REQUEST_ID].nunique()),
         alone=len(requests),
@@ -102,7 +104,7 @@ def count_failures(
         champion=failed[1] if len(failed) > 1 else None,
         example=next(iter(alone[0].values()), ""),
         empty=len(empty[0]),
-        emptied_by=_emptied_by(scored[0], empty[0]),
+        emptied_by="" if dropped.empty else str(dropped.mode().iloc[0]),
     )
 
 
@@ -166,12 +168,6 @@ def _unanswered(scored: pd.DataFrame) -> set[object]:
 def _empty(scored: pd.DataFrame) -> set[object]:
     """Return the requests without a filled slot."""
     return {*scored[c.REQUEST_ID]} - {*scored.loc[scored[c.SLATE_POSITION].notna(), c.REQUEST_ID]}
-
-
-def _emptied_by(scored: pd.DataFrame, requests: set[object]) -> str:
-    """Return the constraint that drops most candidates of some requests; empty if none is dropped."""
-    dropped = scored.loc[scored[c.REQUEST_ID].isin(requests), c.DROPPED_BY].dropna()
-    return "" if dropped.empty else str(dropped.mode().iloc[0])
 
 
 def _raising(score: Score, requests: Sequence[pd.DataFrame]) -> dict[object, str]:

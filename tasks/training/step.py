@@ -170,7 +170,8 @@ def _recipe(rows: TaskRows) -> dict[str, Any]:
 def _train(work: _Training, opened: StepRun) -> Model[TrainingEvidence]:
     """Train and measure the model."""
     rows = work.rows
-    _log_sources(opened, rows)
+    rows.snapshot.log_to(opened, context="training")
+    opened.params({f"slice.{name}": " to ".join(days) for name, days in rows.slices.to_json().items()})
     trained = train_model(rows, work.champion, partial(_choose_parameters, rows, opened))
     model = trained.fitted.booster, trained.rows.encoder
     scores = score_rows(rows, rows.slices.test, *model) if rows.measures else None
@@ -237,12 +238,6 @@ def _parameters(rows: TaskRows, chosen: Mapping[str, float | int]) -> dict[str, 
         **({"engine": "dask"} if rows.training.cluster else {}),
         **describe_sampling(rows),
     }
-
-
-def _log_sources(opened: StepRun, rows: TaskRows) -> None:
-    rows.snapshot.log_to(opened, context="training")
-    slices = {f"slice.{name}": " to ".join(days) for name, days in rows.slices.to_json().items()}
-    opened.params(slices)
 
 
 def _log(opened: StepRun, rows: TaskRows, trained: TrainedModel, figures: TaskFigures | None) -> None:
