@@ -104,13 +104,6 @@ class Shrunk:
         tripled = tuple(np.zeros(len(term.levels)) for term in design.triples)
         return cls(np.zeros((3, len(design))), tripled, variances)
 
-    def without_silent(self) -> Self:
-        """Return the effects without the offsets of triples whose variance is at its minimum."""
-        informative = self.variances.triples > _VARIANCES[0]
-        return replace(
-            self, tripled=tuple(own * one for own, one in zip(self.tripled, informative, strict=True))
-        )
-
     def moved(self, design: Design, cells: Indices, logits: Floats) -> Floats:
         """Apply the effects to logits [n] of rows or groups in cells [n]."""
         by_cell = (design.matrix @ _split_sides(self.at, design).T).T
@@ -258,7 +251,11 @@ def shrink(
     with threadpool_limits(limits=1, user_api="blas"):
         for _ in range(rounds if len(design) else 0):
             shrunk = _round(tallies, design, shrunk, estimate=variances is None)
-    return shrunk.without_silent()
+    # without the offsets of triples whose variance is at its minimum
+    informative = shrunk.variances.triples > _VARIANCES[0]
+    return replace(
+        shrunk, tripled=tuple(own * one for own, one in zip(shrunk.tripled, informative, strict=True))
+    )
 
 
 def _round(tallies: Tallies, design: Design, shrunk: Shrunk, *, estimate: bool) -> Shrunk:

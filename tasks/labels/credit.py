@@ -99,7 +99,12 @@ def _exclusion(spec: TasksSpec, task: str, number: int, arrived: x.AsOf, among: 
     signals = f"{name}_signals"
     forms: dict[Form, Relations] = {Form.JOIN: {name: join_exclusion(spec, task, rule.on, signals, windows)}}
     if own.until is None:
-        forms[Form.SCAN] = {name: scan_exclusion(spec, task, rule.on, signals, windows)}
+        # the first exclusion event of each window that contains one
+        folds = {_Fold(w.AT, exp.Min): x.column(c.HAPPENED_AT)}
+        opened = w.with_signals(windows.copy(), rule.on, signals)
+        forms[Form.SCAN] = {
+            name: _of_windows(w.event_rule(spec, task), rule.on, opened, x.table(signals), folds)
+        }
     return Crediting(name, rule.on, (signals, w.events(rule.on, rule.event)), windows, forms)
 
 
@@ -270,15 +275,6 @@ def scan_every(spec: TasksSpec, task: str, signals: str, windows: exp.Select) ->
         folds[_Fold(w.ANSWERED, exp.Min)] = answer
     opened = w.with_signals(windows.copy(), rule.match, signals)
     return _of_windows(rule, rule.match, opened, _nth(rule, signals), folds)
-
-
-def scan_exclusion(
-    spec: TasksSpec, task: str, match: Sequence[str], signals: str, windows: exp.Select
-) -> exp.Select:
-    """Return the first exclusion event of each window that contains one."""
-    folds = {_Fold(w.AT, exp.Min): x.column(c.HAPPENED_AT)}
-    opened = w.with_signals(windows.copy(), match, signals)
-    return _of_windows(w.event_rule(spec, task), match, opened, x.table(signals), folds)
 
 
 def scan_contenders(spec: TasksSpec, task: str, signals: str, *, has_position: bool) -> exp.Select:

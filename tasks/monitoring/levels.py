@@ -125,19 +125,13 @@ def measure_levels(
         ends = np.searchsorted(group.codes[order], np.arange(1, group.count))
         for segment, mine in zip(group.names, np.split(order, ends), strict=True):
             own = _Rows(y[mine], p[mine], who.codes[mine], requests[mine], days[mine])
-            yield from _figures(task, kind, own, segment, who.resampled)
+            for metric in METRICS[kind]:
+                yield _figure(Subject(metric, task=task), metric, own, segment, who.resampled)
             if tenths and "calibration_ratio" in METRICS[kind]:
                 bins = cut_equal_shares(own.predictions, 10)
                 for n in np.unique(bins):
                     subject = Subject(BY_TENTH, task=task, column="tenth", value=str(n + 1))
                     yield _figure(subject, "calibration_ratio", own.select(bins == n), segment, who.resampled)
-
-
-def _figures(
-    task: str, kind: HeadKind | None, rows: _Rows, segment: Segment, resampled: str
-) -> Iterator[Figure]:
-    for metric in METRICS[kind]:
-        yield _figure(Subject(metric, task=task), metric, rows, segment, resampled)
 
 
 def _figure(subject: Subject, metric: str, rows: _Rows, segment: Segment, resampled: str) -> Figure:
