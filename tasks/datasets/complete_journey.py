@@ -265,9 +265,8 @@ def import_complete_journey(
     """
     _check_weeks(first_week, last_week)
     files = _source_files(source)
-    modules = (Path(module) for module in (__file__, publishing.__file__))
     settings = f"{first_week}-{last_week}|{duckdb.__version__}"
-    recipe = publishing.make_recipe(settings, [*modules, *(files[table] for table in sorted(files))])
+    recipe = publishing.make_recipe(settings, [Path(__file__), *(files[table] for table in sorted(files))])
     if (done := publishing.find_finished(out, recipe)) is not None:
         return ImportResult(**done)
     work = publishing.begin(out)
