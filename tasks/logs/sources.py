@@ -62,18 +62,13 @@ _PLAIN_FEATURES = frozenset({"timestampNtz", "v2Checkpoint", "vacuumProtocolChec
 _NEWEST_PROTOCOL = 3
 
 
-@dataclass(frozen=True)
-class SourceFiles:
-    """The Parquet files of a source, and the root folder below which folder names may be columns."""
-
-    files: tuple[Location, ...]
-    below: Location
-
-
 def find_source_files(
     source: str, *, table: str, logs: Location, engine: Engine, folder: Path
-) -> SourceFiles:
-    """Find the files of a source, or export them."""
+) -> tuple[tuple[Location, ...], Location]:
+    """Find the Parquet files of a source, or export them.
+
+    Also returns the root folder below which folder names may be columns.
+    """
     try:
         parsed = parse_source(source)
     except ValueError as error:
@@ -88,8 +83,8 @@ def find_source_files(
                 raise ContractError(f"surface.yaml sources.{table} = '{source}' {NEEDS_SPARK}")
             spark.copy_table(parsed, copy, table=table, engine=engine)
         case str():
-            return SourceFiles(resolve_path(parsed, logs=logs, table=table), logs)
-    return SourceFiles(tuple(sorted(copy.glob("*.parquet"))), copy)
+            return resolve_path(parsed, logs=logs, table=table), logs
+    return tuple(sorted(copy.glob("*.parquet"))), copy
 
 
 def resolve_path(source: str, *, logs: Location, table: str) -> tuple[Location, ...]:
