@@ -279,7 +279,7 @@ def fit_head(
         f"[num_threads: {threads or 0}]", "[num_threads: 0]"
     )
     booster = shift_scores(lgb.Booster(model_str=text), base)
-    return _describe_fit(stack_boosters(start, booster), booster, kept, value, examples.names)
+    return _describe_fit(stack_boosters(start, booster), kept, value, examples.names)
 
 
 def bin_examples(
@@ -426,9 +426,7 @@ def _base_log_odds(examples: Examples, rows: Flags) -> float:
     return float(fit_log_odds(ones, examples.labels[rows], weights=weights, offsets=offsets)[0])
 
 
-def _describe_fit(
-    booster: lgb.Booster, added: lgb.Booster, rounds: int, loss: float | None, names: tuple[str, ...]
-) -> Fitted:
+def _describe_fit(booster: lgb.Booster, rounds: int, loss: float | None, names: tuple[str, ...]) -> Fitted:
     gains, splits = (booster.feature_importance(kind) for kind in ("gain", "split"))
     return Fitted(
         booster=booster,
