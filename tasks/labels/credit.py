@@ -71,7 +71,9 @@ def _every(
 
 def _touch(spec: TasksSpec, task: str, *, has_position: bool) -> Crediting:
     signals, contenders, touched = f"{task}__signals", f"{task}__windows", w.touched(task)
-    folded = {w.credited(task): credited_touched(spec, task, signals)}
+    pairs = _pairs(spec, task, x.table(touched, w.WINDOWS), signals, c.IMPRESSION_KEY)
+    # the credit of each impression: the signals of the instants for which it was chosen
+    folded = {w.credited(task): _fold(spec, task, pairs, c.IMPRESSION_KEY)}
     forms: dict[Form, Relations] = {
         Form.JOIN: {touched: join_touched(spec, task, signals, has_position=has_position), **folded},
         Form.SCAN: {
@@ -116,12 +118,6 @@ def join_every(spec: TasksSpec, task: str, signals: str, windows: exp.Select) ->
         x.distinct(opened)
     window = (*rule.match, *w.bounds(rule))
     return _fold(spec, task, _pairs(spec, task, x.subquery(opened, w.WINDOWS), signals, window), window)
-
-
-def credited_touched(spec: TasksSpec, task: str, signals: str) -> exp.Select:
-    """Return the credit of each impression: the signals of the instants for which it was chosen."""
-    touched = x.table(w.touched(task), w.WINDOWS)
-    return _fold(spec, task, _pairs(spec, task, touched, signals, c.IMPRESSION_KEY), c.IMPRESSION_KEY)
 
 
 def join_touched(spec: TasksSpec, task: str, signals: str, *, has_position: bool) -> exp.Select:
