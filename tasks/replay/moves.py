@@ -207,7 +207,9 @@ def shadow_examples(
     challenger, champion : n scored candidates each, with the same keys in the same order.
     explained : the explain functions of both releases.
     """
-    of_challenger, of_champion = (_slots(frame) for frame in (challenger, champion))
+    of_challenger, of_champion = (
+        frame[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64) for frame in (challenger, champion)
+    )
     requests, names = pd.factorize(challenger[c.REQUEST_ID].astype(str))
     items = challenger[c.ITEM_ID].astype(str).tolist()
     count = len(names)
@@ -224,11 +226,6 @@ def shadow_examples(
             slots=slots,
             moved=_why(slots, *(explain(request) for explain in explained)),
         )
-
-
-def _slots(scored: pd.DataFrame) -> Integers:
-    """Return the slot of every row, 0 off the slate."""
-    return scored[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64)
 
 
 def _why(

@@ -30,11 +30,13 @@ from tasks.replay.moves import EXAMPLES_RULE, Pair, moved_columns
 from tasks.replay.page import stood_in
 from tasks.replay.replay_policies import Replay
 from tasks.replay.slate_checks import refuse_leaks
-from tasks.replay.slates import Scored, TestSlice, release_slate
+from tasks.replay.slates import Scored, TestSlice
 from tasks.reports.numbers import format_counted
 from tasks.reports.phrases import vocabulary
 from tasks.reports.render import render
 from tasks.stores.aliases import CHAMPION, release_name
+from tasks.stores.manifest import Role
+from tasks.stores.releases import POLICY_FILE
 from tasks.stores.workspace import Workspace, write_report
 
 
@@ -195,7 +197,8 @@ def _named(workspace: Workspace, named: str) -> _Named:
     if named.isdecimal() or named in workspace.store.registry.aliases(release_name(workspace.surface)):
         version = workspace.releases.version(named)
         manifest = workspace.releases.manifest(version)
-        slate = SlateSpec.model_validate(release_slate(workspace, manifest))
+        files = workspace.store.registry.files(manifest.part(Role.SLATE_POLICY))
+        slate = SlateSpec.model_validate(json.loads(files[POLICY_FILE]))
         return _Named(f"release {version}", release_policy(workspace, manifest), slate)
     path = Path(named)
     if not path.exists():

@@ -342,7 +342,7 @@ def run(
 
 def read_times(workspace: Workspace, run_id: str) -> ScoringTimes | None:
     """Return the times of a shadow, None if nothing was timed; raises the errors of `read_text`."""
-    if not workspace.store.runs.has_text(run_id, TIMES):
+    if TIMES not in workspace.store.runs.records.require(run_id).files:
         return None
     return ScoringTimes.read(workspace.store.runs.read_text(run_id, TIMES), where=f"Run {run_id}")
 
@@ -383,7 +383,9 @@ def _shadow(asked: _Shadowed, run: StepRun) -> ShadowEvidence:
         times = time_scoring(requests, *scores)
         run.json(TIMES, times.to_json())
         run.metrics({"scoring_time_ratio": times.ratio.value})
-    run.metrics(_figures(comparison))
+    if comparison is not None:
+        names = ("overlap_at_k", "rank_correlation", "score_shift")
+        run.metrics({name: getattr(comparison, name).value for name in names})
     slot = scored[challenger][c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64)
     return ShadowEvidence(
         challenger=challenger,
@@ -509,10 +511,3 @@ def _keep(workspace: Workspace, day: Any, as_of: datetime, scored: Mapping[int, 
             table = table.append_column(name, pa.repeat(value, len(table)))
         kept = workspace.store.root / "shadow" / workspace.surface
         replace_rows(kept, table, where={c.DAY: day, c.RELEASE: version})
-
-
-def _figures(comparison: ShadowComparison | None) -> dict[str, float]:
-    if comparison is None:
-        return {}
-    names = ("overlap_at_k", "rank_correlation", "score_shift")
-    return {name: getattr(comparison, name).value for name in names}

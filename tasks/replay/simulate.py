@@ -225,7 +225,10 @@ def _simulate(asked: _Simulation, run: StepRun) -> SimulationEvidence:
     release, champion, policies = asked.release, asked.baseline.release, asked.policies
     entrants = EntrantVersions(release, champion, asked.baseline.order, asked.anchors, policies)
     report("decide", done=0, of=4)
-    test = _decide(workspace, manifest, entrants)
+    if workspace.contracts.surface.engine.name == "spark":  # the slice is identical to the bit
+        test = decide_slice_with_spark(workspace, manifest, entrants)
+    else:
+        test = decide_slice(workspace, manifest, entrants.load(workspace))
     tried = [manifest.contracts["utility"], *(digest(canonical(policy)) for policy in policies.values())]
     tag_policies(run, "/".join(map(str, manifest.test)), release, tried)
     candidate, reference = test.policy, test.baseline.slates
@@ -289,13 +292,6 @@ def _evaluate_leaks(test: DecidedSlice, run: str) -> Iterator[Verdict]:
     for name, leaks in test.leaks.items():
         beside = "" if name == under_test else name
         yield from evaluate_leaks(leaks, candidates=size, where="the test days", run=run, beside=beside)
-
-
-def _decide(workspace: Workspace, manifest: Manifest, entrants: EntrantVersions) -> DecidedSlice:
-    """Decide on the slice with the surface's engine; the slice is identical to the bit."""
-    if workspace.contracts.surface.engine.name == "spark":
-        return decide_slice_with_spark(workspace, manifest, entrants)
-    return decide_slice(workspace, manifest, entrants.load(workspace))
 
 
 def _facts(test: DecidedSlice, manifest: Manifest, found: Findings) -> list[str]:

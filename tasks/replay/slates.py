@@ -1,6 +1,5 @@
 """The logged candidates of a test slice, and the slates of releases and policies on them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -29,7 +28,6 @@ from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.read_log import NUMBERS, WORDS, LogReading, candidate_log
 from tasks.replay.slate_checks import count_leaks, refuse_leaks
 from tasks.stores.manifest import Manifest, Role
-from tasks.stores.releases import POLICY_FILE
 from tasks.stores.workspace import Workspace
 from tasks.training import examination
 
@@ -238,13 +236,6 @@ def release_examination(workspace: Workspace, manifest: Manifest) -> Examination
     if pinned is None:
         return None
     return examination.read_curve(workspace, pinned)
-
-
-def release_slate(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
-    """Return the slate policy that a release pins, as in its file."""
-    files = workspace.store.registry.files(manifest.part(Role.SLATE_POLICY))
-    pinned: dict[str, Any] = json.loads(files[POLICY_FILE])
-    return pinned
 
 
 def _predictions(scored: pd.DataFrame, tasks: Sequence[str]) -> dict[str, Floats]:
