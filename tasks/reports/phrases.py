@@ -85,11 +85,6 @@ class Vocabulary:
         known = self.tasks.get(task or "")
         return known.did if known and known.did else f"did {task}"
 
-    def is_value(self, task: str | None) -> bool:
-        """Whether a task is a value, not an event."""
-        known = self.tasks.get(task or "")
-        return known is not None and known.value
-
     def family(self, task: str | None) -> Family | None:
         """Return a task's family; None for an unknown task."""
         known = self.tasks.get(task or "")
@@ -255,7 +250,8 @@ _OF_VALUE: Final = {MetricKind.RATE: _VALUE_RATE, MetricKind.PREDICTED: _BY_PRED
 
 def find_phrase(subject: Subject, words: Vocabulary) -> Phrase:
     """Return the phrase of a subject; a metric that is not in the table is named by its identifier."""
-    if words.is_value(subject.task) and subject.metric in _OF_VALUE:
+    task = words.tasks.get(subject.task or "")
+    if task is not None and task.value and subject.metric in _OF_VALUE:
         return _OF_VALUE[MetricKind(subject.metric)]
     known = METRICS.get(subject.metric)
     if known is not None:
