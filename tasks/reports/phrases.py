@@ -390,7 +390,7 @@ def phrase_verdict(verdict: Verdict, words: Vocabulary) -> str:
 
     Examples
     --------
-    >>> from tasks.evaluation.subjects import Threshold
+    >>> from tasks.evaluation.subjects import Segment, Threshold
     >>> hide, seen = Subject("rate", task="hide"), Estimate(0.111, 0.024, 0.22, 900)
     >>> rise, where = Threshold(high=0.1), Segment("tenure", "new")
     >>> told = Verdict("decision", hide, where, Outcome.INCONCLUSIVE, rise, seen, relative=True)
