@@ -106,8 +106,7 @@ class PipelineStep:
     Parameters
     ----------
     function : takes a `Retrain` (`TaskRetrain` or `TrunkRetrain` if the step runs by task or by trunk) and
-    the
-        results of the steps in ``after``.
+        the results of the steps in ``after``.
     keep : selects the part of the result that later steps read, as plain JSON.
     after : upstream steps.
     by : whether it runs once for each task or each trunk; by default once.

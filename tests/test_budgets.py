@@ -18,11 +18,11 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (82_458, 50_000),
+    "lines in tasks": (82_100, 50_000),
     "modules in tasks": (320, 320),
-    "names that rooms import from each other": (639, 450),
+    "names that rooms import from each other": (637, 450),
     "public names in faces": (71, 450),
-    "dataclasses and models": (721, 330),
+    "dataclasses and models": (717, 330),
     "class names declared twice": (0, 0),
     "files that name a policy weight": (15, 15),
     "imports, in thousandths of lines": (64, 50),

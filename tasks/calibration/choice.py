@@ -135,7 +135,9 @@ def choose_map(
     y, s, w, frame = y[counted], s[counted], w[counted] / w.max(initial=0), frame[counted]
     one_map = fit_binary(s, y, w)
     user, fold = assign_folds(np.asarray(users)[counted])
-    if not _can_hold_out(fold, y):
+    # both outcomes must remain if any fold is held out, and for the reported figures
+    counts = [np.bincount(fold, side, minlength=FOLDS + 1) for side in (y, 1 - y)]
+    if not all(count[MEASURED] > 0 and (count[:FOLDS].sum() - count[:FOLDS] > 0).all() for count in counts):
         return one_map, MapChoice(kind="global", reason=_TOO_FEW_USERS, held_out={}, gains={})
     choosing = fold != MEASURED
     chosen_on = SegmentRows.of(s[choosing], y[choosing], frame[choosing], segments, w[choosing])
@@ -181,12 +183,6 @@ def assign_folds(users: npt.NDArray[Any]) -> tuple[Indices, Indices]:
     if (user < 0).any():
         raise DataError(f"A user is missing in {int((user < 0).sum())} of {user.size} rows.")
     return user, (np.random.default_rng(0).permutation(len(known)) % (FOLDS + 1))[user]
-
-
-def _can_hold_out(fold: Indices, y: Floats) -> bool:
-    """Whether both outcomes remain for the choice if any fold is held out, and for the reported figures."""
-    counts = [np.bincount(fold, side, minlength=FOLDS + 1) for side in (y, 1 - y)]
-    return all(count[MEASURED] > 0 and (count[:FOLDS].sum() - count[:FOLDS] > 0).all() for count in counts)
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,9 @@ def choose(rows: ModelScores, *, shown: Shown | None = None) -> HeadChoice:
     """
     _, fold = assign_folds(rows.users)
     choosing = fold != MEASURED
-    if not _can_fit(rows, fold):
+    # both outcomes must remain if any fold of the choosing users is held out
+    learned = (rows.outcomes[(fold != held) & (fold != MEASURED)] for held in range(FOLDS))
+    if not all(len(side) and np.ptp(side) > 0 for side in learned):
         reason = "trees are kept: positives or negatives come from too few users to hold some out"
         return HeadChoice(model="trees", reason=reason, held_out={}, rises={})
     move = shown or (lambda predictions: predictions)
@@ -215,12 +217,6 @@ def _predict_held_out(rows: ModelScores, model: HeadModel, fold: Indices) -> Flo
         others = (fold != held) & (fold != MEASURED)
         predicted[fold == held] = fit_line(rows, model, others)(raw[fold == held])
     return predicted
-
-
-def _can_fit(rows: ModelScores, fold: Indices) -> bool:
-    """Whether both outcomes remain if any fold of the choosing users is held out."""
-    learned = (rows.outcomes[(fold != held) & (fold != MEASURED)] for held in range(FOLDS))
-    return all(len(side) and np.ptp(side) > 0 for side in learned)
 
 
 def _explain(model: HeadModel, errors: Mapping[HeadModel, float], rises: Mapping[str, Estimate]) -> str:

@@ -131,38 +131,29 @@ def segments_figure(raw: npt.ArrayLike, observations: Observations, *, title: st
     y, after, _ = check_rows(observations.outcomes, observations.predictions)
     before = check_rows(y, raw)[1]
     who = cluster_rows(observations.users, observations.requests)
-    drawable = sorted(
-        _find_segments(y, after, observations.segments, who),
-        key=lambda one: _miscalibration_p_value(one.ratio),
-    )
+    found = list(_find_segments(y, after, observations.segments, who))
+    # sorted by the p-value of a ratio of 1; unknown ratios come last
+    p_values = [off_p_value(SegmentRatio(of), low=1.0, high=1.0) if of.known else 2.0 for *_, of in found]
+    drawable = [found[place] for place in np.argsort(p_values, kind="stable")]
     shown = drawable[:MOST_SEGMENTS]
     if not shown:
         return None
     pairs = {
-        (str(one.name), format_ratio(one.ratio)): {
-            name: reliability_curve(p[one.rows], y[one.rows], cluster_rows(who.codes[one.rows]))
+        (str(segment), format_ratio(ratio)): {
+            name: reliability_curve(p[rows], y[rows], cluster_rows(who.codes[rows]))
             for name, p in (("before", before), ("after", after))
         }
-        for one in shown
+        for segment, rows, ratio in shown
     }
     curves = [curve for pair in pairs.values() for curve in pair.values()]
     frame = Frame.around(curves, rare=_is_rare(y), binary=_is_binary(y))
     return draw_small(f"{title}: {len(shown)} of {len(drawable)} segment values", pairs, frame)
 
 
-@dataclass(frozen=True)
-class _Segment:
-    """A segment value with its rows [n] and its ratio after calibration."""
-
-    name: Segment
-    rows: Flags
-    ratio: Estimate
-
-
 def _find_segments(
     y: Floats, p: Floats, segments: Mapping[str, npt.ArrayLike], who: Clusters
-) -> Iterator[_Segment]:
-    """Yield the segment values with both outcomes."""
+) -> Iterator[tuple[Segment, Flags, Estimate]]:
+    """Yield the segment values with both outcomes, each with its rows [n] and its ratio."""
     resampler = Resampler(who.count, seed=0, replicates=REPLICATES)
     for column in list(group_by_segment(segments, y.size))[1:]:
         ratios = sum_intervals(
@@ -172,7 +163,7 @@ def _find_segments(
         for code, (name, ratio) in enumerate(zip(column.names, supported, strict=True)):
             rows = column.codes == code
             if 0 < np.count_nonzero(y[rows]) < np.count_nonzero(rows):
-                yield _Segment(name, rows, ratio)
+                yield name, rows, ratio
 
 
 def _is_binary(y: Floats) -> bool:
@@ -181,11 +172,6 @@ def _is_binary(y: Floats) -> bool:
 
 def _is_rare(y: Floats) -> bool:
     return _is_binary(y) and float(y.mean()) < RARE
-
-
-def _miscalibration_p_value(ratio: Estimate) -> float:
-    """Return the p-value of a ratio of 1 as a sort key; unknown ratios come last."""
-    return off_p_value(SegmentRatio(ratio), low=1.0, high=1.0) if ratio.known else 2.0
 
 
 def draw_large(title: str, curves: Mapping[str, Curve], frame: Frame) -> charts.Drawing:

@@ -104,13 +104,6 @@ class Shrunk:
         tripled = tuple(np.zeros(len(term.levels)) for term in design.triples)
         return cls(np.zeros((3, len(design))), tripled, variances)
 
-    def without_silent(self) -> Self:
-        """Return the effects without the offsets of triples whose variance is at its minimum."""
-        informative = self.variances.triples > _VARIANCES[0]
-        return replace(
-            self, tripled=tuple(own * one for own, one in zip(self.tripled, informative, strict=True))
-        )
-
     def moved(self, design: Design, cells: Indices, logits: Floats) -> Floats:
         """Apply the effects to logits [n] of rows or groups in cells [n]."""
         by_cell = (design.matrix @ _split_sides(self.at, design).T).T
@@ -258,7 +251,11 @@ def shrink(
     with threadpool_limits(limits=1, user_api="blas"):
         for _ in range(rounds if len(design) else 0):
             shrunk = _round(tallies, design, shrunk, estimate=variances is None)
-    return shrunk.without_silent()
+    # without the offsets of triples whose variance is at its minimum
+    informative = shrunk.variances.triples > _VARIANCES[0]
+    return replace(
+        shrunk, tripled=tuple(own * one for own, one in zip(shrunk.tripled, informative, strict=True))
+    )
 
 
 def _round(tallies: Tallies, design: Design, shrunk: Shrunk, *, estimate: bool) -> Shrunk:
@@ -271,7 +268,9 @@ def _round(tallies: Tallies, design: Design, shrunk: Shrunk, *, estimate: bool) 
     left = pull[0] - np.einsum("jc,cj->c", weight[0], design.matrix @ step.T)
     tripled, spreads = _step_triples(design, shrunk, left, weight[0, 0])
     if estimate:
-        known = 1 - _posterior_variances(factor).reshape(at.shape) * precision
+        # the posterior variances are the diagonal of the inverse of the factorised matrix
+        inverse, _ = dtrtri(factor, lower=1)
+        known = 1 - np.einsum("ij,ij->j", inverse, inverse).reshape(at.shape) * precision
         count = len(design.terms)
         squares, effective = (
             np.stack([sum_by_code(design.owner, part, count) for part in parts]) for parts in (at**2, known)
@@ -311,12 +310,6 @@ def _step_triples(
     return tuple(tripled), np.array(spreads)
 
 
-def _posterior_variances(factor: Floats) -> Floats:
-    """Return the diagonal of the inverse of the matrix with this lower Cholesky factor."""
-    inverse, _ = dtrtri(factor, lower=1)
-    return np.einsum("ij,ij->j", inverse, inverse)
-
-
 def _differentiate(tallies: Tallies, design: Design, shrunk: Shrunk) -> tuple[Floats, Floats]:
     """Fit the map to the groups with the effects applied; return the log likelihood's derivatives.
 
@@ -325,7 +318,8 @@ def _differentiate(tallies: Tallies, design: Design, shrunk: Shrunk) -> tuple[Fl
     """
     moved = shrunk.moved(design, tallies.cell, tallies.logits)
     one = fit_tallies(moved, tallies)
-    p, slope = one.of_logits(moved), np.clip(_map_slope(one, moved), *_SLOPES)
+    above, below = (maps.logit(one.of_logits(moved + step)) for step in (_HALF_STEP, -_HALF_STEP))
+    p, slope = one.of_logits(moved), np.clip((above - below) / (2 * _HALF_STEP), *_SLOPES)
     pull = (tallies.positives - tallies.rows * p) * slope
     weight = tallies.rows * p * (1 - p) * slope**2
     distance = design.span.distance(tallies.logits) / design.scale
@@ -358,8 +352,3 @@ def _split_sides(at: Floats, design: Design) -> Floats:
     """Convert offsets, slopes and bends per standard deviation to offsets and slopes below and above."""
     offsets, slopes, bends = at
     return np.stack([offsets, (slopes - bends) / design.scale, (slopes + bends) / design.scale])
-
-
-def _map_slope(fitted: maps.IsotonicMap | maps.LogisticMap, logits: Floats) -> Floats:
-    above, below = (maps.logit(fitted.of_logits(logits + step)) for step in (_HALF_STEP, -_HALF_STEP))
-    return (above - below) / (2 * _HALF_STEP)

@@ -6,7 +6,7 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import partial
 from getpass import getuser
 from pathlib import Path
@@ -73,11 +73,15 @@ def draft_surface(
             (drafted / file).write_text(text, encoding="utf-8")
         _require_valid(drafted, files.logs)
         drafted.rename(folder)
+    # the midnight after the log's last day is the as-of
+    as_of = f"{sketch.last + timedelta(days=1)}T00:00:00Z"
+    export = [] if files.logs == workspace.logs else [f"export EQUIPOISE_LOGS={shlex.quote(str(files.logs))}"]
+    verbs = (f"check {workspace.surface}", f"plan {workspace.surface} --as-of {as_of}")
     return InitResult(
         name,
         [str(folder / file) for file in texts],
         str(files.logs),
-        _next(workspace, files.logs, sketch.last),
+        [*export, *(f"equipoise {verb}" for verb in verbs)],
     )
 
 
@@ -101,14 +105,6 @@ def _require_valid(drafted: Path, logs: Path) -> None:
     if problems:
         lines = "\n".join(f"  {problem.hint}" for problem in problems)
         raise DataError(f"{len(problems)} problem(s) of the log; nothing was written:\n{lines}")
-
-
-def _next(workspace: "Workspace", logs: Path, last: date) -> list[str]:
-    """Return the next commands, with the midnight after the log's last day as the as-of."""
-    as_of = f"{last + timedelta(days=1)}T00:00:00Z"
-    export = [] if logs == workspace.logs else [f"export EQUIPOISE_LOGS={shlex.quote(str(logs))}"]
-    verbs = (f"check {workspace.surface}", f"plan {workspace.surface} --as-of {as_of}")
-    return [*export, *(f"equipoise {verb}" for verb in verbs)]
 
 
 _data = CommandGroup("Data")

@@ -23,7 +23,9 @@ _SLICES: Final = ("train", "calibrate", "test")
 def write_outlook(plain: Plain) -> Iterator[RenderableType]:
     """Write the days of each task, the task that limits the shared test days, and what is missing."""
     yield Text(_log(plain))
-    yield Text(_test(plain))
+    decider = plain["test_decided_by"]
+    days = _days(plain["test"]) if plain["test"] else "none yet"
+    yield Text(f"shared test days: {days}, decided by {decider}, the fast task that is known last")
     table = text.table("task", *_SLICES, figures=("positives", "days needed"))
     for name, task in plain["tasks"].items():
         slices, positives = task["slices"] or {}, task["positives"] or {}
@@ -51,12 +53,6 @@ def _log(plain: Plain) -> str:
     if plain["arrived"] == plain["as_of"]:
         return known
     return f"{known}. It arrived up to {plain['arrived']}: labels known later stay immature"
-
-
-def _test(plain: Plain) -> str:
-    decider = plain["test_decided_by"]
-    days = _days(plain["test"]) if plain["test"] else "none yet"
-    return f"shared test days: {days}, decided by {decider}, the fast task that is known last"
 
 
 def _days(days: list[str] | None) -> str:

@@ -40,15 +40,12 @@ def write_report(plain: Plain) -> Iterator[RenderableType]:
     yield _estimates(plain)
     rows, requests = format_counted(plain["n"], "row"), format_counted(plain["requests"], "request")
     never = format_share(plain["unsupported_share"])
+    by_day = "" if plain["days"] is None else f" or are by day ({plain['days']}), the wider of both"
     yield Text(
-        f"{rows} of {requests}; intervals resample {plain['resampled']}{_by_day(plain)}; "
+        f"{rows} of {requests}; intervals resample {plain['resampled']}{by_day}; "
         f"{never} of what the target shows was never logged at its position; "
         f"expected rewards: {plain['reward_model']}; propensities checked by: {_balance(plain)}"
     )
-
-
-def _by_day(plain: Plain) -> str:
-    return "" if plain["days"] is None else f" or are by day ({plain['days']}), the wider of both"
 
 
 def _balance(plain: Plain) -> str:
@@ -192,7 +189,8 @@ def write_policy(plain: Plain) -> Iterator[RenderableType]:
         yield Text(f"offset: the sum is made positive, a sum of 0 becomes {format_number(plain['offset'])}")
     yield from _rules(base)
     for context in contexts:
-        yield Text.assemble((context["context"], "bold"), f" where {_where(context['when'])} changes:")
+        where = " and ".join(f"{name} is {' or '.join(map(str, of))}" for name, of in context["when"].items())
+        yield Text.assemble((context["context"], "bold"), f" where {where} changes:")
         terms = [term for term in context["terms"] if term["task"] in context["changed"]]
         yield Padding(_terms(terms, plain["unit"]), (0, 0, 0, 4)) if terms else Text("    no weight")
         yield from (Padding(line, (0, 0, 0, 4)) for line in _rules(context, base))
@@ -219,10 +217,6 @@ def _worth(term: Plain) -> str:
     each = f" for each of {term['times']}" if term["times"] else ""
     cap = f", up to {format_number(term['cap'])}" if term["cap"] else ""
     return f"{format_number(term['worth'])}{each}{cap}"
-
-
-def _where(when: Mapping[str, list[Any]]) -> str:
-    return " and ".join(f"{column} is {' or '.join(map(str, values))}" for column, values in when.items())
 
 
 def _rules(policy: Plain, base: Plain | None = None) -> Iterator[Text]:
@@ -413,8 +407,11 @@ def _front_table(plain: Plain) -> Table:
 
 
 def _proposal_lines(plain: Plain) -> Iterator[RenderableType]:
-    proposal = plain["proposal"]
-    yield Text(f"proposed: version {proposal['version']}, {_weights(plain, proposal['weights'])}")
+    proposal, weights = plain["proposal"], plain["proposal"]["weights"]
+    now = {term: format_number(plain["current"][term]) for term in weights}
+    then = {term: format_number(weight) for term, weight in weights.items()}
+    moves = [f"{term} {now[term]} -> {then[term]}" for term in weights if now[term] != then[term]]
+    yield Text(f"proposed: version {proposal['version']}, {', '.join(moves) or 'weights as now'}")
     if proposal["gain"] is not None:
         maximised = plain["objectives"][0]
         metric, confirmed = proposal["gain_metric"], change(proposal["gain"])
@@ -429,13 +426,6 @@ def _proposal_lines(plain: Plain) -> Iterator[RenderableType]:
 
 def _note_model_judged(objective: Plain) -> str:
     return ", model-judged" if objective["model_judged"] else ""
-
-
-def _weights(plain: Plain, weights: Mapping[str, float]) -> str:
-    now = {term: format_number(plain["current"][term]) for term in weights}
-    then = {term: format_number(weight) for term, weight in weights.items()}
-    moves = [f"{term} {now[term]} -> {then[term]}" for term in weights if now[term] != then[term]]
-    return ", ".join(moves) or "weights as now"
 
 
 @_tuning.command(

@@ -75,7 +75,7 @@ class Others:
 def find_policy_problems(utility: UtilitySpec, unread: Unread) -> Iterator[Problem]:
     """Find problems within a utility policy."""
     if not unread.touches("utility", "offset"):
-        yield from _check_offset(utility, unread)
+        yield from _check_offset(utility)
     named: dict[str, Sequence[PolicyContext | Multiplier | HardConstraint]] = {
         "hard_constraints": utility.hard_constraints,
         "contexts": utility.contexts,
@@ -113,7 +113,7 @@ def find_utility_problems(utility: UtilitySpec, others: Others) -> Iterator[Prob
         yield from _check_constrained(utility.constrained, utility, others)
 
 
-def _check_offset(utility: UtilitySpec, unread: Unread) -> Iterator[Problem]:
+def _check_offset(utility: UtilitySpec) -> Iterator[Problem]:
     """Find multipliers of possibly negative totals, and negative terms without a known lower bound."""
     if utility.offset is None:
         if utility.multipliers or any(context.multipliers for context in utility.contexts):

@@ -336,10 +336,8 @@ def _find_task_problems(
         lost |= names
         yield problem
     substitutes = dict.fromkeys(lost, TaskSpec.model_validate(TASK))
-    tasks, unread = (
-        tasks.model_copy(update={"tasks": {**tasks.tasks, **substitutes}}),
-        unread.with_tasks(lost),
-    )
+    tasks = tasks.model_copy(update={"tasks": {**tasks.tasks, **substitutes}})
+    unread = Unread(unread.places | {("tasks", "tasks", name) for name in lost})
     yield from find_meaning_problems(tasks, unread)
     if surface is not None:
         yield from find_surface_task_problems(surface, tasks, unread)

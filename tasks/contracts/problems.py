@@ -9,7 +9,7 @@ rules, or a whole section, which is replaced by a placeholder. `Unread` lists th
 cross-check that reads one of them is skipped, because its result would describe the placeholder.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
@@ -165,10 +165,6 @@ class Unread:
         """Whether a task could not be read as written."""
         return self.touches("tasks", "tasks", name)
 
-    def with_tasks(self, names: set[str]) -> "Unread":
-        """Return a copy with further unread tasks."""
-        return Unread(self.places | {("tasks", "tasks", name) for name in names})
-
 
 ALL_READ: Final = Unread()
 
@@ -187,7 +183,9 @@ def salvage(kind: str, plain: Mapping[str, Any], model: type[Model]) -> tuple[Mo
             return model.model_validate(kept), frozenset((kind, *place) for place in taken)
         except ValidationError as error:
             places = {_find(kept, place_of(finding)) for finding in error.errors(include_url=False)}
-        for place in sorted(_outermost({_blamed(kept, one) for one in places}), key=_by_place, reverse=True):
+        blamed = {_blamed(kept, one) for one in places}
+        outermost = (one for one in blamed if not any(one[:n] in blamed for n in range(len(one))))
+        for place in sorted(outermost, key=_by_place, reverse=True):
             taken.add(place)
             if not _take_out(kept, place, SECTIONS[kind]):
                 return None, frozenset()
@@ -211,12 +209,6 @@ def _blamed(plain: Mapping[str, Any], place: Place) -> Place:
     if len(place) == 2 and place[0] == "segments" and isinstance(entry := plain["segments"][place[1]], dict):
         return (*place, "bins") if "bins" in entry else place
     return place
-
-
-def _outermost(places: set[Place]) -> Iterator[Place]:
-    for place in places:
-        if not any(place[:n] in places for n in range(len(place))):
-            yield place
 
 
 def _by_place(place: Place) -> tuple[tuple[bool, int, str], ...]:

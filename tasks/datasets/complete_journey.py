@@ -35,7 +35,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -265,7 +265,8 @@ def import_complete_journey(
     """
     _check_weeks(first_week, last_week)
     files = _source_files(source)
-    recipe = _recipe(files, first_week, last_week)
+    settings = f"{first_week}-{last_week}|{duckdb.__version__}"
+    recipe = publishing.make_recipe(settings, [Path(__file__), *(files[table] for table in sorted(files))])
     if (done := publishing.find_finished(out, recipe)) is not None:
         return ImportResult(**done)
     work = publishing.begin(out)
@@ -273,7 +274,10 @@ def import_complete_journey(
         _stage(session, files, first_week, last_week)
         _write(session, IMPRESSIONS, work / "impressions", _weeks(session, SHELF_WEEKS))
         _write(session, EVENTS, work / "events", _weeks(session, LINE_WEEKS, week=first_week))
-        counts = _counts(session, work)
+        shown = {"files": str(work / "impressions" / "*.parquet")}
+        happened = {"files": str(work / "events" / "*.parquet")}
+        queries = (IMPRESSION_COUNTS, shown), (DUPLICATE_SHELF_ROWS, None), (EVENT_COUNTS, happened)
+        counts = publishing.count(session, *queries)
     first_shown, last_shown = (week_start(week).isoformat() for week in (first_week, last_week))
     result = ImportResult(first_week, last_week, first_shown, last_shown, **counts)
     if not result.impressions:
@@ -367,16 +371,3 @@ def _weeks(session: duckdb.DuckDBPyConnection, query: str, **parameters: int) ->
 
 def _write(session: duckdb.DuckDBPyConnection, query: str, folder: Path, weeks: Sequence[int]) -> None:
     publishing.write_files(session, query, folder, {f"week_{week:02d}": {"week": week} for week in weeks})
-
-
-def _counts(session: duckdb.DuckDBPyConnection, work: Path) -> dict[str, Any]:
-    shown = {"files": str(work / "impressions" / "*.parquet")}
-    happened = {"files": str(work / "events" / "*.parquet")}
-    queries = (IMPRESSION_COUNTS, shown), (DUPLICATE_SHELF_ROWS, None), (EVENT_COUNTS, happened)
-    return publishing.count(session, *queries)
-
-
-def _recipe(files: Mapping[str, Path], first_week: int, last_week: int) -> str:
-    modules = (Path(module) for module in (__file__, publishing.__file__))
-    settings = f"{first_week}-{last_week}|{duckdb.__version__}"
-    return publishing.make_recipe(settings, [*modules, *(files[table] for table in sorted(files))])

@@ -44,8 +44,9 @@ statistics of the whole month (``video_features_statistic_pure.csv``) would leak
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 
@@ -443,7 +444,8 @@ def import_kuairand(*, source: Path, out: Path, threads: int = 2, memory: str = 
         another type, a line without user, video or time, or a repeated user or video.
     """
     files = find_files(source)
-    recipe = _recipe(files)
+    data = chain.from_iterable(files.values())
+    recipe = publishing.make_recipe(duckdb.__version__, [Path(__file__), *data])
     if (done := publishing.find_finished(out, recipe)) is not None:
         return KuaiRandResult(**done)
     work = publishing.begin(out)
@@ -454,7 +456,9 @@ def import_kuairand(*, source: Path, out: Path, threads: int = 2, memory: str = 
         publishing.write_files(session, IMPRESSIONS, work / "impressions", by_day)
         publishing.write_files(session, EVENTS, work / "events", by_day)
         first, last = (day.isoformat() for day in (days[0], days[-1]))
-        result = KuaiRandResult(first_day=first, last_day=last, **_counts(session, work))
+        happened = {"files": str(work / "events" / "*.parquet")}
+        counts = publishing.count(session, (COUNTS, None), (EVENT_COUNTS, happened))
+        result = KuaiRandResult(first_day=first, last_day=last, **counts)
     publishing.publish(work, out, recipe, result)
     return result
 
@@ -467,15 +471,3 @@ def _stage(session: duckdb.DuckDBPyConnection, files: Files) -> None:
     session.execute(past("all", ()))
     for name, (key, _) in PASTS.items():
         session.execute(past(name, key))
-
-
-def _counts(session: duckdb.DuckDBPyConnection, work: Path) -> dict[str, Any]:
-    happened = {"files": str(work / "events" / "*.parquet")}
-    return publishing.count(session, (COUNTS, None), (EVENT_COUNTS, happened))
-
-
-def _recipe(files: Files) -> str:
-    modules = (Path(module) for module in (__file__, publishing.__file__))
-    return publishing.make_recipe(
-        duckdb.__version__, [*modules, *(path for found in files.values() for path in found)]
-    )

@@ -249,7 +249,9 @@ def import_open_bandit(*, source: Path, out: Path, threads: int = 2, memory: str
         There is no log, a file does not have the data set's layout, or a row breaks one of its rules.
     """
     logs = find_logs(source)
-    recipe = _recipe(logs)
+    files = [file for log in logs for file in (log.rows, log.items)]
+    named = ",".join(f"{log.policy}/{log.campaign}" for log in logs)
+    recipe = publishing.make_recipe(f"{duckdb.__version__} {named}", [Path(__file__), *files])
     if (done := publishing.find_finished(out, recipe)) is not None:
         return OpenBanditResult(**done)
     work = publishing.begin(out)
@@ -262,11 +264,3 @@ def import_open_bandit(*, source: Path, out: Path, threads: int = 2, memory: str
         result = OpenBanditResult(**publishing.count(session, (_COUNTS, None)))
     publishing.publish(work, out, recipe, result)
     return result
-
-
-def _recipe(logs: list[CampaignLog]) -> str:
-    files = [file for log in logs for file in (log.rows, log.items)]
-    named = ",".join(f"{log.policy}/{log.campaign}" for log in logs)
-    return publishing.make_recipe(
-        f"{duckdb.__version__} {named}", [Path(__file__), Path(publishing.__file__), *files]
-    )

@@ -51,9 +51,9 @@ def require_file(path: Path) -> Path:
 
 
 def make_recipe(settings: str, files: Iterable[Path]) -> str:
-    """Return the digest of an import's inputs: settings, code and data, in this order."""
+    """Return the digest of an import's inputs: settings, this module, and the import's own code and data."""
     digest = hashlib.sha256(settings.encode())
-    for path in files:
+    for path in (Path(__file__), *files):
         with path.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()

@@ -150,18 +150,12 @@ def request_pairs(
     rows = np.bincount(codes, minlength=len(known))
     positives = np.bincount(codes, y, minlength=len(known))
     kept = np.flatnonzero(((positives > 0) & (positives < rows))[codes])
-    groups, first = _renumber(codes[kept])
+    groups, known = pd.factorize(codes[kept])
+    first = np.full(len(known), kept.size, dtype=np.intp)
+    np.minimum.at(first, groups, np.arange(kept.size))
     won, pairs = pairs_by_group(y[kept], p[kept], w[kept], groups, first.size)
     weighed = pairs > 0
     return RequestPairs(won[weighed], pairs[weighed], kept[first][weighed])
-
-
-def _renumber(codes: Indices) -> tuple[Indices, Indices]:
-    """Number codes 0, 1, ... by first appearance; also return the index of each first appearance."""
-    groups, known = pd.factorize(codes)
-    first = np.full(len(known), codes.size, dtype=np.intp)
-    np.minimum.at(first, groups, np.arange(codes.size))
-    return groups, first
 
 
 def row_losses(outcomes: Floats, predictions: Floats) -> Floats:

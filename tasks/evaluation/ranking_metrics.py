@@ -123,7 +123,9 @@ def sum_ranks(rows: FallingRows, users: Indices, count: int, *, groups: Indices 
     positive, negative = (np.bincount(bins, w * side).astype(np.float64)[:, None] for side in (y, ~y))
     aucs, precisions = _measure(positive, negative, bins[firsts])
     if positive.size > MOST_BINS:
-        bins = _rows_to_bins(_open_coarse_bins(positives) | new_group[ties], ties, y.size)
+        # a bin opens after every 1 / `MOST_BINS` of the positives
+        passed = np.cumsum(positives) * MOST_BINS // max(1, int(positives.sum()))
+        bins = _rows_to_bins(np.r_[True, np.diff(passed) > 0] | new_group[ties], ties, y.size)
     sides = [
         _build_matrix(bins[side], users[order][side], w[side], (int(bins[-1]) + 1, count)) for side in (y, ~y)
     ]
@@ -163,12 +165,6 @@ def ranked_intervals(
 
 def _rows_to_bins(opens: Flags, ties: Indices, rows: int) -> Indices:
     return np.repeat(np.cumsum(opens) - 1, np.diff(np.r_[ties, rows]))
-
-
-def _open_coarse_bins(positives: Indices) -> Flags:
-    """Open a bin after every 1 / `MOST_BINS` of the positives."""
-    passed = np.cumsum(positives) * MOST_BINS // max(1, int(positives.sum()))
-    return np.r_[True, np.diff(passed) > 0]
 
 
 def _build_matrix(bins: Indices, users: Indices, weights: Floats, shape: tuple[int, int]) -> sparse.csr_array:
@@ -313,13 +309,9 @@ def _discount_gains(gains: Floats, scores: Floats, codes: Indices, count: int, k
     ties = np.flatnonzero(new_request | np.r_[True, np.diff(s) != 0])
     ends = np.r_[ties[1:], g.size]
     request_start = np.flatnonzero(new_request)[np.cumsum(new_request)[ties] - 1]
-    upto = _cumulative_discounts(int(np.bincount(g).max()), k)
+    # sums of the first 0, 1, ... discounts, which are 0 beyond k
+    ranks = np.arange(1, int(np.bincount(g).max()) + 1)
+    upto = np.r_[0.0, np.cumsum(np.where(ranks <= k, 1 / np.log2(1 + ranks), 0.0))]
     shared = (upto[ends - request_start] - upto[ties - request_start]) / (ends - ties)
     discounted = np.add.reduceat(gains[order], ties) * shared
     return np.bincount(g[ties], discounted, minlength=count).astype(np.float64)
-
-
-def _cumulative_discounts(longest: int, k: int) -> Floats:
-    """Cumulative sums of the first 0, 1, ..., longest discounts, which are 0 beyond k."""
-    ranks = np.arange(1, longest + 1)
-    return np.r_[0.0, np.cumsum(np.where(ranks <= k, 1 / np.log2(1 + ranks), 0.0))]

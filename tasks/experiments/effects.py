@@ -230,9 +230,12 @@ def read_segments(analysis: Analysis, readouts: Sequence[MetricReadout]) -> list
     p_values = [effect.p_value_beyond(_end(margin), rise=_rises(margin)) for _, _, effect, margin in found]
     subjects = [analysis.metrics[readouts[place].metric].subject for place, *_ in found]
     costs = [subject in analysis.contracts.tasks.costs for subject in subjects]
-    adjusted = _adjust(p_values, costs)
+    # p-values are adjusted for costs by their number, for others with Benjamini and Hochberg's method
+    every, cost = np.asarray(p_values, dtype=float), np.asarray(costs, dtype=bool)
+    adjusted = np.minimum(1.0, every * max(1, int(cost.sum())))
+    adjusted[~cost] = benjamini_hochberg(every[~cost])
     verdicts: dict[int, list[Verdict]] = {}
-    for (place, segment, effect, margin), p in zip(found, adjusted, strict=True):
+    for (place, segment, effect, margin), p in zip(found, adjusted.tolist(), strict=True):
         one = readouts[place]
         harmed, seen = one.final and p <= _LEVEL, bounded_interval(analysis, effect, final=one.final)
         inside = evaluate_interval(seen, low=margin.low, high=margin.high) is Outcome.PASS
@@ -260,14 +263,6 @@ def _rises(margin: Threshold) -> bool:
 
 def _end(margin: Threshold) -> float:
     return margin.high if _rises(margin) else margin.low
-
-
-def _adjust(p_values: Sequence[float], costs: Sequence[bool]) -> list[float]:
-    """Adjust p-values: for costs by their number, for others with Benjamini and Hochberg's method."""
-    p, cost = np.asarray(p_values, dtype=float), np.asarray(costs, dtype=bool)
-    adjusted = np.minimum(1.0, p * max(1, int(cost.sum())))
-    adjusted[~cost] = benjamini_hochberg(p[~cost])
-    return [float(one) for one in adjusted]
 
 
 def read_outcomes(analysis: Analysis) -> OutcomeChanges:

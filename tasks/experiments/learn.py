@@ -238,12 +238,16 @@ def _learn(work: LearningWork, run: StepRun) -> WeightLearning:
     refused = tuple(why_refused(work, learned, short, covariance))
     proposed = {} if refused else _scale(work, learned, covariance)
     run.metrics({"signal": learned.signal, "arms": learned.arms})
+    names = [f"{row.experiment} (version {row.version})" for row, _ in work.found if not row.reason]
     return write_learning(
         work.workspace,
         run,
         learned.estimates(work.terms),
         proposed,
-        why=_explain(work),
+        why=[
+            f"Weights follow the changes of {work.long} in {len(names)} experiments:",
+            *(f"  {name}" for name in names),
+        ],
         as_of=work.as_of,
         long=work.long,
         experiments=tuple(row for row, _ in work.found),
@@ -264,9 +268,13 @@ def why_refused(
     elif not learned.signal >= LEAST_SIGNAL:
         weakest = eigh(short.T @ short / learned.arms, covariance)[1][:, 0]
         term = terms[int(np.argmax(np.abs(weakest) * np.sqrt(np.diag(covariance))))]
+        # errors contribute 1 to the signal, and fall with users
+        times = (LEAST_SIGNAL - 1) / (learned.signal - 1) if learned.signal > 1 else math.inf
+        more = f"have about {times:.2g} times as many users" if times < _FAR else "run longer"
         yield (
             f"the experiments change {term} too little apart from the other terms: F_min is "
-            f"{learned.signal:.2g}, {LEAST_SIGNAL:g} is needed. {_what_is_needed(term, learned.signal)}"
+            f"{learned.signal:.2g}, {LEAST_SIGNAL:g} is needed. Run experiments that change {term} by "
+            f"itself, or that {more}"
         )
     for term, weight, now in zip(terms, learned.weights, work.current, strict=True):
         if weight * now < 0:
@@ -274,13 +282,6 @@ def why_refused(
                 f"the learned weight of {term} is {weight:.3g}, against the sign of its weight {now:g}. "
                 f"Learn with more experiments that change {term}, or choose another long outcome"
             )
-
-
-def _what_is_needed(term: str, signal: float) -> str:
-    """Return advice on the users needed for the least signal: errors contribute 1 and fall with users."""
-    times = (LEAST_SIGNAL - 1) / (signal - 1) if signal > 1 else math.inf
-    more = f"have about {times:.2g} times as many users" if times < _FAR else "run longer"
-    return f"Run experiments that change {term} by itself, or that {more}"
 
 
 def _scale(work: LearningWork, learned: ExperimentWeights, covariance: Floats) -> dict[str, float]:
@@ -307,12 +308,6 @@ def step_weights(policy: UtilitySpec, steps: Mapping[str, float], *, where: str)
     if strange := sorted(steps.keys() - policy.weights.keys()):
         raise DataError(unknown("weight", strange[0], policy.weights, where=where))
     return {term: _round(policy.weights[term].weight * (1 + step)) for term, step in steps.items() if step}
-
-
-def _explain(work: LearningWork) -> Iterator[str]:
-    names = [f"{row.experiment} (version {row.version})" for row, _ in work.found if not row.reason]
-    yield f"Weights follow the changes of {work.long} in {len(names)} experiments:"
-    yield from (f"  {name}" for name in names)
 
 
 def write_learning(

@@ -114,10 +114,6 @@ class RampLog:
         found = [self._silent(waited), self._returned(), self._in_other_pools(), self._other_shares()]
         return [problem for problem in found if problem]
 
-    @property
-    def _users(self) -> Indices:
-        return _codes(self.rows["user"])
-
     def _silent(self, waited: timedelta) -> str:
         """Describe an arm that stopped logging, or never started."""
         ends = {
@@ -137,7 +133,7 @@ class RampLog:
         """Describe users who met the champion after the release, which a nested assignment rules out."""
         if not self.treated.any():
             return ""
-        users = self._users
+        users = _codes(self.rows["user"])
         began, ended = np.full(users.max() + 1, np.inf), np.full(users.max() + 1, -np.inf)
         np.minimum.at(began, users[self.treated], self.rows["first"].to_numpy()[self.treated])
         np.maximum.at(ended, users[~self.treated], self.rows["last"].to_numpy()[~self.treated])

@@ -132,6 +132,9 @@ class Build(Basis):
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON; sums are strings because they exceed a double's precision."""
+        days: dict[str, dict[str, list[Any]]] = {}
+        for (day, name), total in sorted(self.events.items()):
+            days.setdefault(str(day), {})[name] = _to_pair(total)
         return {
             "as_of": self.as_of.astimezone(UTC).isoformat(),
             **({"arrived": self.arrived.astimezone(UTC).isoformat()} if self.arrived else {}),
@@ -139,7 +142,7 @@ class Build(Basis):
             "columns": list(self.columns),
             "days": {str(d): [x.rows, str(x.content), x.left_behind] for d, x in sorted(self.days.items())},
             "impressions": {str(day): _to_pair(total) for day, total in sorted(self.impressions.items())},
-            "events": _streams_to_json(self.events),
+            "events": days,
         }
 
     @classmethod
@@ -161,13 +164,6 @@ class Build(Basis):
             },
             arrived=datetime.fromisoformat(content["arrived"]) if "arrived" in content else None,
         )
-
-
-def _streams_to_json(streams: Mapping[Stream, DaySum]) -> dict[str, dict[str, list[Any]]]:
-    days: dict[str, dict[str, list[Any]]] = {}
-    for (day, name), total in sorted(streams.items()):
-        days.setdefault(str(day), {})[name] = _to_pair(total)
-    return days
 
 
 def _to_pair(total: DaySum) -> list[Any]:

@@ -124,7 +124,8 @@ def diff(workspace: Workspace, *, before: str, after: str) -> Difference:
             snapshot.verify(connection, own)
             _open(connection, side, [path for day in own for path in days[day]], both)
         _join(connection, both)
-        appeared, gone = _impressions(connection)
+        rows = connection.sql(x.fill(_ROWS, day=x.name(c.DAY))).fetchall()
+        appeared, gone = {day: n for day, n, _ in rows if n}, {day: n for day, _, n in rows if n}
         moves = {task: _transitions(connection, task, value=_is_value(new, task)) for task in both}
     most = sorted(both, key=lambda task: -sum(move.rows for move in moves[task]))
     return Difference(
@@ -196,11 +197,6 @@ def _join(connection: duckdb.DuckDBPyConnection, tasks: Sequence[str]) -> None:
             differs=x.any_of(appeared.copy(), gone.copy(), *differs),
         )
     )
-
-
-def _impressions(connection: duckdb.DuckDBPyConnection) -> tuple[dict[str, int], dict[str, int]]:
-    rows = connection.sql(x.fill(_ROWS, day=x.name(c.DAY))).fetchall()
-    return {day: n for day, n, _ in rows if n}, {day: n for day, _, n in rows if n}
 
 
 def _transitions(connection: duckdb.DuckDBPyConnection, task: str, *, value: bool) -> list[Transition]:

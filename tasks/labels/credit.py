@@ -21,7 +21,7 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.contracts import TasksSpec
-from tasks.contracts.tasks import Positive, ValueRule
+from tasks.contracts.tasks import ValueRule
 from tasks.labels import windows as w
 from tasks.labels.query import Crediting, Form, Relations
 from tasks.labels.windows import credits_alone
@@ -71,7 +71,9 @@ def _every(
 
 def _touch(spec: TasksSpec, task: str, *, has_position: bool) -> Crediting:
     signals, contenders, touched = f"{task}__signals", f"{task}__windows", w.touched(task)
-    folded = {w.credited(task): credited_touched(spec, task, signals)}
+    pairs = _pairs(spec, task, x.table(touched, w.WINDOWS), signals, c.IMPRESSION_KEY)
+    # the credit of each impression: the signals of the instants for which it was chosen
+    folded = {w.credited(task): _fold(spec, task, pairs, c.IMPRESSION_KEY)}
     forms: dict[Form, Relations] = {
         Form.JOIN: {touched: join_touched(spec, task, signals, has_position=has_position), **folded},
         Form.SCAN: {
@@ -99,7 +101,12 @@ def _exclusion(spec: TasksSpec, task: str, number: int, arrived: x.AsOf, among: 
     signals = f"{name}_signals"
     forms: dict[Form, Relations] = {Form.JOIN: {name: join_exclusion(spec, task, rule.on, signals, windows)}}
     if own.until is None:
-        forms[Form.SCAN] = {name: scan_exclusion(spec, task, rule.on, signals, windows)}
+        # the first exclusion event of each window that contains one
+        folds = {_Fold(w.AT, exp.Min): x.column(c.HAPPENED_AT)}
+        opened = w.with_signals(windows.copy(), rule.on, signals)
+        forms[Form.SCAN] = {
+            name: _of_windows(w.event_rule(spec, task), rule.on, opened, x.table(signals), folds)
+        }
     return Crediting(name, rule.on, (signals, w.events(rule.on, rule.event)), windows, forms)
 
 
@@ -111,12 +118,6 @@ def join_every(spec: TasksSpec, task: str, signals: str, windows: exp.Select) ->
         x.distinct(opened)
     window = (*rule.match, *w.bounds(rule))
     return _fold(spec, task, _pairs(spec, task, x.subquery(opened, w.WINDOWS), signals, window), window)
-
-
-def credited_touched(spec: TasksSpec, task: str, signals: str) -> exp.Select:
-    """Return the credit of each impression: the signals of the instants for which it was chosen."""
-    touched = x.table(w.touched(task), w.WINDOWS)
-    return _fold(spec, task, _pairs(spec, task, touched, signals, c.IMPRESSION_KEY), c.IMPRESSION_KEY)
 
 
 def join_touched(spec: TasksSpec, task: str, signals: str, *, has_position: bool) -> exp.Select:
@@ -180,7 +181,10 @@ def _fold(spec: TasksSpec, task: str, pairs: exp.Select, group: Sequence[str]) -
     if isinstance(rule, ValueRule):
         folded = [x.alias(_amount(rule), w.AMOUNT)]
     else:
-        folded = [x.alias(_crediting_at(rule), w.AT)]
+        counted: exp.Expr = x.column(w.COUNTS)
+        if rule.at_least > 1:
+            counted = x.all_of(counted, x.eq(x.column(PLACE), x.integer(rule.at_least)))
+        folded = [x.alias(exp.Min(this=x.when(counted, x.column(c.HAPPENED_AT))), w.AT)]
     if w.answers(spec, task):
         some = exp.Max(this=x.when(x.column(w.ANSWERS), x.integer(1), x.integer(0)))
         folded.append(x.alias(some, w.ANSWERED))
@@ -192,13 +196,6 @@ def _numbered_by(rule: w.Rule) -> tuple[str, ...]:
     if isinstance(rule, ValueRule):
         return (c.HAPPENED_AT, w.AMOUNT) if rule.aggregate == "first" else ()
     return (c.HAPPENED_AT,) if rule.at_least > 1 else ()
-
-
-def _crediting_at(rule: Positive) -> exp.Expr:
-    counted: exp.Expr = x.column(w.COUNTS)
-    if rule.at_least > 1:
-        counted = x.all_of(counted, x.eq(x.column(PLACE), x.integer(rule.at_least)))
-    return exp.Min(this=x.when(counted, x.column(c.HAPPENED_AT)))
 
 
 def _amount(rule: ValueRule) -> exp.Expr:
@@ -274,15 +271,6 @@ def scan_every(spec: TasksSpec, task: str, signals: str, windows: exp.Select) ->
         folds[_Fold(w.ANSWERED, exp.Min)] = answer
     opened = w.with_signals(windows.copy(), rule.match, signals)
     return _of_windows(rule, rule.match, opened, _nth(rule, signals), folds)
-
-
-def scan_exclusion(
-    spec: TasksSpec, task: str, match: Sequence[str], signals: str, windows: exp.Select
-) -> exp.Select:
-    """Return the first exclusion event of each window that contains one."""
-    folds = {_Fold(w.AT, exp.Min): x.column(c.HAPPENED_AT)}
-    opened = w.with_signals(windows.copy(), match, signals)
-    return _of_windows(w.event_rule(spec, task), match, opened, x.table(signals), folds)
 
 
 def scan_contenders(spec: TasksSpec, task: str, signals: str, *, has_position: bool) -> exp.Select:

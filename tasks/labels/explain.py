@@ -83,7 +83,8 @@ def explain(workspace: Workspace, *, impression: str, snapshot: str | None = Non
     """
     source = LabelStore(workspace.store, workspace.surface).find(snapshot)
     key = _parse_key(impression, source.schema())
-    stored = _find_row(source, key)
+    rows = source.query(x.select([exp.Star()], x.table("rows"), where=[of_key(key)]))
+    stored = next(iter(rows.to_pylist()), None) if rows is not None else None
     if stored is None:
         raise DataError(explain_missing(workspace, source, key))
     labels = {t: LabelValue(stored[t], stored[c.status(t)], stored[c.at(t)]) for t in source.tasks()}
@@ -143,11 +144,6 @@ def _value(name: str, text: str, schema: pa.Schema) -> str | int:
         return int(text)
     except ValueError:
         raise DataError(f"{name} is a whole number on this surface, and '{text}' is not") from None
-
-
-def _find_row(snapshot: Snapshot, key: Key) -> Row | None:
-    rows = snapshot.query(x.select([exp.Star()], x.table("rows"), where=[of_key(key)]))
-    return next(iter(rows.to_pylist()), None) if rows is not None else None
 
 
 def _gone(key: Key, snapshot: Snapshot, labels: dict[str, LabelValue]) -> str:

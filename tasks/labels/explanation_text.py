@@ -111,14 +111,11 @@ def _excluded(explained: TaskExplanation, spec: TaskSpec, clock: Clock) -> Itera
         return
     matched = ", ".join(f"{name} {out.columns[name]}" for name in rule.on if name in out.columns)
     which = f"The {out.name} at {clock(out.at)}" + (f" ({matched})" if matched else "")
-    takes = f"takes the row out{_whatever(before_positive=rule.before_positive)}"
-    yield f"{which} lies in the window {_window(explained, clock)} and {takes}."
+    why = "as nothing had made it positive before" if rule.before_positive else "whatever its outcome"
+    yield f"{which} lies in the window {_window(explained, clock)} and takes the row out, {why}."
     if explained.crediting:
-        yield f"{_upper(_name_event(explained.crediting, explained, spec, clock))} would have made it 1."
-
-
-def _whatever(*, before_positive: bool) -> str:
-    return ", as nothing had made it positive before" if before_positive else ", whatever its outcome"
+        event = _name_event(explained.crediting, spec, clock)
+        yield f"{event[:1].upper()}{event[1:]} would have made it 1."
 
 
 def _not_applicable(explained: TaskExplanation, spec: TaskSpec, clock: Clock) -> str:
@@ -129,7 +126,8 @@ def _not_applicable(explained: TaskExplanation, spec: TaskSpec, clock: Clock) ->
         case Why.MATCH:
             return f"Its {explained.of} is null, so no event can be matched with it."
         case Why.COLUMN:
-            return f"It is observed where {explained.of} is true, and here that is {_seen(explained)}."
+            seen = "null" if explained.seen is None else str(explained.seen).lower()
+            return f"It is observed where {explained.of} is true, and here that is {seen}."
         case Why.ANSWER:
             names = _or((spec.observed_when and spec.observed_when.event) or ())
             return f"It is observed where there is an answer, and no {names} was credited to it{window}."
@@ -168,13 +166,14 @@ def _amount(explained: TaskExplanation, spec: TaskSpec) -> str:
 
 
 def _event_in_window(event: Event, explained: TaskExplanation, spec: TaskSpec, clock: Clock) -> str:
-    return f"{_name_event(event, explained, spec, clock)} lies in the window {_window(explained, clock)}"
+    return f"{_name_event(event, spec, clock)} lies in the window {_window(explained, clock)}"
 
 
-def _name_event(event: Event, explained: TaskExplanation, spec: TaskSpec, clock: Clock) -> str:
+def _name_event(event: Event, spec: TaskSpec, clock: Clock) -> str:
     rule = spec.positive
     nth = f"{_ordinal(rule.at_least)} " if rule and rule.at_least > 1 else ""
-    value = f" of value {_number(event.value)}" if _has_bound(spec) and event.value is not None else ""
+    bounded = rule is not None and rule.bounds_values
+    value = f" of value {_number(event.value)}" if bounded and event.value is not None else ""
     return f"the {nth}{event.name}{value} at {clock(event.at)}"
 
 
@@ -244,10 +243,6 @@ def _window(explained: TaskExplanation, clock: Clock) -> str:
     return f"{clock(explained.opens)} to {clock(explained.closes)}"
 
 
-def _has_bound(spec: TaskSpec) -> bool:
-    return spec.positive is not None and spec.positive.bounds_values
-
-
 def _or(names: tuple[str, ...]) -> str:
     return " or ".join(names)
 
@@ -256,15 +251,7 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if float(value).is_integer() else f"{value:.6g}"
 
 
-def _seen(explained: TaskExplanation) -> str:
-    return "null" if explained.seen is None else str(explained.seen).lower()
-
-
 def _ordinal(number: int) -> str:
     """Return 2nd, 3rd, 11th."""
     ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number % 100 not in {11, 12, 13} else "th"
     return f"{number}{ending}"
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]

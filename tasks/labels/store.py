@@ -336,13 +336,18 @@ def vacuum(
         f"{workspace.surface}.labels", doing=f"building labels of {workspace.surface}"
     ):
         pinned = _pinned(workspace, releases)
+        before, folder = instant - _ABOUT_TO_BE_COMMITTED, store.summaries.parent
+        table, parts = listing(folder, store.summaries.name), listing(folder, f"{PART}*/*")
         going = {
             "labels": _labels(store, pinned, instant - keep, instant),
             "quarantine": _left_behind(workspace.quarantine, instant),
-            "summaries": _summaries(store, keep, instant),
+            "summaries": _older(table, min(instant - keep, before)) | _older(parts, before),
         }
         if not dry_run:
-            _remove(name for files in going.values() for name in files)
+            for name in sorted(
+                (name for files in going.values() for name in files), key=_place, reverse=True
+            ):
+                locate(name).unlink(missing_ok=True)
     stored = [file for files in going.values() for file in files.values()]
     written = [file.written for file in stored]
     return VacuumResult(
@@ -354,11 +359,6 @@ def vacuum(
         oldest=min(written, default=None),
         newest=max(written, default=None),
     )
-
-
-def _remove(names: Iterable[str]) -> None:
-    for name in sorted(names, key=_place, reverse=True):
-        locate(name).unlink(missing_ok=True)
 
 
 def _place(name: str) -> tuple[bool, str]:
@@ -400,12 +400,6 @@ def _left_behind(table: Location, now: datetime) -> dict[str, Stored]:
     if newest is None:
         return {}
     return delta.unneeded_files(table, [newest], before=now - _ABOUT_TO_BE_COMMITTED)
-
-
-def _summaries(store: LabelStore, keep: timedelta, now: datetime) -> dict[str, Stored]:
-    before, folder = now - _ABOUT_TO_BE_COMMITTED, store.summaries.parent
-    table, parts = listing(folder, store.summaries.name), listing(folder, f"{PART}*/*")
-    return _older(table, min(now - keep, before)) | _older(parts, before)
 
 
 def _older(files: Mapping[str, Stored], instant: datetime) -> dict[str, Stored]:

@@ -131,7 +131,10 @@ def read_footers(name: str, files: Sequence[Location], *, below: Location) -> Ta
     identities = _identities(name, files)
     read, in_folders = list[File](), False
     for file, identity, footer in zip(files, identities, parquet_footer.read(name, files), strict=True):
-        _check_names(name, footer)
+        refuse_odd_names(name, [one.name for one in footer.columns])
+        for one in footer.columns:
+            for names in one.siblings:
+                refuse_odd_names(f"{name}: in '{one.name}'", names)
         refuse_shadowed_columns(name, file, below, _texts(footer))
         folders = folder_columns(file, below)
         fine.update(column.name for column in footer.columns if column.type in _NANOSECONDS)
@@ -164,11 +167,12 @@ def _identities(table: str, files: Sequence[Location]) -> list[str]:
 
 def _file(table: str, path: Location, identity: str, footer: Footer, names: frozenset[str]) -> File:
     unbounded = _find_unbounded(f"{table}: {path}", footer)
+    instants = (column for column in footer.columns if _kind(column.type) == INSTANT)
     return File(
         path,
         rows=footer.rows,
         columns=names,
-        spans=_spans(footer),
+        spans={column.name: _span(column.chunks) for column in instants},
         unbounded=unbounded,
         identity=identity,
     )
@@ -187,14 +191,6 @@ def refuse_odd_names(table: str, names: Iterable[str]) -> None:
             differ = "differ by case only, and engines take them" if other != name else "are two, and count"
             raise DataError(f"{table}: columns '{other}' and '{name}' {differ} for one: drop or rename one")
         known[name.lower()] = name
-
-
-def _check_names(table: str, footer: Footer) -> None:
-    """Refuse invalid names of columns and of their fields, at any depth."""
-    refuse_odd_names(table, [column.name for column in footer.columns])
-    for column in footer.columns:
-        for names in column.siblings:
-            refuse_odd_names(f"{table}: in '{column.name}'", names)
 
 
 def _texts(footer: Footer) -> dict[str, tuple[Chunk, ...] | None]:
@@ -217,12 +213,6 @@ def _find_unbounded(where: str, footer: Footer) -> tuple[str, ...]:
         if is_time(column.type)
         and not refuse_impossible_times(f"{where}: column '{column.name}'", column.chunks)
     )
-
-
-def _spans(footer: Footer) -> dict[str, TimeSpan | None]:
-    """Return the span of each column of instants, from the statistics of the row groups."""
-    instants = (column for column in footer.columns if _kind(column.type) == INSTANT)
-    return {column.name: _span(column.chunks) for column in instants}
 
 
 def _span(chunks: Sequence[Chunk]) -> TimeSpan | None:
@@ -350,12 +340,7 @@ def refuse_impossible_times(where: str, chunks: Sequence[Chunk]) -> bool:
         for end in (chunk.least, chunk.greatest):
             if end is not None and not _OF_THE_CALENDAR.fullmatch(end):
                 raise impossible_time(where)
-    return all(_has_bounds(chunk) for chunk in chunks)
-
-
-def _has_bounds(chunk: Chunk) -> bool:
-    """Return whether the statistics of a row group have both bounds, or it has no value."""
-    return None not in (chunk.least, chunk.greatest) or chunk.nulls == chunk.values
+    return all(None not in (chunk.least, chunk.greatest) or chunk.nulls == chunk.values for chunk in chunks)
 
 
 def impossible_time(where: str) -> DataError:

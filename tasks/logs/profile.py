@@ -209,9 +209,11 @@ def profile_log(table: SummaryTable, *, as_of: datetime, previous: datetime | No
     cut_files(log, now[IMPRESSIONS], now[IMPRESSIONS].new, as_of)
     impressions = _impressions(log, now[IMPRESSIONS])
     if not impressions.kept:
+        query = "SELECT min($at) FROM $table"
+        ((first,),) = log.fetch(query, at=x.column(c.SHOWN_AT), table=x.table(IMPRESSIONS))
         raise DataError(
             f"impressions: none has a key and was shown before {as_of.isoformat()}; "
-            f"the first was shown at {_first(log)}. Build as of a later instant"
+            f"the first was shown at {first}. Build as of a later instant"
         )
     return LogProfile(
         impressions=impressions,
@@ -279,12 +281,6 @@ def _repeated_events(log: LogTables, *, before: datetime | None = None) -> list[
         extra=x.all_of(x.gt(x.column(PLACE), x.integer(1)), known),
     )
     return [(day, event, int(n), int(total)) for day, event, n, total in sums]
-
-
-def _first(log: LogTables) -> datetime | None:
-    query = "SELECT min($at) FROM $table"
-    ((first,),) = log.fetch(query, at=x.column(c.SHOWN_AT), table=x.table(IMPRESSIONS))
-    return first
 
 
 def _by_day(log: LogTables, as_of: datetime, previous: datetime | None) -> LogDays:

@@ -167,8 +167,8 @@ def _open_tables(
     """Open the tables; ``views`` is filled in the process."""
     surface, folder = contracts.surface, session_folder(connection)
     for table, source in surface.sources.model_dump(exclude_none=True).items():
-        files = find_source_files(source, table=table, logs=logs, engine=surface.engine, folder=folder)
-        view = rename_columns(read_footers(table, files.files, below=files.below), surface.columns)
+        files, below = find_source_files(source, table=table, logs=logs, engine=surface.engine, folder=folder)
+        view = rename_columns(read_footers(table, files, below=below), surface.columns)
         check_columns(view, contracts)
         views[table] = view
     shared = dict.fromkeys((*IDS, *match_columns(contracts.tasks)))

@@ -62,18 +62,13 @@ _PLAIN_FEATURES = frozenset({"timestampNtz", "v2Checkpoint", "vacuumProtocolChec
 _NEWEST_PROTOCOL = 3
 
 
-@dataclass(frozen=True)
-class SourceFiles:
-    """The Parquet files of a source, and the root folder below which folder names may be columns."""
-
-    files: tuple[Location, ...]
-    below: Location
-
-
 def find_source_files(
     source: str, *, table: str, logs: Location, engine: Engine, folder: Path
-) -> SourceFiles:
-    """Find the files of a source, or export them."""
+) -> tuple[tuple[Location, ...], Location]:
+    """Find the Parquet files of a source, or export them.
+
+    Also returns the root folder below which folder names may be columns.
+    """
     try:
         parsed = parse_source(source)
     except ValueError as error:
@@ -88,8 +83,8 @@ def find_source_files(
                 raise ContractError(f"surface.yaml sources.{table} = '{source}' {NEEDS_SPARK}")
             spark.copy_table(parsed, copy, table=table, engine=engine)
         case str():
-            return SourceFiles(resolve_path(parsed, logs=logs, table=table), logs)
-    return SourceFiles(tuple(sorted(copy.glob("*.parquet"))), copy)
+            return resolve_path(parsed, logs=logs, table=table), logs
+    return tuple(sorted(copy.glob("*.parquet"))), copy
 
 
 def resolve_path(source: str, *, logs: Location, table: str) -> tuple[Location, ...]:
@@ -310,8 +305,10 @@ def copy_table(source: PostgresTable, to: Path, *, table: str) -> None:
     """Write a table or view to a Parquet file."""
     with _connect(source.server) as connection, connection.cursor() as cursor:
         cursor.execute(_select(source, _columns(cursor, source, table), table))
-        with cursor.fetch_record_batch() as batches:
-            _write(batches, to, table)
+        with cursor.fetch_record_batch() as batches, pq.ParquetWriter(to, batches.schema) as writer:
+            for batch in batches:
+                _check_times(batch, table)
+                writer.write_batch(batch)
 
 
 @contextmanager
@@ -373,13 +370,6 @@ def _select(source: PostgresTable, columns: Iterable[_Column], table: str) -> st
     return x.select([e for e in selected.values() if e is not None], of).sql(
         dialect="postgres", identify=True
     )
-
-
-def _write(batches: pa.RecordBatchReader, to: Path, table: str) -> None:
-    with pq.ParquetWriter(to, batches.schema) as writer:
-        for batch in batches:
-            _check_times(batch, table)
-            writer.write_batch(batch)
 
 
 def _check_times(batch: pa.RecordBatch, table: str) -> None:

@@ -121,7 +121,11 @@ def estimate_early(predicted: Floats, arrived: Floats) -> EarlyEstimates:
     shares = np.where(mature[:, None], divide(events[:, :-1], events[:, -1:]), np.nan)
 
     newest = np.add.outer(np.arange(days), ages - ages.size)  # day that has just matured, by day and age
-    arriving = _expect_shares(np.where(mature[:, None, None], until, 0.0), newest)
+    # the share of events that arrives by an age, as known at that age: [days, ages, strata]
+    summed = _sum_newest(np.where(mature[:, None, None], until, 0.0))
+    early, late = summed[newest, :, np.arange(newest.shape[1])], summed[newest, :, -1]
+    pooled = divide(early.sum(axis=2), late.sum(axis=2))[:, :, None]
+    arriving = np.where(late > 0, divide(early, late), pooled)
     enough = _sum_newest((mature & (sums > 0)).astype(float))[newest] >= LEAST_DAYS
     expected = np.where(enough & (newest >= 0), (arriving * predicted[:, None]).sum(axis=2), np.nan)
     seen = np.where(known[:, :-1] & (events[:, :-1] > 0), events[:, :-1], np.nan)
@@ -129,14 +133,6 @@ def estimate_early(predicted: Floats, arrived: Floats) -> EarlyEstimates:
     by_chance = (1 - np.minimum(divide(expected, sums[:, None]), 1.0)) / seen
     reach = _reach(np.log(divide(value, matured[:, None])), by_chance, newest)
     return EarlyEstimates(value, value * np.exp(-reach), value * np.exp(reach), matured, shares)
-
-
-def _expect_shares(until: Floats, newest: Indices) -> Floats:
-    """Return the share of events that arrives by an age, as known at that age: [days, ages, strata]."""
-    sums = _sum_newest(until)
-    early, late = sums[newest, :, np.arange(newest.shape[1])], sums[newest, :, -1]
-    pooled = divide(early.sum(axis=2), late.sum(axis=2))[:, :, None]
-    return np.where(late > 0, divide(early, late), pooled)
 
 
 def _reach(errors: Floats, by_chance: Floats, newest: Indices) -> Floats:

@@ -67,7 +67,8 @@ class _Rows:
                 return self._interval(
                     Ratio(self.outcomes, np.ones(len(self.outcomes)), self.events).statistic
                 )
-        return self._auc()
+        pairs = binary.request_pairs(self.outcomes > 0, self.predictions, self.requests)
+        return self._interval(Ratio(pairs.won, pairs.pairs, self.events).statistic, pairs.first_rows)
 
     def select(self, rows: Flags) -> "_Rows":
         codes = (self.users[rows], self.requests[rows], self.days[rows])
@@ -94,10 +95,6 @@ class _Rows:
         value, slope = float(losses.mean()) / base, np.log((1 - rate) / rate)
         influence = (losses - losses.mean() - value * slope * (self.outcomes - rate)) / (n * base)
         return Statistic(value, influence, np.ones(n), fewer)
-
-    def _auc(self) -> Estimate:
-        pairs = binary.request_pairs(self.outcomes > 0, self.predictions, self.requests)
-        return self._interval(Ratio(pairs.won, pairs.pairs, self.events).statistic, pairs.first_rows)
 
 
 def measure_levels(
@@ -128,19 +125,13 @@ def measure_levels(
         ends = np.searchsorted(group.codes[order], np.arange(1, group.count))
         for segment, mine in zip(group.names, np.split(order, ends), strict=True):
             own = _Rows(y[mine], p[mine], who.codes[mine], requests[mine], days[mine])
-            yield from _figures(task, kind, own, segment, who.resampled)
+            for metric in METRICS[kind]:
+                yield _figure(Subject(metric, task=task), metric, own, segment, who.resampled)
             if tenths and "calibration_ratio" in METRICS[kind]:
                 bins = cut_equal_shares(own.predictions, 10)
                 for n in np.unique(bins):
                     subject = Subject(BY_TENTH, task=task, column="tenth", value=str(n + 1))
                     yield _figure(subject, "calibration_ratio", own.select(bins == n), segment, who.resampled)
-
-
-def _figures(
-    task: str, kind: HeadKind | None, rows: _Rows, segment: Segment, resampled: str
-) -> Iterator[Figure]:
-    for metric in METRICS[kind]:
-        yield _figure(Subject(metric, task=task), metric, rows, segment, resampled)
 
 
 def _figure(subject: Subject, metric: str, rows: _Rows, segment: Segment, resampled: str) -> Figure:

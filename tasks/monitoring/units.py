@@ -295,7 +295,8 @@ class SourceSums:
         except DataError as error:
             traffic.releases.notes[f"Sources cannot be valued. {error}"] = None
             return None
-        costs = [*self._costs()]
+        costs = {name for name, task in self.contracts.tasks.tasks.items() if task.family.costs}
+        costs |= {name for name, term in self.contracts.utility.terms.items() if term.costs}
         parts = dict[tuple[str, str], Floats]()
         for term, of_one in worth.items():
             if term in self.contracts.tasks.tasks and term not in known:
@@ -306,11 +307,6 @@ class SourceSums:
             parts[term, "cost"] = -added if term in costs else np.zeros(len(rows))
             parts[term, "rows"] = rows.astype(np.float64)
         return pd.DataFrame(parts)
-
-    def _costs(self) -> Iterator[str]:
-        """Yield the terms that are costs: tasks of a cost family, and columns with a negative weight."""
-        yield from (name for name, task in self.contracts.tasks.tasks.items() if task.family.costs)
-        yield from (name for name, term in self.contracts.utility.terms.items() if term.costs)
 
     def table(self) -> list[SourceValue]:
         """Return the units by column, those with the most impressions first."""

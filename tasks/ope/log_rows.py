@@ -193,19 +193,15 @@ class ContextColumn:
         """
         numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
         if numeric and column.nunique() > MOST_VALUES:
-            column = _bins(column)
+            cut = pd.qcut(column.astype(np.float64), BINS, duplicates="drop")
+            names = [f"{max(one.left, column.min()):.4g} to {one.right:.4g}" for one in cut.cat.categories]
+            column = cut.cat.rename_categories(dict(zip(cut.cat.categories, names, strict=True)))
         codes, values = pd.factorize(column.astype(object), use_na_sentinel=False)
         order = np.argsort(-np.bincount(codes), kind="stable")[:MOST_VALUES]
         place = np.full(len(values), _OTHER)
         place[order] = np.arange(len(order))
         named = tuple("null" if pd.isna(values[at]) else str(values[at]) for at in order)
         return cls(str(column.name), place[codes], named)
-
-
-def _bins(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    cut = pd.qcut(column.astype(np.float64), BINS, duplicates="drop")
-    names = [f"{max(one.left, column.min()):.4g} to {one.right:.4g}" for one in cut.cat.categories]
-    return cut.cat.rename_categories(dict(zip(cut.cat.categories, names, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -265,13 +261,6 @@ class LogRows:
         return laid
 
 
-def _read_propensities(frame: pd.DataFrame) -> Floats:
-    propensity = read_numbers(frame, c.PROPENSITY, table=TABLE)
-    outside = (propensity <= 0) | (propensity > 1)
-    refuse_rows(frame, outside, (c.PROPENSITY, "above 0 and at most 1"), table=TABLE)
-    return propensity
-
-
 def read_log(frame: pd.DataFrame, *, reward: str, balance: Sequence[str] | None = None) -> LogRows:
     """Check a log and return its rows sorted by request and position, so that their order has no effect.
 
@@ -291,13 +280,16 @@ def read_log(frame: pd.DataFrame, *, reward: str, balance: Sequence[str] | None 
     # folds and draws depend on the order of the rows, which is arbitrary
     frame = frame.sort_values([c.REQUEST_ID, c.POSITION], kind="stable")
     positions = frame[c.POSITION].to_numpy(dtype=np.int64)
-    propensity = _read_propensities(frame)
+    propensity = read_numbers(frame, c.PROPENSITY, table=TABLE)
+    outside = (propensity <= 0) | (propensity > 1)
+    refuse_rows(frame, outside, (c.PROPENSITY, "above 0 and at most 1"), table=TABLE)
     rewards = read_numbers(frame, reward, table=TABLE)
     for key in ((c.REQUEST_ID, c.POSITION), (c.REQUEST_ID, c.ITEM_ID)):
         refuse_repeats(frame, key, table=TABLE)
     requests, _ = pd.factorize(frame[c.REQUEST_ID])
     described = (*REQUIRED, *OPTIONAL, reward, c.status(reward))
     context, of_item = choose_columns(frame, described, declared=balance)
+    before, after = every.value_counts(), frame[c.REQUEST_ID].value_counts()
     return LogRows(
         requests,
         frame[c.REQUEST_ID].to_numpy(dtype=object),
@@ -308,17 +300,11 @@ def read_log(frame: pd.DataFrame, *, reward: str, balance: Sequence[str] | None 
         _cluster(frame, requests),
         _behaviors(frame, requests) if BEHAVIOR in frame else None,
         left_out,
-        _count_torn(every, frame[c.REQUEST_ID]),
+        int((before.reindex(after.index) > after).sum()),  # requests of which only some rows are kept
         pd.factorize(read_days(frame, c.SHOWN_AT, table=TABLE))[0] if c.SHOWN_AT in frame else None,
         tuple(context),
         tuple(of_item),
     )
-
-
-def _count_torn(every: "pd.Series[Any]", kept: "pd.Series[Any]") -> int:
-    """Count the requests with some, but not all rows kept."""
-    before, after = every.value_counts(), kept.value_counts()
-    return int((before.reindex(after.index) > after).sum())
 
 
 def select_observed(frame: pd.DataFrame, status: str) -> tuple[pd.DataFrame, int]:
@@ -455,7 +441,11 @@ def read_target(frame: pd.DataFrame, log: LogRows) -> TargetRows:
     _refuse_sums(frame, places, probability, keys)
     _refuse_missing_places(places, logged_places, log, per_request=requests is not None)
     items = frame[c.ITEM_ID].to_numpy(dtype=object)
-    pairs, logged_pairs = _code_pairs(items, positions, log)
+    of_item, _ = _factorize(np.concatenate([items, log.items]))
+    of_position, count = _factorize(np.concatenate([positions, log.positions]))
+    both, _ = _factorize(of_item * np.intp(count) + of_position)
+    pairs, logged_pairs = both[: len(items)], both[len(items) :]
+    step = np.intp(max(pairs.max(), logged_pairs.max()) + 1)
     target = TargetRows(
         items,
         positions,
@@ -465,7 +455,7 @@ def read_target(frame: pd.DataFrame, log: LogRows) -> TargetRows:
         predicted,
         logged_places,
         logged_pairs,
-        _find_logged(places, pairs, logged_places, logged_pairs),
+        pd.Index(places * step + pairs).get_indexer(pd.Index(logged_places * step + logged_pairs)),
     )
     _refuse_no_overlap(target, log)
     return target
@@ -491,21 +481,9 @@ def _code_places(
     return codes[: len(positions)], codes[len(positions) :]
 
 
-def _code_pairs(items: npt.NDArray[np.object_], positions: Integers, log: LogRows) -> tuple[Indices, Indices]:
-    of_item, _ = _factorize(np.concatenate([items, log.items]))
-    of_position, count = _factorize(np.concatenate([positions, log.positions]))
-    pairs, _ = _factorize(of_item * np.intp(count) + of_position)
-    return pairs[: len(items)], pairs[len(items) :]
-
-
 def _factorize(values: npt.NDArray[np.generic]) -> tuple[Indices, int]:
     codes, known = pd.factorize(values)
     return codes, len(known)
-
-
-def _find_logged(places: Indices, pairs: Indices, logged_places: Indices, logged_pairs: Indices) -> Indices:
-    step = np.intp(max(pairs.max(), logged_pairs.max()) + 1)
-    return pd.Index(places * step + pairs).get_indexer(pd.Index(logged_places * step + logged_pairs))
 
 
 def _refuse_sums(frame: pd.DataFrame, places: Indices, probability: Floats, keys: list[str]) -> None:

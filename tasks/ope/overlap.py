@@ -91,21 +91,17 @@ def _never_logged(target: TargetRows) -> Flags:
     return ~np.isin(target.pairs, target.logged_pairs)
 
 
-def _name_unsupported(target: TargetRows) -> str:
-    """List up to three items that were never logged, those that the target shows most."""
-    shown = np.where(_never_logged(target), target.probability, 0.0)
-    largest = np.argsort(-shown, kind="stable")
-    names = dict.fromkeys(f"{target.items[n]} at {target.positions[n]}" for n in largest if shown[n] > 0)
-    return ", ".join(list(names)[:_EXAMPLES])
-
-
 def find_sparse_support(log: LogRows, target: TargetRows, terms: EstimatorSums) -> Iterator[str]:
     """Yield the reasons why an estimator's figure cannot be estimated from these rows."""
     share = unsupported_share(target)
     if share > MOST_UNSUPPORTED:
+        # the items that were never logged, those that the target shows most first
+        shown = np.where(_never_logged(target), target.probability, 0.0)
+        largest = np.argsort(-shown, kind="stable")
+        names = dict.fromkeys(f"{target.items[n]} at {target.positions[n]}" for n in largest if shown[n] > 0)
         yield (
             f"{share:.1%} of the target's probability is on items never logged at that position "
-            f"(at most {MOST_UNSUPPORTED:.0%}): {_name_unsupported(target)}"
+            f"(at most {MOST_UNSUPPORTED:.0%}): {', '.join(list(names)[:_EXAMPLES])}"
         )
     who, weight = log.clusters, terms.weight
     support = Support.of(terms.outcome, weight, who.codes)

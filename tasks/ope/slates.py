@@ -190,7 +190,9 @@ def prefix_weights(log: LoggedPlaces, slot: Integers) -> Floats:
     """
     shown = np.flatnonzero(np.isfinite(log.positions))
     rows = shown[np.lexsort((log.positions[shown], log.requests[shown]))]
-    rank = _rank_in_runs(log.requests[rows])
+    requests, places = log.requests[rows], np.arange(len(rows))
+    starts = np.r_[True, requests[1:] != requests[:-1]][: len(rows)]
+    rank = places - np.maximum.accumulate(np.where(starts, places, 0)) + 1
     position = log.positions[rows]
     fits = (slot[rows] == position) & (position == rank)  # a missing place above ends the prefix
     product = np.divide(1.0, log.propensity[rows], out=np.zeros(len(rows)), where=fits)
@@ -214,10 +216,3 @@ def place_weights(log: LoggedPlaces, slot: Integers) -> Floats:
     shown = np.isfinite(log.positions)
     drawn = np.divide(1.0, log.propensity, out=np.zeros(len(slot)), where=shown & (log.positions == slot))
     return drawn + (shown & (log.positions < slot))
-
-
-def _rank_in_runs(codes: Indices) -> Indices:
-    """Count from 1 within each run of equal codes."""
-    places = np.arange(len(codes))
-    starts = np.r_[True, codes[1:] != codes[:-1]][: len(codes)]
-    return places - np.maximum.accumulate(np.where(starts, places, 0)) + 1

@@ -236,7 +236,7 @@ def _data(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
                 segment=ALL,
                 outcome=Outcome.PASS if enough else Outcome.INCONCLUSIVE,
                 threshold=Threshold(low=least),
-                observed=_count(found),
+                observed=Estimate(float(found), float(found), float(found), found),
                 reason="" if enough else f"{found:,} {what} in the test slice; {least:,} are required",
                 evidence=runs.release,
             )
@@ -278,7 +278,3 @@ def _freshness(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
             reason="" if age <= bound else f"the newest training row is {days:.0f} days old",
             evidence=evidence.runs.release,
         )
-
-
-def _count(found: int) -> Estimate:
-    return Estimate(float(found), float(found), float(found), found)

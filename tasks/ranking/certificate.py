@@ -176,7 +176,9 @@ class _CandidateRows:
         rules, unplaced = slates.rules, self.kept & ~self.placed
         closing: dict[str, Mask] = {}
         for name, (values, limit) in rules.caps.items():
-            held = self._held(values)
+            key = self.sets.request * (int(values.max(initial=0)) + 2) + values + 1
+            codes, distinct = pd.factorize(key)
+            held = np.bincount(codes[self.placed], minlength=len(distinct))[codes]
             closing[name] = unplaced & (values >= 0) & (held >= limit)
             yield RuleCounts(
                 name=name,
@@ -201,12 +203,6 @@ class _CandidateRows:
                 dropped=self.sets.counts(marked & ~self.kept),
                 kept_out={by: self.sets.counts(marked & closed) for by, closed in closing.items()},
             )
-
-    def _held(self, values: npt.NDArray[np.int32]) -> Integers:
-        """Count the slots of each row's request with the row's value, shape [rows]."""
-        key = self.sets.request * (int(values.max(initial=0)) + 2) + values + 1
-        codes, distinct = pd.factorize(key)
-        return np.bincount(codes[self.placed], minlength=len(distinct))[codes]
 
     def _greatest(self, held: Integers, rows: Mask) -> Integers:
         most = np.zeros(len(self.sets), dtype=np.int64)

@@ -177,9 +177,12 @@ def explain(
     own = {name: np.asarray(values)[rows] for name, values in predictions.items()}
     decision = decide(mine, own, utility, slate, sets=sets if whole else None)
     context = decision.valued.context
+    # by rank, then rows without a rank, by item_id
+    by_item = decision.sets.order
+    rank = np.where(decision.rank == 0, np.iinfo(decision.rank.dtype).max, decision.rank)
     return Explanation(
         decision=decision,
-        order=_order_best_first(decision),
+        order=by_item[np.argsort(rank[by_item], kind="stable")],
         tier=None if decision.tier is None else decision.tier + 1,
         constraints=_list_constraints(decision),
         moved_by=_find_moving_rules(decision),
@@ -208,13 +211,6 @@ def match_request(candidates: pd.DataFrame, request_id: object) -> Mask:
 def _are_named(ids: Iterable[object], request_id: object) -> Mask:
     """Return which ids equal a request's as text, with a final False for code -1 (null)."""
     return np.array([*(str(value) == str(request_id) for value in ids), False])
-
-
-def _order_best_first(decision: Decision) -> Integers:
-    """Order rows by rank, then rows without a rank, by item_id."""
-    by_item = decision.sets.order
-    rank = np.where(decision.rank == 0, np.iinfo(decision.rank.dtype).max, decision.rank)
-    return by_item[np.argsort(rank[by_item], kind="stable")]
 
 
 def _describe_unmet(certificates: Certificates) -> str | None:

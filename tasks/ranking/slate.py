@@ -222,17 +222,13 @@ class _Filling:
     def finish(self) -> Slates:
         """Fill the slots that are drawn, and return the slates."""
         if self.among is not None:
-            self._open_all()
+            self.open = self.block.valid & (self.slots == 0)
+            for cap, held in zip(self.block.caps, self.held, strict=True):
+                self.open &= (cap.values == _NONE) | (held < cap.limit)
         for slot in range(self.by_utility + 1, self.length + 1):
             if not self.place(slot):
                 break
         return Slates(self.slots, self.drawn_from, self.drawable)
-
-    def _open_all(self) -> None:
-        """Open every candidate without a slot that no cap excludes."""
-        self.open = self.block.valid & (self.slots == 0)
-        for cap, held in zip(self.block.caps, self.held, strict=True):
-            self.open &= (cap.values == _NONE) | (held < cap.limit)
 
     def reserve(self) -> None:
         """Reserve in rank order: required candidates, then the minimums in turn."""
@@ -345,7 +341,8 @@ class _Filling:
                 marked = minimum.marked[rows]
                 more = (taken & marked).sum(axis=1) > minimum.least
                 spare &= ~marked | more[:, None]
-            pick = _last_marked(spare)
+            backwards = _first_marked(spare[:, ::-1])
+            pick = np.where(backwards == _NONE, _NONE, spare.shape[1] - 1 - backwards)
             rows, pick = rows[pick != _NONE], pick[pick != _NONE]
             self._release(rows, pick)
 
@@ -359,11 +356,6 @@ def _first_marked(marked: Rectangle) -> Column:
     """Return the first marked column of each row, -1 for none."""
     first = marked.argmax(axis=1)
     return np.where(marked[np.arange(len(marked)), first], first, _NONE)
-
-
-def _last_marked(marked: Rectangle) -> Column:
-    backwards = _first_marked(marked[:, ::-1])
-    return np.where(backwards == _NONE, _NONE, marked.shape[1] - 1 - backwards)
 
 
 def _is_marked(marked: Rectangle, pick: Column) -> npt.NDArray[np.bool_]:

@@ -144,7 +144,9 @@ class TermSignal:
             alone = certain and len(names) == 1
             counts, prediction = _pick_greatest(candidates, predictions, [None] if alone else names)
             of = np.array([sources.index(name) for name in names], dtype=np.int16)
-            holds = _reach(candidates, predictions, thresholds)
+            holds = np.ones(len(candidates), dtype=np.bool_)
+            for task, least in thresholds.items():
+                holds &= read_prediction(candidates, predictions, task) >= least
             signals.append((of[counts], np.ones(len(candidates)) if certain else prediction, holds))
         if len(signals) == 1:
             return cls(sources, *signals[0])
@@ -255,16 +257,6 @@ def _pick_greatest(
     if len(read) == 1:
         return np.zeros(len(candidates), dtype=np.intp), read[0]
     return np.argmax(read, axis=0), np.max(read, axis=0)
-
-
-def _reach(
-    candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], thresholds: Mapping[str, float]
-) -> Mask:
-    """Return where every prediction is at least its threshold, shape [rows]."""
-    holds = np.ones(len(candidates), dtype=np.bool_)
-    for task, least in thresholds.items():
-        holds &= read_prediction(candidates, predictions, task) >= least
-    return holds
 
 
 def _weigh(variants: Sequence[Term], signal: TermSignal, context: Codes) -> Floats:

@@ -272,6 +272,9 @@ class _Making:
 
     def _tags(self, packaged: PackagedRelease) -> dict[str, object]:
         manifest, contracts = packaged.manifest, self.wanted.workspace.contracts
+        # digests of the files that the manifest cannot list: itself and MLflow's own files
+        listed = {f"{ROOT}/{path}" for path in manifest.files} | set(manifest.code)
+        own = {path: sha256(data) for path, data in packaged.files.items() if path not in listed}
         return {
             "surface": manifest.surface,
             "as_of": format_instant(self.wanted.as_of),
@@ -281,7 +284,8 @@ class _Making:
             BACKFILLED: str(self.wanted.backfilled).lower(),
             **{f"{COMPONENT}{name}": version for name, version in manifest.pins.items()},
             **contract_tags(contracts),
-            **_own_digests(packaged),
+            "manifest_sha256": own[f"{ROOT}/{MANIFEST}"],
+            **{f"{FILE}{path}": own[path] for path in own},
         }
 
     def _link(self, manifest: Manifest) -> None:
@@ -311,14 +315,6 @@ RELEASE: Final = ModelStep[Wanted, ReleaseEvidence](
 
 def _versions(factor_model: FactorModels) -> list[list[object]]:
     return [[part.name, part.version, part.sha256] for pair in factor_model.chain.values() for part in pair]
-
-
-def _own_digests(packaged: PackagedRelease) -> dict[str, str]:
-    """Compute digests of the files that the manifest cannot list: itself and MLflow's own files."""
-    manifest = packaged.manifest
-    listed = {f"{ROOT}/{path}" for path in manifest.files} | set(manifest.code)
-    own = {path: sha256(data) for path, data in packaged.files.items() if path not in listed}
-    return {"manifest_sha256": own[f"{ROOT}/{MANIFEST}"], **{f"{FILE}{path}": own[path] for path in own}}
 
 
 def _flat(figures: Sequence[TaskFigures]) -> dict[str, float]:

@@ -29,7 +29,7 @@ from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.rows import TaskRows
-from tasks.training.slices import DaySlice, Knowledge, ReleaseSlices, TaskSlices, factor_slices
+from tasks.training.slices import DaySlice, Knowledge, ReleaseSlices, factor_slices
 
 _LOG = logging.getLogger("equipoise")
 _MULTIPLIED: Final = ("binary", "value")
@@ -97,7 +97,10 @@ class FactorModelBuilder:
 
         The model only measures the task's joint.
         """
-        slices = self._factor_slices(parent, task)
+        snapshot = self.snapshot
+        slices = factor_slices(
+            self.workspace.contracts, snapshot.mature_by(), snapshot.dates(), task=task, parent=parent
+        )
         rows = TaskRows(self.workspace, parent, self.snapshot, slices, measures=False)
         model = train.train(rows, parent_run=self.parent_run)
         fitted = calibrate.calibrate(rows, model_version=model.version, parent_run=self.parent_run)
@@ -108,12 +111,6 @@ class FactorModelBuilder:
             if not reused:
                 self._registry.describe(part, f"Factor model of the joint of {task}; never served.")
         return made
-
-    def _factor_slices(self, parent: str, task: str) -> TaskSlices:
-        snapshot = self.snapshot
-        return factor_slices(
-            self.workspace.contracts, snapshot.mature_by(), snapshot.dates(), task=task, parent=parent
-        )
 
     def _knowledge(self, task: str, pins: Pins) -> Knowledge:
         model, calibrator = pins[task]

@@ -100,7 +100,8 @@ class Learned:
         if max(map(_largest_share, self._known_by_block), default=1.0) <= _OFTEN_ONE_VALUE:
             yield "constant", _largest_share(seen), _MOST_ONE_VALUE
         yield from self._unseen(seen) if self.categorical else self._scale(seen)
-        yield from self._distribution(seen)
+        if (found := self.distance(seen)) is not None:
+            yield "distribution", *found
 
     def _scale(self, seen: Floats) -> Figures:
         center = _size(self._known)
@@ -115,10 +116,6 @@ class Learned:
         own = [counts[np.isin(values, alone)].sum() / counts.sum() for values, counts in blocks]
         usual = max(own) if len(own) > 1 else 0.0
         yield "unseen", float(1 - np.isin(seen, self._known).mean()), _SHARE + float(usual)
-
-    def _distribution(self, seen: Floats) -> Figures:
-        if (found := self.distance(seen)) is not None:
-            yield "distribution", *found
 
     def distance(self, values: Floats) -> tuple[float, float] | None:
         """Return the divergence of values [m] from the train days, and its bound; None for too few rows.

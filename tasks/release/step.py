@@ -111,7 +111,9 @@ def _settled(releases: Releases, done: DoneModel[ReleaseEvidence], *, moves: boo
     _completed(releases.registry, done, releases.workspace.surface)
     part, evidence = done.part, done.evidence
     if moves and not evidence.backfilled:
-        _challenge(releases, part)
+        held = releases.find(CHALLENGER)  # it stays on a release of a later as-of
+        if held is None or releases.manifest(part.version).as_of >= releases.manifest(held).as_of:
+            releases.registry.set_alias(part, CHALLENGER)
     return ReleaseResult(
         release=part.name,
         version=part.version,
@@ -152,13 +154,6 @@ def _refuse_overlap(test: DaySlice, pins: Pins) -> None:
             f"The release would be tested on {test.first} to {test.last}, days that its parts have seen: "
             f"{named}. Train and calibrate them as of this release's own instant."
         )
-
-
-def _challenge(releases: Releases, part: Part) -> None:
-    """Set ``challenger`` to this release, unless the alias is on a release of a later as-of."""
-    held = releases.find(CHALLENGER)
-    if held is None or releases.manifest(part.version).as_of >= releases.manifest(held).as_of:
-        releases.registry.set_alias(part, CHALLENGER)
 
 
 def _before_champion(releases: Releases, as_of: datetime) -> bool:

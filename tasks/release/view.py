@@ -7,7 +7,7 @@ step that made it, so changed files are detected even if all digests were recomp
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -305,7 +305,7 @@ def verify_bytes(workspace: Workspace, part: Part) -> VerifyResult:
     registry = workspace.store.registry
     with tempfile.TemporaryDirectory(prefix="equipoise-verify-") as scratch:
         folder = Path(scratch)
-        problems = list(_whole(registry, part, folder))
+        problems = list(_failure(registry.fetch, part, folder))
         found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
         digests = {path: sha256(file.read_bytes()) for path, file in found.items()}
         manifest = _manifest(folder, problems)
@@ -315,14 +315,14 @@ def verify_bytes(workspace: Workspace, part: Part) -> VerifyResult:
             problems += _pin_problems(workspace, registry, tags, manifest)
             problems += _part_problems(registry, digests, manifest)
             problems += _evidence_problems(registry, part, tags, manifest)
-            problems += _load_problems(folder)
+            problems += _failure(load_release, folder)
     pins = len(manifest.parts) if manifest else 0
     return VerifyResult(part.name, part.version, len(digests), pins, problems)
 
 
-def _whole(registry: Registry, part: Part, folder: Path) -> Iterator[str]:
+def _failure(read: Callable[..., object], *given: object) -> Iterator[str]:
     try:
-        registry.fetch(part, folder)
+        read(*given)
     except StoreError as error:
         yield str(error)
 
@@ -412,13 +412,6 @@ def _snapshot_problems(workspace: Workspace, tags: Mapping[str, str], manifest: 
         return
     if snapshot.content_digest != pinned.content_digest:
         yield f"Label snapshot {pinned.id} holds {snapshot.content_digest}, pinned {pinned.content_digest}."
-
-
-def _load_problems(folder: Path) -> Iterator[str]:
-    try:
-        load_release(folder)
-    except StoreError as error:
-        yield str(error)
 
 
 @dataclass(frozen=True)

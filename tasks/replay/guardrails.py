@@ -166,7 +166,7 @@ def evaluate_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: 
         segment=measured.segment,
         outcome=outcome,
         threshold=bound.allowed,
-        observed=_printed(bound.observed, measured),
+        observed=_point(bound.observed) if measured.subject.metric in BELIEVED else bound.observed,
         reason="; ".join(filter(None, _reasons(bound, measured))),
         evidence=run,
         relative=bound.relative,
@@ -218,10 +218,6 @@ def _power(bound: Bound, measured: Measured) -> Power | None:
     if bound.margin is None or measured.subject.metric in BELIEVED or measured.reason:
         return None
     return Power.of(bound.observed, bound=bound.margin, growth=measured.growth)
-
-
-def _printed(observed: Estimate | None, measured: Measured) -> Estimate | None:
-    return _point(observed) if measured.subject.metric in BELIEVED else observed
 
 
 def _point(estimate: Estimate | None) -> Estimate | None:

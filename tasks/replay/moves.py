@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from tasks import columns as c
-from tasks.arrays import Flags, Floats, Indices, Integers
+from tasks.arrays import Floats, Indices, Integers
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.clustered import Ratio
 from tasks.evaluation.observations import Grouping
@@ -80,7 +80,8 @@ class Pair:
     def value_changes(self, columns: Sequence[str]) -> Iterator[ValueChange]:
         """Yield, for each column, the values whose exposure changes most, the greatest change first."""
         log = self.replay.log
-        up, down = _moves(self.before.slot, self.after.slot)
+        was, now = (np.where(slot > 0, slot, np.inf) for slot in (self.before.slot, self.after.slot))
+        up, down = now < was, now > was
         change = examined_by(log, self.after) - examined_by(log, self.before)
         for name in columns:
             codes, values = np.asarray(log.segments[name].codes), log.segments[name].categories
@@ -159,12 +160,6 @@ class Pair:
             yield ExampleRequest(request=str(names[code]), replaced=int(replaced[code]), slots=slots)
 
 
-def _moves(before: Integers, after: Integers) -> tuple[Flags, Flags]:
-    """Return which rows get a better and which a worse position; off the slate is the worst."""
-    was, now = (np.where(slot > 0, slot, np.inf) for slot in (before, after))
-    return now < was, now > was
-
-
 def side_by_side(
     rows: Indices,
     before: Integers,
@@ -212,7 +207,9 @@ def shadow_examples(
     challenger, champion : n scored candidates each, with the same keys in the same order.
     explained : the explain functions of both releases.
     """
-    of_challenger, of_champion = (_slots(frame) for frame in (challenger, champion))
+    of_challenger, of_champion = (
+        frame[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64) for frame in (challenger, champion)
+    )
     requests, names = pd.factorize(challenger[c.REQUEST_ID].astype(str))
     items = challenger[c.ITEM_ID].astype(str).tolist()
     count = len(names)
@@ -229,11 +226,6 @@ def shadow_examples(
             slots=slots,
             moved=_why(slots, *(explain(request) for explain in explained)),
         )
-
-
-def _slots(scored: pd.DataFrame) -> Integers:
-    """Return the slot of every row, 0 off the slate."""
-    return scored[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64)
 
 
 def _why(

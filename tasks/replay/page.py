@@ -99,6 +99,7 @@ def simulation_page(
     comparisons = {"Policy and baseline": [m for m in found.measured if m.segment == ALL]}
     comparisons |= {f"{name} and baseline": list(rows) for name, rows in found.others.items()}
     worst = min(found.verdicts, key=lambda one: WORST_FIRST.index(one.outcome), default=None)
+    kinds = {one.subject.metric for one in found.measured if one.policy is not None}
     return render(
         "simulation.html.j2",
         title=heading.title,
@@ -116,7 +117,7 @@ def simulation_page(
         rules=rules,
         segments=order_segments(found),
         better=better_directions(found),
-        explained=explained_metrics(found.measured),
+        explained=[words for kind, words in _MEANINGS.items() if kind in kinds],
         meanings={str(one): describe_subject(one, words) for one in _subjects(found, checks)},
     )
 
@@ -159,12 +160,6 @@ def order_segments(found: Findings) -> list[SegmentFigures]:
 def _worst_first(segment: SegmentFigures) -> tuple[bool, float]:
     change = math.nan if segment.change is None else segment.change.value
     return (not segment.harmed, math.inf if math.isnan(change) else change)
-
-
-def explained_metrics(measured: Sequence[Measured]) -> list[str]:
-    """Return explanations of the kinds of metrics on the page."""
-    kinds = {one.subject.metric for one in measured if one.policy is not None}
-    return [words for kind, words in _MEANINGS.items() if kind in kinds]
 
 
 _ALIKE: Final = 0.01

@@ -30,11 +30,13 @@ from tasks.replay.moves import EXAMPLES_RULE, Pair, moved_columns
 from tasks.replay.page import stood_in
 from tasks.replay.replay_policies import Replay
 from tasks.replay.slate_checks import refuse_leaks
-from tasks.replay.slates import Scored, TestSlice, release_slate
+from tasks.replay.slates import Scored, TestSlice
 from tasks.reports.numbers import format_counted
 from tasks.reports.phrases import vocabulary
 from tasks.reports.render import render
 from tasks.stores.aliases import CHAMPION, release_name
+from tasks.stores.manifest import Role
+from tasks.stores.releases import POLICY_FILE
 from tasks.stores.workspace import Workspace, write_report
 
 
@@ -133,9 +135,8 @@ def run(workspace: Workspace, *, before: str, after: str, release: str | None = 
     sides = [_named(workspace, each) for each in (before, after)]
     chosen = _release(workspace, release)
     predicting = Entrant(load(workspace, workspace.releases.tested_version(chosen)), f"release {chosen}")
-    test = _decide(workspace, predicting, *sides)
-    pair, log = test.pair, test.pair.replay.log
-    contracts = workspace.contracts
+    pair, request_ids, item_ids = _decide(workspace, predicting, *sides)
+    log, contracts = pair.replay.log, workspace.contracts
     segments = [segment.name for segment in contracts.surface.segments]
     costs = [name for name, task in contracts.tasks.tasks.items() if task.family.costs]
     first, last = predicting.release.manifest.test
@@ -157,24 +158,20 @@ def run(workspace: Workspace, *, before: str, after: str, release: str | None = 
             )
         ),
         negatives=tuple(pair.negatives(costs, segments)),
-        examples=tuple(pair.examples(test.requests, test.items)),
+        examples=tuple(pair.examples(request_ids, item_ids)),
         rule=EXAMPLES_RULE,
         notes=(*stood_in(workspace, chosen), *(() if log.complete else (_ORDER_ALONE,))),
     )
     return found.model_copy(update={"report": str(_write(workspace, found))})
 
 
-@dataclass(frozen=True)
-class _Decided:
-    """Both policies on the same candidates, and the ids of requests and items by their codes in the log."""
+def _decide(
+    workspace: Workspace, predicting: Entrant, before: _Named, after: _Named
+) -> tuple[Pair, list[Any], list[Any]]:
+    """Decide on each block of the test slice with both policies, one block in memory at a time.
 
-    pair: Pair
-    requests: list[Any]
-    items: list[Any]
-
-
-def _decide(workspace: Workspace, predicting: Entrant, before: _Named, after: _Named) -> _Decided:
-    """Decide on each block of the test slice with both policies, one block in memory at a time."""
+    Returns both policies on the same candidates, and the ids of requests and items by their codes in the log.
+    """
 
     def first_policy(block: TestSlice, scored: Scored) -> PolicySlates:
         return block.slates_by(before.policy, scored, before.name, slate=before.slate)
@@ -192,7 +189,7 @@ def _decide(workspace: Workspace, predicting: Entrant, before: _Named, after: _N
         requests += block.candidates[c.REQUEST_ID].unique().tolist()
     test = build_slice(builder, workspace, manifest)
     pair = Pair(Replay(test.log, test.policy.slates), test.baseline.slates, test.others[after.name])
-    return _Decided(pair, requests, builder.item_ids)
+    return pair, requests, builder.item_ids
 
 
 def _named(workspace: Workspace, named: str) -> _Named:
@@ -200,7 +197,8 @@ def _named(workspace: Workspace, named: str) -> _Named:
     if named.isdecimal() or named in workspace.store.registry.aliases(release_name(workspace.surface)):
         version = workspace.releases.version(named)
         manifest = workspace.releases.manifest(version)
-        slate = SlateSpec.model_validate(release_slate(workspace, manifest))
+        files = workspace.store.registry.files(manifest.part(Role.SLATE_POLICY))
+        slate = SlateSpec.model_validate(json.loads(files[POLICY_FILE]))
         return _Named(f"release {version}", release_policy(workspace, manifest), slate)
     path = Path(named)
     if not path.exists():
@@ -258,13 +256,9 @@ def _write(workspace: Workspace, found: PolicyDiff) -> Path:
             name: task.did for name, task in vocabulary(workspace.contracts, champion=None).tasks.items()
         },
     )
-    names = "-".join(_slug(side) for side in (found.before, found.after))
+    names = "-".join(f"{side.policy}-{side.version}" for side in (found.before, found.after))
     return write_report(workspace, f"policy-diff-release-{found.release}-{names}.html", html)
 
 
 def _title(side: PolicySide) -> str:
     return f"{side.policy} version {side.version}"
-
-
-def _slug(side: PolicySide) -> str:
-    return f"{side.policy}-{side.version}"

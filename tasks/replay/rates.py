@@ -121,7 +121,9 @@ class RateEstimator:
         for term in terms:
             if term.predictions is None:
                 part = self._rate(term.task, slates, examined, term.worth)
-                scale = _scale(part, examined)
+                # the scale extends a part's denominator to all exposure, so that parts can be added
+                labelled = float(part.denominator.sum())
+                scale = float(examined.sum()) / labelled if labelled else 0.0
                 total += part.numerator * scale
                 if part.noise is not None:
                     np.hypot(noise, part.noise * scale, out=noise)
@@ -197,12 +199,6 @@ class TermWorth:
     def worth(self) -> Floats:
         """The value of one outcome, [n]."""
         return self.worths[self.task]
-
-
-def _scale(part: Ratio, examined: Floats) -> float:
-    """Return the factor that scales a part's denominator to all exposure, so that parts can be added."""
-    labelled = float(part.denominator.sum())
-    return float(examined.sum()) / labelled if labelled else 0.0
 
 
 _PRIOR: Final = np.array([[0.0, 2.0, 0.0], [0.0, 0.0, 2.0]])

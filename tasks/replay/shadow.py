@@ -33,7 +33,6 @@ from tasks.release.inputs import served_inputs
 from tasks.release.loading import LoadedRelease
 from tasks.release.view import load, release_policy
 from tasks.replay.evidence import (
-    ConstraintLeak,
     FilledSlots,
     PackedScores,
     Reproduction,
@@ -96,6 +95,8 @@ def count_failures(
     failed = [
         len(names | raising.keys() | none) for names, raising, none in zip(day, alone, empty, strict=True)
     ]
+    of_empty = scored[0][c.REQUEST_ID].isin(empty[0])
+    dropped = scored[0].loc[of_empty, c.DROPPED_BY].dropna()
     return ScoringFailures(
         requests=int(scored[0][c.REQUEST_ID].nunique()),
         alone=len(requests),
@@ -103,7 +104,7 @@ def count_failures(
         champion=failed[1] if len(failed) > 1 else None,
         example=next(iter(alone[0].values()), ""),
         empty=len(empty[0]),
-        emptied_by=_emptied_by(scored[0], empty[0]),
+        emptied_by="" if dropped.empty else str(dropped.mode().iloc[0]),
     )
 
 
@@ -167,12 +168,6 @@ def _unanswered(scored: pd.DataFrame) -> set[object]:
 def _empty(scored: pd.DataFrame) -> set[object]:
     """Return the requests without a filled slot."""
     return {*scored[c.REQUEST_ID]} - {*scored.loc[scored[c.SLATE_POSITION].notna(), c.REQUEST_ID]}
-
-
-def _emptied_by(scored: pd.DataFrame, requests: set[object]) -> str:
-    """Return the constraint that drops most candidates of some requests; empty if none is dropped."""
-    dropped = scored.loc[scored[c.REQUEST_ID].isin(requests), c.DROPPED_BY].dropna()
-    return "" if dropped.empty else str(dropped.mode().iloc[0])
 
 
 def _raising(score: Score, requests: Sequence[pd.DataFrame]) -> dict[object, str]:
@@ -347,7 +342,7 @@ def run(
 
 def read_times(workspace: Workspace, run_id: str) -> ScoringTimes | None:
     """Return the times of a shadow, None if nothing was timed; raises the errors of `read_text`."""
-    if not workspace.store.runs.has_text(run_id, TIMES):
+    if TIMES not in workspace.store.runs.records.require(run_id).files:
         return None
     return ScoringTimes.read(workspace.store.runs.read_text(run_id, TIMES), where=f"Run {run_id}")
 
@@ -388,7 +383,10 @@ def _shadow(asked: _Shadowed, run: StepRun) -> ShadowEvidence:
         times = time_scoring(requests, *scores)
         run.json(TIMES, times.to_json())
         run.metrics({"scoring_time_ratio": times.ratio.value})
-    run.metrics(_figures(comparison))
+    if comparison is not None:
+        names = ("overlap_at_k", "rank_correlation", "score_shift")
+        run.metrics({name: getattr(comparison, name).value for name in names})
+    slot = scored[challenger][c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64)
     return ShadowEvidence(
         challenger=challenger,
         champion=champion,
@@ -399,7 +397,7 @@ def _shadow(asked: _Shadowed, run: StepRun) -> ShadowEvidence:
         examples=examples,
         packed=compare_packed(releases[challenger], requests),
         failures=failures,
-        leaks=_count_leaks(workspace, releases[challenger], candidates, scored[challenger]),
+        leaks=count_leaks(candidates, slot, release_policy(workspace, releases[challenger].manifest)),
         inputs=tuple(
             served_inputs(
                 workspace,
@@ -427,13 +425,6 @@ SHADOW: Final = Step(
 def _count_filled(scored: pd.DataFrame) -> FilledSlots:
     requests, slot = pd.factorize(scored[c.REQUEST_ID])[0], scored[c.SLATE_POSITION].fillna(0)
     return count_filled(requests, slot.to_numpy(dtype=np.int64))
-
-
-def _count_leaks(
-    workspace: Workspace, release: LoadedRelease, candidates: pd.DataFrame, scored: pd.DataFrame
-) -> tuple[ConstraintLeak, ...]:
-    slot = scored[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64)
-    return count_leaks(candidates, slot, release_policy(workspace, release.manifest))
 
 
 def _explain(release: LoadedRelease, candidates: pd.DataFrame) -> Explain:
@@ -520,10 +511,3 @@ def _keep(workspace: Workspace, day: Any, as_of: datetime, scored: Mapping[int, 
             table = table.append_column(name, pa.repeat(value, len(table)))
         kept = workspace.store.root / "shadow" / workspace.surface
         replace_rows(kept, table, where={c.DAY: day, c.RELEASE: version})
-
-
-def _figures(comparison: ShadowComparison | None) -> dict[str, float]:
-    if comparison is None:
-        return {}
-    names = ("overlap_at_k", "rank_correlation", "score_shift")
-    return {name: getattr(comparison, name).value for name in names}

@@ -51,26 +51,21 @@ def evaluate_shadow(
         reason = "a first release has no champion to compare with"
         subject = Subject("overlap_at_k")
         return (Verdict(GATE, subject, ALL, Outcome.NO_RULE, NO_THRESHOLD, None, reason, run),)
-    overlap, shift = bounds.overlap_at_k_min, bounds.score_shift_max
-    return (
+    bounded = (
+        ("overlap_at_k", comparison.overlap_at_k, Threshold(low=bounds.overlap_at_k_min)),
+        ("score_shift", comparison.score_shift, Threshold(high=bounds.score_shift_max)),
+    )
+    return tuple(
         Verdict(
             gate=GATE,
-            subject=Subject("overlap_at_k"),
+            subject=Subject(name),
             segment=ALL,
-            outcome=evaluate_interval(comparison.overlap_at_k, low=overlap),
-            threshold=Threshold(low=overlap),
-            observed=comparison.overlap_at_k,
+            outcome=evaluate_interval(seen, low=threshold.low, high=threshold.high),
+            threshold=threshold,
+            observed=seen,
             evidence=run,
-        ),
-        Verdict(
-            gate=GATE,
-            subject=Subject("score_shift"),
-            segment=ALL,
-            outcome=evaluate_interval(comparison.score_shift, high=shift),
-            threshold=Threshold(high=shift),
-            observed=comparison.score_shift,
-            evidence=run,
-        ),
+        )
+        for name, seen, threshold in bounded
     )
 
 

@@ -118,8 +118,12 @@ class _Simulation:
 
     @cached_property
     def anchors(self) -> dict[str, int]:
-        """Further releases that it is compared with, by reference."""
-        return _anchors(self.workspace)
+        """The releases that guardrails name, and the champion of four promotions ago, by reference."""
+        rails = self.workspace.contracts.utility.guardrails
+        named = {rail.anchor for rail in rails if rail.anchor is not None}
+        anchors = {anchor: self.workspace.releases.version(anchor) for anchor in sorted(named)}
+        served = champions(self.workspace.audit.entries())
+        return anchors | {RATCHET: served[-PROMOTIONS]} if len(served) >= PROMOTIONS else anchors
 
 
 def run(
@@ -221,7 +225,10 @@ def _simulate(asked: _Simulation, run: StepRun) -> SimulationEvidence:
     release, champion, policies = asked.release, asked.baseline.release, asked.policies
     entrants = EntrantVersions(release, champion, asked.baseline.order, asked.anchors, policies)
     report("decide", done=0, of=4)
-    test = _decide(workspace, manifest, entrants)
+    if workspace.contracts.surface.engine.name == "spark":  # the slice is identical to the bit
+        test = decide_slice_with_spark(workspace, manifest, entrants)
+    else:
+        test = decide_slice(workspace, manifest, entrants.load(workspace))
     tried = [manifest.contracts["utility"], *(digest(canonical(policy)) for policy in policies.values())]
     tag_policies(run, "/".join(map(str, manifest.test)), release, tried)
     candidate, reference = test.policy, test.baseline.slates
@@ -287,13 +294,6 @@ def _evaluate_leaks(test: DecidedSlice, run: str) -> Iterator[Verdict]:
         yield from evaluate_leaks(leaks, candidates=size, where="the test days", run=run, beside=beside)
 
 
-def _decide(workspace: Workspace, manifest: Manifest, entrants: EntrantVersions) -> DecidedSlice:
-    """Decide on the slice with the surface's engine; the slice is identical to the bit."""
-    if workspace.contracts.surface.engine.name == "spark":
-        return decide_slice_with_spark(workspace, manifest, entrants)
-    return decide_slice(workspace, manifest, entrants.load(workspace))
-
-
 def _facts(test: DecidedSlice, manifest: Manifest, found: Findings) -> list[str]:
     first, last = manifest.test
     log = test.log
@@ -303,14 +303,6 @@ def _facts(test: DecidedSlice, manifest: Manifest, found: Findings) -> list[str]
         f"{test.policy.slates.name} against {found.baseline}, slates of {test.contracts.slate.length}",
         "A replay narrows what is worth testing; it does not prove what people would have done.",
     ]
-
-
-def _anchors(workspace: Workspace) -> dict[str, int]:
-    """Return the releases that guardrails name, and the champion of four promotions ago, by reference."""
-    named = {rail.anchor for rail in workspace.contracts.utility.guardrails if rail.anchor is not None}
-    anchors = {anchor: workspace.releases.version(anchor) for anchor in sorted(named)}
-    served = champions(workspace.audit.entries())
-    return anchors | {RATCHET: served[-PROMOTIONS]} if len(served) >= PROMOTIONS else anchors
 
 
 def composition(

@@ -1,6 +1,5 @@
 """The logged candidates of a test slice, and the slates of releases and policies on them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -29,7 +28,6 @@ from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.read_log import NUMBERS, WORDS, LogReading, candidate_log
 from tasks.replay.slate_checks import count_leaks, refuse_leaks
 from tasks.stores.manifest import Manifest, Role
-from tasks.stores.releases import POLICY_FILE
 from tasks.stores.workspace import Workspace
 from tasks.training import examination
 
@@ -142,7 +140,9 @@ class TestSlice:
         slates = PolicySlates(
             name=name,
             slot=slot,
-            predictions=self._by_task(scored),
+            predictions={
+                t: scored[name].to_numpy(dtype=float) for t, name in self._columns().items() if name in scored
+            },
             where_shown=self._where_shown(scored),
             utility=scored[c.UTILITY].to_numpy(dtype=float, na_value=np.nan),
             contributions=compute_utilities(self.candidates, predictions, policy).weighted_contributions,
@@ -209,11 +209,6 @@ class TestSlice:
             if (kind := self.contracts.head_kind(task)) in {"binary", "value"}
         }
 
-    def _by_task(self, scored: pd.DataFrame) -> dict[str, Floats]:
-        return {
-            t: scored[name].to_numpy(dtype=float) for t, name in self._columns().items() if name in scored
-        }
-
     def _where_shown(self, scored: pd.DataFrame) -> dict[str, Floats]:
         named = {task: c.at_position(name) for task, name in self._columns().items()}
         return {t: scored[name].to_numpy(dtype=float) for t, name in named.items() if name in scored}
@@ -241,13 +236,6 @@ def release_examination(workspace: Workspace, manifest: Manifest) -> Examination
     if pinned is None:
         return None
     return examination.read_curve(workspace, pinned)
-
-
-def release_slate(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
-    """Return the slate policy that a release pins, as in its file."""
-    files = workspace.store.registry.files(manifest.part(Role.SLATE_POLICY))
-    pinned: dict[str, Any] = json.loads(files[POLICY_FILE])
-    return pinned
 
 
 def _predictions(scored: pd.DataFrame, tasks: Sequence[str]) -> dict[str, Floats]:

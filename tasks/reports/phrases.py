@@ -23,7 +23,7 @@ from typing import Final, Literal
 
 from tasks.contracts import Contracts, Family
 from tasks.contracts.metrics import Metric, MetricKind, metric_columns, parse_metric
-from tasks.evaluation.subjects import ALL, Segment, Subject
+from tasks.evaluation.subjects import ALL, Subject
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Outcome, Verdict
 from tasks.reports.numbers import (
     format_counted,
@@ -84,11 +84,6 @@ class Vocabulary:
         """
         known = self.tasks.get(task or "")
         return known.did if known and known.did else f"did {task}"
-
-    def is_value(self, task: str | None) -> bool:
-        """Whether a task is a value, not an event."""
-        known = self.tasks.get(task or "")
-        return known is not None and known.value
 
     def family(self, task: str | None) -> Family | None:
         """Return a task's family; None for an unknown task."""
@@ -255,7 +250,8 @@ _OF_VALUE: Final = {MetricKind.RATE: _VALUE_RATE, MetricKind.PREDICTED: _BY_PRED
 
 def find_phrase(subject: Subject, words: Vocabulary) -> Phrase:
     """Return the phrase of a subject; a metric that is not in the table is named by its identifier."""
-    if words.is_value(subject.task) and subject.metric in _OF_VALUE:
+    task = words.tasks.get(subject.task or "")
+    if task is not None and task.value and subject.metric in _OF_VALUE:
         return _OF_VALUE[MetricKind(subject.metric)]
     known = METRICS.get(subject.metric)
     if known is not None:
@@ -364,8 +360,10 @@ def phrase_figure(verdict: Verdict, words: Vocabulary) -> str:
     subject, seen = verdict.subject, verdict.observed
     named = name_subject(subject, words)
     if verdict.segment != ALL:
-        named = f"{named}, {_write_segment(verdict.segment)}:"
-    baseline = _baseline(verdict, words)
+        named = f"{named}, {verdict.segment.column} = {isolate(verdict.segment.value) or 'empty'}:"
+    # the name of a constraint contains its baseline
+    own = "" if verdict.subject.constraint else verdict.subject.baseline
+    baseline = verdict.against or own or (words.baseline if verdict.relative else "")
     measured = seen is not None and not math.isnan(seen.value)
     within = "; ".join(part for part in (_interval(verdict, words), write_limit(verdict, words)) if part)
     level, compared = "", f"vs {baseline}" if baseline else ""
@@ -392,7 +390,7 @@ def phrase_verdict(verdict: Verdict, words: Vocabulary) -> str:
 
     Examples
     --------
-    >>> from tasks.evaluation.subjects import Threshold
+    >>> from tasks.evaluation.subjects import Segment, Threshold
     >>> hide, seen = Subject("rate", task="hide"), Estimate(0.111, 0.024, 0.22, 900)
     >>> rise, where = Threshold(high=0.1), Segment("tenure", "new")
     >>> told = Verdict("decision", hide, where, Outcome.INCONCLUSIVE, rise, seen, relative=True)
@@ -402,12 +400,6 @@ def phrase_verdict(verdict: Verdict, words: Vocabulary) -> str:
     why = "; ".join(dict.fromkeys(part for part in (verdict.caveat, verdict.reason) if part))
     outcome = spoken(verdict.outcome)
     return f"{phrase_figure(verdict, words)}: {outcome}{f', {why}' if why else ''}"
-
-
-def _baseline(verdict: Verdict, words: Vocabulary) -> str:
-    """Return the baseline of a figure; empty for a constraint, whose name contains it."""
-    own = "" if verdict.subject.constraint else verdict.subject.baseline
-    return verdict.against or own or (words.baseline if verdict.relative else "")
 
 
 def _interval(verdict: Verdict, words: Vocabulary) -> str:
@@ -434,10 +426,6 @@ def _with_unit(written: str, unit: Unit) -> str:
     if unit is Unit.DAYS and written == "1":
         return "1 day"
     return f"{written} {unit}".rstrip()
-
-
-def _write_segment(segment: Segment) -> str:
-    return f"{segment.column} = {isolate(segment.value) or 'empty'}"
 
 
 _SIDES: Final[Mapping[str, str]] = {">=": "at least", ">": "above", "<=": "at most", "<": "below"}

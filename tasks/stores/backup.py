@@ -58,7 +58,10 @@ def back_up(home: Path, out: Path) -> CopyResult:
     with _moved_in(out) as part:
         target = part / _HOME
         with Store.open(home).registry.exclusive():
-            _copy_database(database_of(home), database_of(target))
+            copied = database_of(target)
+            copied.parent.mkdir(parents=True)
+            with closing(sqlite3.connect(database_of(home))) as own, closing(sqlite3.connect(copied)) as copy:
+                own.backup(copy)
             for log in _delta_logs(home):
                 _copy_files(home, target, log)
         _copy_files(home, target, home)
@@ -114,12 +117,6 @@ def _delta_logs(home: Path) -> list[Path]:
     """Return the logs of the tables; the labels' last, because snapshots refer to their versions."""
     logs = [path for path in home.glob(f"*/**/{_LOG}") if path.relative_to(home).parts[0] not in LEFT_OUT]
     return sorted(logs, key=lambda log: (log.relative_to(home).parts[0] == "labels", str(log)))
-
-
-def _copy_database(database: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True)
-    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(target)) as copy:
-        source.backup(copy)
 
 
 def _copy_files(home: Path, target: Path, folder: Path) -> None:

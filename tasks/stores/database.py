@@ -97,7 +97,8 @@ def make_database(home: Path) -> None:
 def follow_home(home: Path) -> None:
     """Rewrite the locations of artifacts if the home was moved or copied."""
     root, database = artifacts_of(home), database_of(home)
-    state = _state(database)
+    # the state changes when the database is written or replaced
+    state = _stamp(database), _stamp(database.with_name(f"{database.name}-wal"))
     if _FOLLOWED.get(database) == state:
         return
     with closing(_open(database, "ro")) as connection:
@@ -133,11 +134,6 @@ def _make(database: Path, artifacts: str) -> None:
         flush_files([whole])
         whole.replace(database)
     flush_files([database])
-
-
-def _state(database: Path) -> tuple[_Stamp, ...]:
-    """Return a state that changes when the database is written or replaced."""
-    return _stamp(database), _stamp(database.with_name(f"{database.name}-wal"))
 
 
 def _stamp(file: Path) -> _Stamp:

@@ -346,10 +346,6 @@ class Runs:
         """Read a run's evidence; raises as `read_text`, and ContractError for another step's evidence."""
         return kind.read(self.read_text(run_id, EVIDENCE), where=f"Run {run_id}")
 
-    def has_text(self, run_id: str, path: str) -> bool:
-        """Return whether a run wrote a text, according to its record; raises StoreError without a record."""
-        return path in self.records.require(run_id).files
-
     def read_text(self, run_id: str, path: str) -> str:
         """Read a text that a run wrote, verified with the home's record."""
         text = _read(self._open(run_id, path), run_id, path)

@@ -24,7 +24,6 @@ probability of the item at its position given the items above it.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -85,19 +84,6 @@ class _Work:
 
     workspace: Workspace
     snapshot: Snapshot
-
-
-@dataclass(frozen=True)
-class _Curve:
-    """A curve's registered content, with the days that it was estimated from, none for a declared curve."""
-
-    content: Mapping[str, Any]
-    slices: dict[str, tuple[date, date]]
-
-
-def examination_name(surface: str) -> str:
-    """Return the name of the registered model of a surface's examination curves."""
-    return f"{surface}.examination"
 
 
 def run(workspace: Workspace, *, snapshot: str, parent_run: str | None = None) -> Part | None:
@@ -165,14 +151,16 @@ def _tags(work: _Work) -> dict[str, str]:
 def _make(work: _Work, opened: StepRun) -> Model[ExaminationEvidence]:
     declared = work.workspace.contracts.surface.examination_curve
     if declared:
-        made = _declared_curve(work.workspace, declared)
+        known = Examination(declared, work.workspace.contracts.surface.reference_position)
+        content: dict[str, Any] = {**known.to_json(), "source": "declared"}
+        slices: dict[str, tuple[date, date]] = {}
     else:
-        made = _estimate_curve(work.workspace, work.snapshot, opened)
+        content, slices = _estimate_curve(work.workspace, work.snapshot, opened)
     return Model(
-        ExaminationEvidence(slices=made.slices, examination=CurveEvidence.model_validate(made.content)),
-        {FILE: json.dumps(made.content, allow_nan=False, indent=1).encode()},
+        ExaminationEvidence(slices=slices, examination=CurveEvidence.model_validate(content)),
+        {FILE: json.dumps(content, allow_nan=False, indent=1).encode()},
         kind="examination",
-        params={"source": made.content["source"]},
+        params={"source": content["source"]},
     )
 
 
@@ -184,21 +172,19 @@ EXAMINATION: Final = ModelStep(
     inputs=_inputs,
     tags=_tags,
     function=_make,
-    model=lambda work: examination_name(work.workspace.surface),
+    model=lambda work: f"{work.workspace.surface}.examination",
     doing="estimating the examination curve",
 )
 
 
-def _declared_curve(workspace: Workspace, by_position: tuple[float, ...]) -> _Curve:
-    known = Examination(by_position, workspace.contracts.surface.reference_position)
-    return _Curve({**known.to_json(), "source": "declared"}, {})
-
-
-def _estimate_curve(workspace: Workspace, snapshot: Snapshot, opened: StepRun) -> _Curve:
+def _estimate_curve(
+    workspace: Workspace, snapshot: Snapshot, opened: StepRun
+) -> tuple[dict[str, Any], dict[str, tuple[date, date]]]:
+    """Return the curve's content, and the days that it was estimated from."""
     task = _find_densest_task(workspace, snapshot)
     rows = TaskRows.open(workspace, task=task, as_of=snapshot.as_of, snapshot=snapshot.id)
     snapshot.log_to(opened, context="examination")
-    found = _harvest_pairs(workspace, _read_positions(rows), task)
+    found = _harvest_pairs(_read_positions(rows), task)
     curve = [
         {"position": place, "examination": point.value, "low": point.low, "high": point.high}
         for place, point in enumerate(found.curve, start=1)
@@ -215,10 +201,10 @@ def _estimate_curve(workspace: Workspace, snapshot: Snapshot, opened: StepRun) -
         "pairs": found.pairs,
         "positives": found.positives,
     }
-    return _Curve(content, {"train": (rows.slices.train.first, rows.slices.train.last)})
+    return content, {"train": (rows.slices.train.first, rows.slices.train.last)}
 
 
-def _harvest_pairs(workspace: Workspace, table: pa.Table, task: str) -> EstimatedExamination:
+def _harvest_pairs(table: pa.Table, task: str) -> EstimatedExamination:
     frame = table.to_pandas()
     outcomes, places, propensities = (
         read_numbers(frame, name, "examination: estimated") for name in (task, POSITION, PROPENSITY)

@@ -274,14 +274,12 @@ def fit_head(
             trained, kept, value = _train(
                 settings, train, fold, rounds=rounds, patience=patience, callbacks=callbacks
             )
-    booster = shift_scores(_truncate(trained, kept, threads=threads or 0), base)
-    return _describe_fit(stack_boosters(start, booster), booster, kept, value, examples.names)
-
-
-def _truncate(trained: lgb.Booster, rounds: int, *, threads: int) -> lgb.Booster:
-    """Return the first trees of a booster, without the number of threads in its text."""
-    text = trained.model_to_string(num_iteration=rounds)
-    return lgb.Booster(model_str=text.replace(f"[num_threads: {threads}]", "[num_threads: 0]"))
+    # the number of threads is no part of a model
+    text = trained.model_to_string(num_iteration=kept).replace(
+        f"[num_threads: {threads or 0}]", "[num_threads: 0]"
+    )
+    booster = shift_scores(lgb.Booster(model_str=text), base)
+    return _describe_fit(stack_boosters(start, booster), kept, value, examples.names)
 
 
 def bin_examples(
@@ -428,9 +426,7 @@ def _base_log_odds(examples: Examples, rows: Flags) -> float:
     return float(fit_log_odds(ones, examples.labels[rows], weights=weights, offsets=offsets)[0])
 
 
-def _describe_fit(
-    booster: lgb.Booster, added: lgb.Booster, rounds: int, loss: float | None, names: tuple[str, ...]
-) -> Fitted:
+def _describe_fit(booster: lgb.Booster, rounds: int, loss: float | None, names: tuple[str, ...]) -> Fitted:
     gains, splits = (booster.feature_importance(kind) for kind in ("gain", "split"))
     return Fitted(
         booster=booster,

@@ -272,16 +272,12 @@ def _hold_against(rows: TaskRows, new: _ScoredRows, old: _ScoredRows) -> Champio
         return scores.compare_order(rows.task)
     if rows.kind in {"value", "quantile"}:
         quantile = rows.training.predicted_quantile if rows.kind == "quantile" else None
-        base = _constant(rows, quantile)
+        # a head without features predicts the mean, or the quantile, of the calibrate days
+        labels = read_labels(rows.report(rows.slices.calibrate), rows.task)
+        base = float(labels.mean() if quantile is None else np.quantile(labels, quantile))
         return (calibrated or scores).compare_amounts(rows.task, base=base, quantile=quantile)
     ranked = None if rows.spec.level == "request" else scores
     return compare_rows(rows.task, scores.rows, ranked=ranked, calibrated=calibrated)
-
-
-def _constant(rows: TaskRows, quantile: float | None) -> float:
-    """Return the prediction of a head without features: mean, or quantile, of the calibrate days."""
-    labels = read_labels(rows.report(rows.slices.calibrate), rows.task)
-    return float(labels.mean() if quantile is None else np.quantile(labels, quantile))
 
 
 class _Learned(Section):

@@ -44,8 +44,11 @@ def hash_to_uniform(columns: Sequence[pa.ChunkedArray], *, salt: str) -> Floats:
     [0.8022, 0.7019, 0.8022]
     """
     mixed = np.zeros(len(columns[0]), dtype=np.uint64)
+    key = hashlib.sha256(salt.encode()).digest()
     for column in columns:
-        mixed = _splitmix(mixed ^ _hash_column(column, salt))
+        encoded = pc.dictionary_encode(column.combine_chunks(), null_encoding="encode")
+        digests = [_hash_value(value, key) for value in encoded.dictionary.to_pylist()]
+        mixed = _splitmix(mixed ^ np.array(digests, dtype=np.uint64)[encoded.indices.to_numpy()])
     return np.asarray((mixed >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
 
 
@@ -106,13 +109,6 @@ def hold_out_users(users: pa.ChunkedArray, *, share: float, salt: str) -> Flags:
     array([False,  True, False])
     """
     return hash_to_uniform([users], salt=salt) < share
-
-
-def _hash_column(column: pa.ChunkedArray, salt: str) -> Hashes:
-    encoded = pc.dictionary_encode(column.combine_chunks(), null_encoding="encode")
-    key = hashlib.sha256(salt.encode()).digest()
-    digests = [_hash_value(value, key) for value in encoded.dictionary.to_pylist()]
-    return np.array(digests, dtype=np.uint64)[encoded.indices.to_numpy()]
 
 
 def _hash_value(value: object, key: bytes) -> int:

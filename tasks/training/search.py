@@ -259,14 +259,9 @@ def _ask_trial(own: Parameters, ranges: Ranges, tried: Sequence[Trial], seed: in
     )
     study.add_trials([_freeze_trial(one, ranges) for one in tried])
     if not tried:
-        study.enqueue_trial(_nearest_point(own, ranges))
+        defaults = {**_DEFAULTS, **own}  # first the point closest to the contract's own parameters
+        study.enqueue_trial({name: max(defaults[name], known.low) for name, known in ranges.items()})
     return study.ask(dict(ranges))
-
-
-def _nearest_point(own: Parameters, ranges: Ranges) -> dict[str, float | int]:
-    """Return the point of the space closest to the contract's own parameters."""
-    defaults = {**_DEFAULTS, **own}
-    return {name: max(defaults[name], known.low) for name, known in ranges.items()}
 
 
 def _freeze_trial(one: Trial, ranges: Ranges) -> FrozenTrial:

@@ -146,7 +146,7 @@ def plan_slices(
         if name not in contracts.tasks.tasks:
             raise DataError(unknown("task", name, contracts.tasks.tasks, where="tasks.yaml"))
     cut = _Cut(contracts, as_of, history)
-    test = cut.shared_test()
+    test = cut.mature(find_test_decider(contracts.tasks))
     return ReleaseSlices(test, {name: cut.task(name, test) for name in names})
 
 
@@ -230,12 +230,9 @@ class _Cut:
     as_of: datetime
     days: Sequence[date]
 
-    def shared_test(self) -> DaySlice:
-        return self._mature(find_test_decider(self.contracts.tasks))
-
     def task(self, name: str, shared: DaySlice) -> TaskSlices:
         maturity = time_until_known(self.contracts.tasks, name)
-        test = shared if shared.end + maturity <= self.as_of else self._mature(name)
+        test = shared if shared.end + maturity <= self.as_of else self.mature(name)
         return self.before(name, _last_full_day(test.start - maturity), test)
 
     def refit(self, name: str, tested: TaskSlices) -> TaskSlices:
@@ -257,7 +254,7 @@ class _Cut:
             raise self._immature(name, found=max(mature_days, 0))
         return TaskSlices(train, calibrate, test)
 
-    def _mature(self, name: str) -> DaySlice:
+    def mature(self, name: str) -> DaySlice:
         limit = _last_full_day(self.as_of - time_until_known(self.contracts.tasks, name))
         test = self._newest(limit, self.contracts.surface.split.test)
         if test is None:

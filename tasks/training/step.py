@@ -126,7 +126,7 @@ def train_and_compare(rows: TaskRows, *, parent_run: str | None = None) -> Train
     Raises the errors of `run`.
     """
     trained = train(rows, parent_run=parent_run)
-    same_day.run(rows, _part(trained), parent_run=parent_run)
+    same_day.run(rows, Part(trained.model, trained.version, trained.sha256), parent_run=parent_run)
     return trained
 
 
@@ -170,7 +170,8 @@ def _recipe(rows: TaskRows) -> dict[str, Any]:
 def _train(work: _Training, opened: StepRun) -> Model[TrainingEvidence]:
     """Train and measure the model."""
     rows = work.rows
-    _log_sources(opened, rows)
+    rows.snapshot.log_to(opened, context="training")
+    opened.params({f"slice.{name}": " to ".join(days) for name, days in rows.slices.to_json().items()})
     trained = train_model(rows, work.champion, partial(_choose_parameters, rows, opened))
     model = trained.fitted.booster, trained.rows.encoder
     scores = score_rows(rows, rows.slices.test, *model) if rows.measures else None
@@ -183,12 +184,13 @@ def _train(work: _Training, opened: StepRun) -> Model[TrainingEvidence]:
     }
     if scores is not None:
         rows.scored[files_sha256(files), rows.slices.test] = scores
+    headline = {} if figures is None else figures.headline
     return Model(
         _evidence(rows, trained, figures),
         files,
         kind="lightgbm",
         params={"rounds": trained.fitted.rounds, **_parameters(rows, trained.parameters)},
-        metrics=_flatten_metrics(figures),
+        metrics={f"test.{name}": float(value) for name, value in headline.items() if value is not None},
     )
 
 
@@ -238,12 +240,6 @@ def _parameters(rows: TaskRows, chosen: Mapping[str, float | int]) -> dict[str, 
     }
 
 
-def _log_sources(opened: StepRun, rows: TaskRows) -> None:
-    rows.snapshot.log_to(opened, context="training")
-    slices = {f"slice.{name}": " to ".join(days) for name, days in rows.slices.to_json().items()}
-    opened.params(slices)
-
-
 def _log(opened: StepRun, rows: TaskRows, trained: TrainedModel, figures: TaskFigures | None) -> None:
     """Log figures and charts."""
     fitted = trained.fitted
@@ -279,15 +275,6 @@ def _evidence(rows: TaskRows, trained: TrainedModel, figures: TaskFigures | None
         test=figures,
         recipe=json.loads(canonical_json(_recipe(rows))),
     )
-
-
-def _flatten_metrics(figures: TaskFigures | None) -> dict[str, float]:
-    headline = {} if figures is None else figures.headline
-    return {f"test.{name}": float(value) for name, value in headline.items() if value is not None}
-
-
-def _part(trained: TrainResult) -> Part:
-    return Part(trained.model, trained.version, trained.sha256)
 
 
 def booster_files(booster: Booster, as_of: datetime) -> dict[str, bytes]:

@@ -182,7 +182,7 @@ class SharedRows:
         if not self.spec.ids:
             return None
         share = self.workspace.contracts.surface.split.early_stop
-        first = min(_newest_days(one.days, share) for one in drawn)
+        first = min(one.days[-max(1, round(share * len(one.days)))] for one in drawn)
         if first <= min(one.days[0] for one in drawn):
             raise ImmatureLabels(
                 f"Trunk '{self.trunk}' cannot be trained: all of its days, from {first} on, are held out to "
@@ -284,11 +284,6 @@ def _within(span: Span) -> str:
     """Return the SQL condition that a row was shown in a span."""
     first, end = (f"TIMESTAMPTZ '{instant.isoformat()}'" for instant in span)
     return f"{SHOWN_AT} >= {first} AND {SHOWN_AT} < {end}"
-
-
-def _newest_days(days: Sequence[date], share: float) -> date:
-    """Return the first of the newest days that make up a share of all days with rows."""
-    return days[-max(1, round(share * len(days)))]
 
 
 def _describe_output(rows: TaskRows) -> TrunkTask:

@@ -245,19 +245,15 @@ def _train(rows: SharedRows, opened: StepRun) -> Model[TrunkEvidence]:
         positives=dict(trained.positives),
         epochs=tuple(EpochFigures.model_validate(asdict(one)) for one in trained.curves),
     )
-    opened.text(TRAINING, _draw(evidence))
+    held_out, shares = ([getattr(one, name) for one in evidence.epochs] for name in ("held_out", "shares"))
+    cosines = evidence.epochs[evidence.epoch].cosines
+    title = f"{evidence.trunk}: how its tasks were learned"
+    opened.text(TRAINING, trunk_figure(held_out, shares, cosines, kept=evidence.epoch, title=title).to_svg())
     params = {name: str(value) for name, value in rows.spec.model_dump(mode="json").items()}
     opened.params(params)
     return Model(
         evidence, trained.files, kind="trunk", params=params, metrics={"epoch": float(trained.epoch)}
     )
-
-
-def _draw(found: TrunkEvidence) -> str:
-    held_out, shares = ([getattr(one, name) for one in found.epochs] for name in ("held_out", "shares"))
-    cosines = found.epochs[found.epoch].cosines
-    title = f"{found.trunk}: how its tasks were learned"
-    return trunk_figure(held_out, shares, cosines, kept=found.epoch, title=title).to_svg()
 
 
 TRAIN_TRUNK: Final = ModelStep(

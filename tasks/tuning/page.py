@@ -22,13 +22,6 @@ _APART: Final = 80
 _MARGIN: Final = 0.06
 
 
-def draw_fronts(evidence: TuningEvidence, trials: Sequence[WeightTrial]) -> list[charts.Drawing]:
-    """Draw the maximised metric against each further objective; empty if there is no front."""
-    if not evidence.front:
-        return []
-    return [_draw(evidence, trials, other) for other in range(1, len(evidence.objectives))]
-
-
 def _draw(evidence: TuningEvidence, trials: Sequence[WeightTrial], other: int) -> charts.Drawing:
     pairs = [(one.confirmed[0], one.confirmed[other]) for one in evidence.front]
     feasible = [one.figures.objectives for one in trials if one.feasible]
@@ -132,6 +125,7 @@ def tuning_page(
     own, ever = evidence.searched_policies
     tried = format_counted(own, "policy", "policies")
     confirmed, confirmed_ever = evidence.confirmed_policies
+    others = range(1, len(evidence.objectives)) if evidence.front else ()
     facts = [
         f"release {evidence.release} against {evidence.baseline}",
         f"candidates from {first} to {last}, which the gate never reads",
@@ -145,7 +139,7 @@ def tuning_page(
         facts=facts,
         evidence=evidence,
         meanings=_meanings(evidence, words),
-        charts=draw_fronts(evidence, trials),
+        charts=[_draw(evidence, trials, other) for other in others],
         gains=[_heading(one) for one in evidence.objectives],
         proposed=None if evidence.proposal is None else _moved(evidence, evidence.proposal, words),
         cards=[

@@ -215,7 +215,9 @@ class _Proposer:
         objectives = 1 if alone else len(tried[0].figures.objectives)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study = self._study(objectives)
+            if objectives not in self.studies:
+                self.studies[objectives] = optuna.create_study(directions=["maximize"] * objectives)
+            study = self.studies[objectives]
             study.sampler = optuna.samplers.TPESampler(
                 seed=self.seed + len(tried), n_startup_trials=_DRAWN_AT_RANDOM, multivariate=True
             )
@@ -226,11 +228,6 @@ class _Proposer:
             # its result is added with the next draw, as after an interrupted search
             study.tell(asked, state=TrialState.FAIL)
         return dict(asked.params)
-
-    def _study(self, objectives: int) -> optuna.Study:
-        if objectives not in self.studies:
-            self.studies[objectives] = optuna.create_study(directions=["maximize"] * objectives)
-        return self.studies[objectives]
 
 
 def _freeze(

@@ -33,7 +33,7 @@ from tasks.reports.phrases import vocabulary
 from tasks.stores.runs import INPUTS, PARENT, StepRun
 from tasks.stores.steps import Done, Step
 from tasks.stores.workspace import Workspace, write_report
-from tasks.tuning.evidence import Objective, TuningEvidence, WeightProposal
+from tasks.tuning.evidence import TuningEvidence, WeightProposal
 from tasks.tuning.goal import WeightFigures, WeightGoal
 from tasks.tuning.page import tuning_page
 from tasks.tuning.search import (
@@ -304,18 +304,15 @@ def _not_confirmed(tuned: WeightSearchResult) -> list[str]:
     chosen = tuned.chosen
     if tuned.ending == "proposed" or chosen is None or chosen.gain is None or chosen.gain_searched is None:
         return []
-    seemed = format_change(chosen.gain_searched)
+    seemed, first = format_change(chosen.gain_searched), tuned.objectives[0]
+    named = f"{first.metric} ({guardrails.MODEL_JUDGED})" if first.model_judged else first.metric
     confirmed = chosen.gain.reason or format_estimate(chosen.gain.relative, relative=True)
     note = (
         f"trial {chosen.trial} is not proposed: its one-sided 95 % bound must be above 0. On the other users "
-        f"{chosen.gain.subject} {confirmed}; where it was chosen {_heading(tuned.objectives[0])} {seemed}"
+        f"{chosen.gain.subject} {confirmed}; where it was chosen {named} {seemed}"
     )
     restore = "`equipoise tune --restore` brings exceeded bounds back whatever that gains"
     return [note, restore] if tuned.exceeded else [note]
-
-
-def _heading(objective: Objective) -> str:
-    return objective.metric + (f" ({guardrails.MODEL_JUDGED})" if objective.model_judged else "")
 
 
 def _propose(work: _Tuning, run: StepRun, days: TuningSlice, chosen: Chosen) -> WeightProposal:

@@ -24,12 +24,11 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from tasks import columns as c
 from tasks.arrays import Flags
-from tasks.contracts import Contracts, UtilitySpec
+from tasks.contracts import UtilitySpec
 from tasks.contracts.metrics import MetricKind
 from tasks.errors import DataError
 from tasks.release.view import release_policy
@@ -134,10 +133,15 @@ class TuningSlice:
         manifest = entrants.under_test.release.manifest
         beside = [entrants.baseline] if isinstance(entrants.baseline, decided_slice.Entrant) else []
         days = tuning_days(manifest, *(one.release.manifest for one in beside))
-        read = _policy_columns(workspace.contracts)
+        read = frozenset(
+            {*c.IMPRESSION_KEY, *workspace.contracts.utility.columns, *workspace.contracts.slate.columns}
+        )
         search, confirm = (_GrowingHalf(replace(entrants, later=True), read) for _ in range(2))
         for block in decided_slice.slice_blocks(workspace, manifest, days, rows=rows):
-            searches = _searching(block.candidates)
+            users = users_of(block.candidates)
+            # with null users among them, not all ids are numbers
+            named = pa.array(users.astype(str) if users.dtype == object else users)
+            searches = hold_out_users(pa.chunked_array([named]), share=0.5, salt=_SALT)
             search.add(block, searches)
             confirm.add(block, ~searches)
         first, last = days
@@ -169,7 +173,10 @@ class _GrowingHalf:
         # contributions are read only for trials
         slates = {key: replace(one, contributions={}) for key, one in decided.slates.items()}
         self._decided.add(replace(decided, slates=slates))
-        self._blocks.append(replace(own, candidates=_narrow(own.drawn_anew, self._read)))
+        kept = own.drawn_anew[[name for name in own.drawn_anew if name in self._read]]
+        words = [name for name in kept if kept[name].dtype == "str"]
+        coded = kept.astype(dict.fromkeys(words, "category")).copy()  # a view would keep the features
+        self._blocks.append(replace(own, candidates=coded))
 
     def build(self, workspace: Workspace) -> TuningHalf:
         """Return the half."""
@@ -178,26 +185,6 @@ class _GrowingHalf:
         decided = self._decided.build(workspace.contracts, log_reading(workspace.contracts, curve))
         refuse_leaks(decided.leaks[own.name], name=own.name)
         return TuningHalf(decided, tuple(self._blocks), release_policy(workspace, own.release.manifest))
-
-
-def _searching(candidates: pd.DataFrame) -> Flags:
-    """Mark the rows of the searching users, [n]."""
-    users = users_of(candidates)
-    # with null users among them, not all ids are numbers
-    named = users.astype(str) if users.dtype == object else users
-    return hold_out_users(pa.chunked_array([pa.array(named)]), share=0.5, salt=_SALT)
-
-
-def _narrow(candidates: pd.DataFrame, read: Collection[str]) -> pd.DataFrame:
-    """Keep the columns that policies read; text columns become categorical."""
-    named = candidates[[name for name in candidates if name in read]]
-    words = [name for name in named if named[name].dtype == "str"]
-    return named.astype(dict.fromkeys(words, "category")).copy()  # a view would keep the features
-
-
-def _policy_columns(contracts: Contracts) -> frozenset[str]:
-    """Return the candidate columns that the surface's policy and its slate rules read."""
-    return frozenset({*c.IMPRESSION_KEY, *contracts.utility.columns, *contracts.slate.columns})
 
 
 def tuning_days(release: Manifest, *others: Manifest) -> tuple[date, date]:

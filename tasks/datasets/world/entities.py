@@ -257,15 +257,12 @@ class Seen:
         known = np.maximum(age, 0).astype(np.float32)
         error = np.sqrt(np.float32(10) / (10 + known)) * np.float32(1.5)
         appeal, bait, quality, misfit = (
-            _estimate(t, error) for t in (catalog.appeal, catalog.bait, catalog.quality, catalog.misfit)
+            t.true + error * (t.seen - t.true)
+            for t in (catalog.appeal, catalog.bait, catalog.quality, catalog.misfit)
         )
         reach = np.log1p(known) / np.float32(2.4)
         popularity = np.exp(4 + 0.5 * appeal + 0.3 * bait + reach - 2)
         return cls(age, appeal, bait, quality, misfit, popularity.astype(np.float32))
-
-
-def _estimate(trait: Trait, error: SingleFloats) -> SingleFloats:
-    return trait.true + error * (trait.seen - trait.true)
 
 
 @dataclass(frozen=True)

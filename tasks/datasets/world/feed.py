@@ -74,7 +74,9 @@ def draw_batch(world: World, day: int, number: int, requests: Requests) -> Batch
         taste.true[requests.user[:, None], category], taste.seen[requests.user[:, None], category]
     )
     source = _sources(world.catalog, item, affinity, seen, rng)
-    score = _scores(item, affinity, seen, rng)
+    # half relevance, half whim
+    relevance = 0.3 * affinity.seen + 0.3 * seen.appeal[item] + 0.15 * seen.quality[item]
+    score = (relevance + 0.5 * rng.standard_normal(item.shape, dtype=np.float32)).astype(np.float32)
     placement = place(score, SLOTS, rng)
     whim = rng.standard_normal(item.shape, dtype=np.float32)
     wish = _wishes(world, requests, item)
@@ -117,12 +119,6 @@ def _sources(
     fresh = (seen.age[item] < _FRESH_DAYS) & (draw > 0.4)
     by = [catalog.sponsored[item], draw > 0.96, fresh, draw < following, draw < trending]
     return np.select(by, [SPONSORED, EXPLORE, FRESH, FOLLOWING, TRENDING], PERSONAL).astype(np.int8)
-
-
-def _scores(item: Integers, affinity: Trait, seen: Seen, rng: np.random.Generator) -> SingleFloats:
-    """Return the serving ranker's scores: half relevance, half whim."""
-    relevance = 0.3 * affinity.seen + 0.3 * seen.appeal[item] + 0.15 * seen.quality[item]
-    return (relevance + 0.5 * rng.standard_normal(item.shape, dtype=np.float32)).astype(np.float32)
 
 
 def place(scores: Scores, slots: int, rng: np.random.Generator) -> Placement:

@@ -142,8 +142,11 @@ def write_request(request: PromotionRequest, first: FirstScreen, *, links: Mappi
     first : first screen of the release's dossier.
     links : addresses by link text.
     """
+    counts = Counter(verdict.outcome for verdict in request.gate.verdicts)
+    counted = format_outcomes({outcome: counts[outcome] for outcome in Outcome})
+    compared = "no champion" if request.champion is None else f"champion {request.champion}"
     blocks = (
-        [_verdict(request)],
+        [f"**{request.gate.verdict}**, compared with {compared}: {counted}."],
         ["; ".join(map(plain_markdown, first.primary))],
         [f"Reason given for the promotion: {plain_markdown(request.terms.support.why)}"],
         _terms_of(request),
@@ -156,13 +159,6 @@ def write_request(request: PromotionRequest, first: FirstScreen, *, links: Mappi
         [f"Evidence `{request.evidence}`"],
     )
     return "\n\n".join("\n".join(block) for block in map(list, blocks) if any(block))
-
-
-def _verdict(request: PromotionRequest) -> str:
-    counts = Counter(verdict.outcome for verdict in request.gate.verdicts)
-    counted = format_outcomes({outcome: counts[outcome] for outcome in Outcome})
-    compared = "no champion" if request.champion is None else f"champion {request.champion}"
-    return f"**{request.gate.verdict}**, compared with {compared}: {counted}."
 
 
 def _terms_of(request: PromotionRequest) -> Iterator[str]:

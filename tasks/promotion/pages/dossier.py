@@ -222,6 +222,10 @@ class Dossier:
         of, simulation = self.evidence, self.documents.simulation
         shadow = self.documents.shadow
         validation = self.documents.later_validation or self.documents.validation
+        policies = self.worths.policies if self.worths else ()
+        names = dict.fromkeys(name for policy in policies for name in policy.hard_constraints)
+        later = [f"evaluated as of {of.evaluated_as_of}"] if of.evaluated_as_of else []
+        made = f"as of {of.as_of}, label snapshot {self.manifest.snapshot.id}"
         return render(
             "dossier.html.j2",
             title=f"{of.surface} release {of.release}: {of.verdict}",
@@ -229,7 +233,7 @@ class Dossier:
             sections={id_: name for id_, name in _SECTIONS.items() if id_ != "readiness" or self.readiness},
             readiness=self.readiness,
             overrides=self.overrides,
-            facts=self._facts(),
+            facts=[made, *later, say_outcomes(of.verdicts)],
             provenance=[f"as of {of.as_of}", *(self.provenance.facts() if self.provenance else ())],
             version_page=self.provenance.page if self.provenance else "",
             release=of.release,
@@ -241,7 +245,7 @@ class Dossier:
             notes=of.notes,
             worths=self.worths,
             described={name: task.did for name, task in self.words.tasks.items()},
-            constraints=self._constraints(),
+            constraints={name: self.words.constraints.get(name, "") for name in names},
             largest_changes=[
                 describe_largest_change(one, self.words) for one in list_largest_changes(simulation.measured)
             ],
@@ -285,18 +289,6 @@ class Dossier:
             "heat_map": draw_heat_map(made.conflicts),
             "overlaps": list(describe_overlaps(made.conflicts)) if made.conflicts else [],
         }
-
-    def _facts(self) -> list[str]:
-        of = self.evidence
-        later = [f"evaluated as of {of.evaluated_as_of}"] if of.evaluated_as_of else []
-        made = f"as of {of.as_of}, label snapshot {self.manifest.snapshot.id}"
-        return [made, *later, say_outcomes(of.verdicts)]
-
-    def _constraints(self) -> dict[str, str]:
-        """Return the description of each hard constraint of the release, by name."""
-        policies = self.worths.policies if self.worths else ()
-        names = dict.fromkeys(name for policy in policies for name in policy.hard_constraints)
-        return {name: self.words.constraints.get(name, "") for name in names}
 
 
 def _as_address(picture: bytes) -> str:

@@ -37,7 +37,7 @@ from tasks.evaluation.figures import CurvePoint, TaskFigures
 from tasks.evaluation.release_evidence import ProxyEvidence
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.task_pairs import ConflictEvidence
-from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Verdict
+from tasks.evaluation.verdicts import WORST_FIRST, Verdict
 from tasks.promotion.gates.reports import evaluate_gap
 from tasks.reports import charts
 from tasks.reports.numbers import format_count, format_estimate, format_number, shorten, spoken
@@ -222,17 +222,13 @@ def _head_model_row(task: str, models: HeadModels, segment: Segment) -> HeadMode
 def draw_rises(found: Mapping[str, HeadModels]) -> charts.IntervalChart | None:
     """Draw the rises of each task's error against the trees; None if none is known."""
     rises = [
-        (f"{task}, {model}", _tone(rise), rise)
+        (f"{task}, {model}", "pass" if rise.high < 0 else "warn" if rise.low > 0 else "none", rise)
         for task, models in found.items()
         for model in _OTHERS
         if (rise := models.estimate(model, rise=True)) is not None and rise.known
     ]
     ticks = [(sign * tick, f"{sign * tick:+g}") for tick in _TICKS for sign in (-1, 1)]
     return charts.draw_intervals(rises, _place, ticks=[(0.0, "trees"), *ticks], band=(0.0, 0.0))
-
-
-def _tone(rise: Estimate) -> str:
-    return "pass" if rise.high < 0 else "warn" if rise.low > 0 else "none"
 
 
 def _place(rise: float) -> float:
