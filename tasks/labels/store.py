@@ -69,24 +69,19 @@ class LabelStore:
     surface: str
 
     @property
-    def root(self) -> Location:
-        """Folder of the tables."""
-        return self.store.root
-
-    @property
     def path(self) -> Location:
         """The table of the newest build."""
-        return self.root / "labels" / self.surface
+        return self.store.root / "labels" / self.surface
 
     @property
     def snapshots(self) -> Location:
         """The table of published snapshots."""
-        return self.root / "snapshots" / self.surface
+        return self.store.root / "snapshots" / self.surface
 
     @property
     def summaries(self) -> Location:
         """The table of the summaries of the log's files, one Parquet file; it is a cache."""
-        return self.root / "summaries" / f"{self.surface}.parquet"
+        return self.store.root / "summaries" / f"{self.surface}.parquet"
 
     def recover(self) -> None:
         """Set aside commits damaged by a power failure, and remove the files of killed builds."""
@@ -232,7 +227,7 @@ class LabelStore:
             return
         row = {
             **{name: getattr(snapshot, name) for name in _PUBLISHED.names if hasattr(snapshot, name)},
-            "path": str(relative_path(self.root, locate(snapshot.path))),
+            "path": str(relative_path(self.store.root, locate(snapshot.path))),
             "report": report,
             "severity": severity,
             "published_at": datetime.now(UTC),
@@ -241,7 +236,7 @@ class LabelStore:
 
     def point_to(self, built: Snapshot) -> None:
         """Point a published snapshot to the files of a new build, since its earlier files may be lost."""
-        place = {"path": str(relative_path(self.root, locate(built.path))), "version": built.version}
+        place = {"path": str(relative_path(self.store.root, locate(built.path))), "version": built.version}
         row = next((row for row in self._rows(None) if row["id"] == built.id), None)
         if row is not None and not place.items() <= row.items():
             moved = {**row, **place, "published_at": datetime.now(UTC)}
@@ -267,7 +262,7 @@ class LabelStore:
 
     def _of_row(self, row: Mapping[str, Any]) -> Snapshot:
         facts = {name: row[name] for name in _PUBLISHED.names if name in Snapshot.__dataclass_fields__}
-        return Snapshot(**{**facts, "path": str(self.root / row["path"])})
+        return Snapshot(**{**facts, "path": str(self.store.root / row["path"])})
 
     def _snapshot(self, table: Location, version: int, metadata: Mapping[str, Any]) -> Snapshot:
         facts = json.loads(metadata[_SNAPSHOT])

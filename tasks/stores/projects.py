@@ -25,7 +25,7 @@ from mlflow.entities import RunTag
 from tasks.errors import EquipoiseError
 from tasks.stores.runs import PARENT, Runs
 from tasks.stores.store import Store, format_file
-from tasks.stores.tracking import PatientClient, tracking_uri
+from tasks.stores.tracking import tracking_uri
 
 PROJECT: Final = "equipoise.project"
 ERROR: Final = "equipoise.error"
@@ -42,11 +42,6 @@ class ProjectRun:
 
     runs: Runs
     run_id: str
-
-    @property
-    def client(self) -> PatientClient:
-        """The MLflow client of the home."""
-        return self.runs.client
 
     @classmethod
     def from_environment(cls, home: Path) -> "ProjectRun | None":
@@ -76,26 +71,26 @@ class ProjectRun:
             self.runs.require(parent)
             self._tag({PARENT: parent})
         self._tag({PROJECT: project})
-        own = self.client.get_run(self.run_id)
+        own = self.runs.client.get_run(self.run_id)
         running = f"tags.`{PROJECT}` = '{project}' and attributes.status = 'RUNNING'"
-        for run in self.client.search_runs([own.info.experiment_id], running):
+        for run in self.runs.client.search_runs([own.info.experiment_id], running):
             if run.info.run_id != self.run_id and run.data.params == own.data.params:
-                self.client.set_terminated(run.info.run_id, "KILLED")
+                self.runs.client.set_terminated(run.info.run_id, "KILLED")
 
     def answered(self, result: Mapping[str, Any]) -> None:
         """Record the ids, digests and strings of a result, and close the run for waiting processes."""
         plain = {name: value for name, value in result.items() if isinstance(value, str | int)}
         self._tag({f"result.{name}": value for name, value in plain.items()})
-        self.client.set_terminated(self.run_id, "FINISHED")
+        self.runs.client.set_terminated(self.run_id, "FINISHED")
 
     def failed(self, error: EquipoiseError) -> None:
         """Record the error for waiting processes, and close the run."""
         self._tag({ERROR: type(error).__name__, MESSAGE: error})
-        self.client.set_terminated(self.run_id, "FAILED")
+        self.runs.client.set_terminated(self.run_id, "FAILED")
 
     def _tag(self, values: Mapping[str, object]) -> None:
         tags = [RunTag(name, str(value)[:_LONGEST]) for name, value in values.items()]
-        self.client.log_batch(self.run_id, tags=tags)
+        self.runs.client.log_batch(self.run_id, tags=tags)
 
 
 def _chosen_by_nobody(uri: str) -> bool:

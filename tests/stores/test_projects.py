@@ -30,11 +30,11 @@ def open_run(client: PatientClient, home: Path) -> ProjectRun:
 
 
 def status(run: ProjectRun) -> str:
-    return str(run.client.get_run(run.run_id).info.status)
+    return str(run.runs.client.get_run(run.run_id).info.status)
 
 
 def tags(run: ProjectRun) -> dict[str, str]:
-    return dict(run.client.get_run(run.run_id).data.tags)
+    return dict(run.runs.client.get_run(run.run_id).data.tags)
 
 
 def test_without_a_run_of_mlflows_there_is_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
