@@ -70,7 +70,9 @@ def measure(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, pd.DataFra
     with open_log(workspace) as log:
         connection = log.connection
         _open_labels(connection, snapshot, contracts)
-        _open_events(log, snapshot)
+        known = known_events(as_of, log.log.events, None, wanted=log.log.events)
+        log.cut_events(as_of)
+        log.create(KNOWN_EVENTS, known, view=True)
         _open_items(log)
         events = (*event_columns(contracts.tasks, log.log), *c.IMPRESSION_KEY, c.USER_ID)
         since = first_day_in_reach(contracts, as_of)
@@ -103,15 +105,6 @@ def _open_labels(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, cont
             if name not in names:
                 raise DataError(unknown("column", name, names, where=f"label snapshot {snapshot.id}"))
     snapshot.attach(connection, LABELS)
-
-
-def _open_events(log: LogTables, snapshot: Snapshot) -> None:
-    log.cut_events(snapshot.as_of)
-    log.create(
-        KNOWN_EVENTS,
-        known_events(snapshot.as_of, log.log.events, None, wanted=log.log.events),
-        view=True,
-    )
 
 
 def _open_items(log: LogTables) -> None:

@@ -27,6 +27,8 @@ from tasks.validation.measurements import (
 
 _LEAST_REQUESTS, _MOST_USERS = 50, 10
 _ROUNDED = 0.01
+_MOST_COMPARED = 500_000
+"""Shown candidates above which a sample of the requests is compared with their impressions."""
 
 REACHED = "reached_candidates"
 """Candidates of the days that a training slice can include, each with its day."""
@@ -237,7 +239,14 @@ def measure_candidates(
         ),
     ):
         yield _without(connection, empty, table, key, among=among, found=found)
-    yield from _disagreements(connection, columns, numeric, shown=is_shown.copy())
+    part = max(1, sum(n for _, n, _ in counted) // _MOST_COMPARED)
+    yield from _disagreements(connection, columns, numeric, among=[is_shown.copy(), *_every(part)])
+
+
+def _every(part: int) -> list[exp.Expr]:
+    """Keep one of so many requests in both tables, so that the join stays small."""
+    hashes = (x.call("HASH", x.column(c.REQUEST_ID, table)) for table in (REACHED, LABELS))
+    return [x.eq(exp.Mod(this=one, expression=x.integer(part)), x.integer(0)) for one in hashes]
 
 
 def _disagreements(
@@ -245,7 +254,7 @@ def _disagreements(
     columns: Sequence[str],
     numeric: Collection[str],
     *,
-    shown: exp.Expr,
+    among: list[exp.Expr],
 ) -> Iterator[Measurement]:
     """Count, by column and day, the shown candidates whose value differs from the one of their impression.
 
@@ -263,13 +272,13 @@ def _disagreements(
         figures += [count_if(differs), exp.Filter(this=smallest, expression=exp.Where(this=differs.copy()))]
     counted = fetch(
         connection,
-        "SELECT $day, $figures FROM $reached JOIN $labels ON $same WHERE $shown GROUP BY 1 ORDER BY 1",
+        "SELECT $day, $figures FROM $reached JOIN $labels ON $same WHERE $among GROUP BY 1 ORDER BY 1",
         day=x.column(c.DAY, REACHED),
         figures=figures,
         reached=x.table(REACHED),
         labels=x.table(LABELS),
         same=x.eq_columns(c.IMPRESSION_KEY, REACHED, LABELS),
-        shown=shown,
+        among=x.all_of(*among),
     )
     for day, of, *found in counted:
         for name, rows, examples in zip(sorted(names), found[::2], found[1::2], strict=True):

@@ -28,6 +28,7 @@ from tasks.ranking.segmented_map import (
     calibrator_from_json,
     sum_effects,
 )
+from tests.ranking.test_maps import assert_increasing_and_never_certain
 
 
 def categorical(*values: Hashable) -> pd.Categorical:
@@ -167,12 +168,7 @@ def of_one(
 def test_within_a_segment_a_higher_score_is_more_likely_and_nothing_is_certain(
     found: SegmentedMap, source: object, age: float, tab: object
 ) -> None:
-    mapped = of_one(found, SCORES, source, age, tab)
-    assert (np.diff(mapped) >= 0).all()
-    middle = (mapped > 1e-300) & (mapped < 1 - 1e-12)
-    assert (np.diff(mapped[middle]) > 0).all()
-    assert mapped.min() > 0
-    assert mapped.max() < 1
+    assert_increasing_and_never_certain(of_one(found, SCORES, source, age, tab))
 
 
 @laws

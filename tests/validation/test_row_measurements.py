@@ -12,6 +12,7 @@ import pytest
 from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.utility import HardConstraint
 from tasks.ranking.conditions import evaluate_condition
+from tasks.validation import row_measurements
 from tasks.validation.day_rules import compare_kept_shares
 from tasks.validation.measurements import Measurement, fetch, frame_of
 from tasks.validation.row_measurements import (
@@ -195,6 +196,17 @@ def test_shown_candidates_with_other_values_than_their_impression_are_counted_by
         ("kind", 0, 1, ""),
         ("price", 0, 1, ""),
     ]
+
+
+def test_of_many_shown_candidates_those_of_some_requests_are_compared(
+    engine: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_measurements, "_MOST_COMPARED", 10)
+    many: list[Row] = [(f"r{n}", "ana", "i1", n, True) for n in range(40)]
+    put(engine, "labels", many)
+    put(engine, "reached_candidates", [(*row[:3], -1, True) for row in many])
+    found = list(measure_candidates(engine, since=DAY, columns=["position"]))[-1]
+    assert 0 < found.rows == found.of < 40
 
 
 def test_candidates_that_disagree_on_one_day_of_a_long_log_are_found() -> None:
