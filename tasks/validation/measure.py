@@ -132,7 +132,7 @@ def _measure_candidates(
     return [
         *measure_impressions(connection, columns, as_of=as_of, table=REACHED, subject=CANDIDATES),
         *measure_requests(connection, REACHED),
-        *measure_candidates(connection, since=since, columns=columns, numeric=numeric_columns(contracts)),
+        *measure_candidates(connection, since=since, columns=columns),
         *measure_constraints(connection, REACHED, contracts.utility, since=since),
     ]
 

@@ -1,6 +1,6 @@
 """Measurements of impressions and candidates: rows and nulls by day, keys, users."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 import duckdb
@@ -27,6 +27,7 @@ from tasks.validation.measurements import (
 
 _LEAST_REQUESTS, _MOST_USERS = 50, 10
 _ROUNDED = 0.01
+_NUMBERS = ("integer", "number", "boolean", "DECIMAL", "HUGEINT", "UBIGINT", "UINTEGER")
 _MOST_COMPARED = 500_000
 """Shown candidates above which a sample of the requests is compared with their impressions."""
 
@@ -195,14 +196,13 @@ def measure_candidates(
     *,
     since: date,
     columns: Sequence[str] = (),
-    numeric: Collection[str] = (),
 ) -> Iterator[Measurement]:
     """Compare the candidates with the impressions of the labels; requires ``reached_candidates``.
 
     Parameters
     ----------
     since : first day of impressions that must have candidates.
-    columns : columns whose values must agree, of which ``numeric`` are compared as numbers.
+    columns : columns whose values must agree.
     """
     shown = x.coalesce(x.column(c.SHOWN), exp.false())
     day = x.column(c.DAY)
@@ -240,7 +240,7 @@ def measure_candidates(
     ):
         yield _without(connection, empty, table, key, among=among, found=found)
     part = max(1, sum(n for _, n, _ in counted) // _MOST_COMPARED)
-    yield from _disagreements(connection, columns, numeric, among=[is_shown.copy(), *_every(part)])
+    yield from _disagreements(connection, columns, among=[is_shown.copy(), *_every(part)])
 
 
 def _every(part: int) -> list[exp.Expr]:
@@ -250,24 +250,23 @@ def _every(part: int) -> list[exp.Expr]:
 
 
 def _disagreements(
-    connection: duckdb.DuckDBPyConnection,
-    columns: Sequence[str],
-    numeric: Collection[str],
-    *,
-    among: list[exp.Expr],
+    connection: duckdb.DuckDBPyConnection, columns: Sequence[str], *, among: list[exp.Expr]
 ) -> Iterator[Measurement]:
     """Count, by column and day, the shown candidates whose value differs from the one of their impression.
 
     Numbers differ if they are more than a hundredth apart, since one table may be rounded. Columns that one
     of the tables lacks are omitted.
     """
-    names = {*columns} - {*c.IMPRESSION_KEY, c.SHOWN_AT}
-    for table in (LABELS, REACHED):
-        names &= {one.subject for one in measure_columns(connection, table, columns)}
+    of_labels, of_reached = (
+        {one.subject: one.value for one in measure_columns(connection, table, columns)}
+        for table in (LABELS, REACHED)
+    )
+    names = sorted((of_labels.keys() & of_reached.keys()) - {*c.IMPRESSION_KEY, c.SHOWN_AT})
     key = x.call("CONCAT_WS", x.text("/"), *x.columns(c.IMPRESSION_KEY, REACHED))
     figures: list[exp.Expr] = [exp.Count(this=exp.Star())]
-    for name in sorted(names):
-        differs = _differs(name, is_number=name in numeric)
+    for name in names:
+        numbers = of_labels[name].startswith(_NUMBERS) and of_reached[name].startswith(_NUMBERS)
+        differs = _differs(name, is_number=numbers)
         smallest = x.call("MIN", key.copy(), x.integer(EXAMPLES))
         figures += [count_if(differs), exp.Filter(this=smallest, expression=exp.Where(this=differs.copy()))]
     counted = fetch(
@@ -281,7 +280,7 @@ def _disagreements(
         among=x.all_of(*among),
     )
     for day, of, *found in counted:
-        for name, rows, examples in zip(sorted(names), found[::2], found[1::2], strict=True):
+        for name, rows, examples in zip(names, found[::2], found[1::2], strict=True):
             yield Measurement(m.DISAGREEING, name, "", day, rows, of, examples="; ".join(examples or ()))
 
 

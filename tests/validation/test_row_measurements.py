@@ -184,17 +184,20 @@ def test_shown_candidates_with_other_values_than_their_impression_are_counted_by
     """Numbers may be rounded; a null equals a null alone, and rows that were not shown have no impression."""
     items = {"request_id": ["r1"] * 5, "item_id": list("abcde"), "ds": [DAY] * 4 + [DAY + timedelta(days=1)]}
     impressions = {"price": [1.0, 2.0, None, 4.0, 5.0], "kind": ["x", "x", None, "y", "y"], "own": [0] * 5}
+    at = [datetime(2026, 3, 2, n, tzinfo=UTC) for n in range(5)]
     candidates = {"price": [1.001, 2.5, None, None, 5.0], "kind": ["x", "x", "y", "x", "y"]}
     shown = {"shown": [True, True, True, False, True]}
     for name, columns in (("labels", impressions), ("reached_candidates", candidates | shown)):
-        engine.register(name, pa.table(items | columns))
-    names = ["kind", "own", "price", "request_id"]
-    found = measure_candidates(engine, since=DAY, columns=names, numeric=["price"])
+        engine.register(name, pa.table(items | columns | {"valid_from": at}))
+    names = ["kind", "own", "price", "request_id", "valid_from"]
+    found = measure_candidates(engine, since=DAY, columns=names)
     assert [(m.subject, m.rows, m.of, m.examples) for m in found if m.statistic == "disagreeing"] == [
         ("kind", 1, 3, "r1/c"),
         ("price", 1, 3, "r1/b"),
+        ("valid_from", 0, 3, ""),
         ("kind", 0, 1, ""),
         ("price", 0, 1, ""),
+        ("valid_from", 0, 1, ""),
     ]
 
 
