@@ -331,29 +331,31 @@ def vacuum(
         f"{workspace.surface}.labels", doing=f"building labels of {workspace.surface}"
     ):
         pinned = _pinned(workspace, releases)
-        before, folder = instant - _ABOUT_TO_BE_COMMITTED, store.summaries.parent
-        table, parts = listing(folder, store.summaries.name), listing(folder, f"{PART}*/*")
         going = {
             "labels": _labels(store, pinned, instant - keep, instant),
             "quarantine": _left_behind(workspace.quarantine, instant),
-            "summaries": _older(table, min(instant - keep, before)) | _older(parts, before),
+            "summaries": _summaries(store, keep, instant),
         }
         if not dry_run:
-            for name in sorted(
-                (name for files in going.values() for name in files), key=_place, reverse=True
-            ):
+            names = (name for files in going.values() for name in files)
+            for name in sorted(names, key=_place, reverse=True):
                 locate(name).unlink(missing_ok=True)
     stored = [file for files in going.values() for file in files.values()]
-    written = [file.written for file in stored]
     return VacuumResult(
         files=len(stored),
         bytes=sum(file.size for file in stored),
         dry_run=dry_run,
         tables={table: len(files) for table, files in going.items()},
         pinned=pinned,
-        oldest=min(written, default=None),
-        newest=max(written, default=None),
+        oldest=min((file.written for file in stored), default=None),
+        newest=max((file.written for file in stored), default=None),
     )
+
+
+def _summaries(store: LabelStore, keep: timedelta, now: datetime) -> dict[str, Stored]:
+    before, folder = now - _ABOUT_TO_BE_COMMITTED, store.summaries.parent
+    table, parts = listing(folder, store.summaries.name), listing(folder, f"{PART}*/*")
+    return _older(table, min(now - keep, before)) | _older(parts, before)
 
 
 def _place(name: str) -> tuple[bool, str]:

@@ -386,7 +386,8 @@ def _shadow(asked: _Shadowed, run: StepRun) -> ShadowEvidence:
     if comparison is not None:
         names = ("overlap_at_k", "rank_correlation", "score_shift")
         run.metrics({name: getattr(comparison, name).value for name in names})
-    slot = scored[challenger][c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64)
+    slot, release = scored[challenger][c.SLATE_POSITION].fillna(0), releases[challenger]
+    policy = release_policy(workspace, release.manifest)
     return ShadowEvidence(
         challenger=challenger,
         champion=champion,
@@ -395,18 +396,10 @@ def _shadow(asked: _Shadowed, run: StepRun) -> ShadowEvidence:
         comparison=comparison,
         reproduced=reproduce(candidates, scored, tasks=tasks),
         examples=examples,
-        packed=compare_packed(releases[challenger], requests),
+        packed=compare_packed(release, requests),
         failures=failures,
-        leaks=count_leaks(candidates, slot, release_policy(workspace, releases[challenger].manifest)),
-        inputs=tuple(
-            served_inputs(
-                workspace,
-                releases[challenger].manifest,
-                releases[challenger].heads,
-                release_policy(workspace, releases[challenger].manifest),
-                candidates,
-            )
-        ),
+        leaks=count_leaks(candidates, slot.to_numpy(dtype=np.int64), policy),
+        inputs=tuple(served_inputs(workspace, release.manifest, release.heads, policy, candidates)),
         filled=_count_filled(scored[challenger]),
         filled_by_champion=None if champion is None else _count_filled(scored[champion]),
     )

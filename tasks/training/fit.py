@@ -274,12 +274,14 @@ def fit_head(
             trained, kept, value = _train(
                 settings, train, fold, rounds=rounds, patience=patience, callbacks=callbacks
             )
-    # the number of threads is no part of a model
-    text = trained.model_to_string(num_iteration=kept).replace(
-        f"[num_threads: {threads or 0}]", "[num_threads: 0]"
-    )
-    booster = shift_scores(lgb.Booster(model_str=text), base)
+    booster = shift_scores(_truncate(trained, kept, threads=threads or 0), base)
     return _describe_fit(stack_boosters(start, booster), kept, value, examples.names)
+
+
+def _truncate(trained: lgb.Booster, rounds: int, *, threads: int) -> lgb.Booster:
+    """Return the first trees of a booster, without the number of threads in its text."""
+    text = trained.model_to_string(num_iteration=rounds)
+    return lgb.Booster(model_str=text.replace(f"[num_threads: {threads}]", "[num_threads: 0]"))
 
 
 def bin_examples(

@@ -192,10 +192,7 @@ def _users(connection: duckdb.DuckDBPyConnection, table: str) -> Measurement:
 
 
 def measure_candidates(
-    connection: duckdb.DuckDBPyConnection,
-    *,
-    since: date,
-    columns: Sequence[str] = (),
+    connection: duckdb.DuckDBPyConnection, *, since: date, columns: Sequence[str] = ()
 ) -> Iterator[Measurement]:
     """Compare the candidates with the impressions of the labels; requires ``reached_candidates``.
 
