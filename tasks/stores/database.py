@@ -67,7 +67,8 @@ def address_of(home: Path) -> str:
     database = database_of(home)
     if _is_writable(database):
         return f"sqlite:///{database}"
-    return f"sqlite:///file:{database}?{_reading(database)}&uri=true"
+    # with the driver's name: for plain "sqlite:///" MLflow creates the folder "file:" in the current one
+    return f"sqlite+pysqlite:///file:{database}?{_reading(database)}&uri=true"
 
 
 def is_made(home: Path) -> bool:

@@ -34,13 +34,14 @@ def document(capsys: pytest.CaptureFixture[str]) -> Document:
 
 @pytest.fixture
 def as_reader(tmp_path: Path) -> Iterator[Reader]:
-    """Run Python as who may read all that the test wrote and write nothing of it, root included."""
+    """Run Python in the test's folder as who may read all of it and write nothing, root included."""
 
     def run(*words: str) -> "subprocess.CompletedProcess[str]":
         for place in (*tmp_path.rglob("*"), tmp_path):
             place.chmod(0o555 if place.is_dir() else 0o444)
         return subprocess.run(
             [sys.executable, *words],
+            cwd=tmp_path,
             preexec_fn=_obey_permissions,
             capture_output=True,
             text=True,
