@@ -7,9 +7,11 @@
 
 The figures of `tasks.evaluation.evidence` are compared for each column. Differences among blocks of the
 train days measure the usual variation and widen every bound, because weekdays, seasons and new items change
-features legitimately. Rows are a fixed sample of requests.
+features legitimately. New categories of a block are those absent from the blocks as long before it as the
+train days are before the compared days. Rows are a fixed sample of requests.
 """
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -65,7 +67,7 @@ class Learned:
     Attributes
     ----------
     values : [n] numbers, or codes of categories; NaN if missing.
-    blocks : [n] the block of days of each row, from 0.
+    blocks : [n] the block of days of each row, from 0, the newest.
     """
 
     name: str
@@ -73,8 +75,12 @@ class Learned:
     values: Floats
     blocks: Indices
 
-    def changes(self, days: ComparedDays, values: Floats) -> Iterator[InputChange]:
+    def changes(self, days: ComparedDays, values: Floats, *, later: int = 1) -> Iterator[InputChange]:
         """Yield the figures that exceed their bounds on other days, whose values have shape [m].
+
+        Parameters
+        ----------
+        later : number of blocks by which the other days follow the newest block.
 
         Examples
         --------
@@ -85,11 +91,11 @@ class Learned:
         >>> list(learned.changes("test", prices + 1.0))
         []
         """
-        for kind, observed, bound in self._figures(values):
+        for kind, observed, bound in self._figures(values, later):
             if observed > bound:
                 yield InputChange(feature=self.name, days=days, kind=kind, observed=observed, bound=bound)
 
-    def _figures(self, values: Floats) -> Figures:
+    def _figures(self, values: Floats, later: int) -> Figures:
         if min(values.size, self.values.size) < _LEAST_ROWS:
             return
         usual = max((abs(_nulls(block) - _nulls(self.values)) for block in self._by_block), default=0.0)
@@ -99,7 +105,7 @@ class Learned:
             return
         if max(map(_largest_share, self._known_by_block), default=1.0) <= _OFTEN_ONE_VALUE:
             yield "constant", _largest_share(seen), _MOST_ONE_VALUE
-        yield from self._unseen(seen) if self.categorical else self._scale(seen)
+        yield from self._unseen(seen, later) if self.categorical else self._scale(seen)
         if (found := self.distance(seen)) is not None:
             yield "distribution", *found
 
@@ -108,14 +114,15 @@ class Learned:
         usual = max((_factor(_size(block), center) for block in self._known_by_block), default=1.0)
         yield "scale", _factor(_size(seen), center), _SCALE * usual
 
-    def _unseen(self, seen: Floats) -> Figures:
-        """Compare the share of unseen categories with each block's share of categories of no other block."""
-        blocks = [np.unique(block, return_counts=True) for block in self._known_by_block]
-        names, times = np.unique(np.concatenate([values for values, _ in blocks]), return_counts=True)
-        alone = names[times == 1]
-        own = [counts[np.isin(values, alone)].sum() / counts.sum() for values, counts in blocks]
-        usual = max(own) if len(own) > 1 else 0.0
-        yield "unseen", float(1 - np.isin(seen, self._known).mean()), _SHARE + float(usual)
+    def _unseen(self, seen: Floats, later: int) -> Figures:
+        """Compare the share of unseen categories with that of the blocks, given the blocks as long before."""
+        blocks = self._known_by_block
+        later = min(later, len(blocks) - 1)
+        unseen = [
+            _unseen_share(block, np.concatenate(blocks[n + later :]))
+            for n, block in enumerate(blocks[: len(blocks) - later if later else 0])
+        ]
+        yield "unseen", _unseen_share(seen, self._known), _SHARE + max(unseen, default=0.0)
 
     def distance(self, values: Floats) -> tuple[float, float] | None:
         """Return the divergence of values [m] from the train days, and its bound; None for too few rows.
@@ -270,7 +277,8 @@ def served_inputs(
         sample = _sample(snapshot, heads, min(trained.values())[0], policy.weighing_columns)
     except (DataError, StoreError) as error:
         return [_head_inputs(head, policy, [], None, reason=str(error)) for head in heads]
-    rows, served = InputRows.encode([sample, candidates[shown]], heads, policy.weighing_columns)
+    served_frame = candidates[shown].assign(**{DAY: snapshot.last_day + timedelta(days=1)})
+    rows, served = InputRows.encode([sample, served_frame], heads, policy.weighing_columns)
     compared = {
         train: list(find_changes(rows.on(*train), {"served": served})) for train in {*trained.values()}
     }
@@ -284,12 +292,17 @@ def find_changes(learned: InputRows, later: Mapping[ComparedDays, InputRows]) ->
     """Yield the figures that exceed their bounds on later days, feature by feature."""
     if not learned.days.size:
         return
-    lengths = {days: min(_WEEK, _span(rows)) for days, rows in later.items() if rows.days.size}
+    lengths = {days: min(_WEEK, _span(rows.days)) for days, rows in later.items() if rows.days.size}
     blocks = {length: _blocks(learned.days, length) for length in {*lengths.values()}}
+    blocks_later = {
+        days: _blocks_between(learned.days, blocks[length], later[days].days.min())
+        for days, length in lengths.items()
+    }
     for name, values in learned.columns.items():
         features = {n: Learned(name, name in learned.categorical, values, of) for n, of in blocks.items()}
         for days, length in lengths.items():
-            yield from features[length].changes(days, later[days].columns[name])
+            other = later[days].columns[name]
+            yield from features[length].changes(days, other, later=blocks_later[days])
 
 
 @dataclass(frozen=True)
@@ -384,14 +397,19 @@ def _head_inputs(
 
 
 def _days_of(frame: pd.DataFrame) -> npt.NDArray[np.object_]:
-    """Return the day of each row, None for served rows, which all belong to one day."""
-    return frame[DAY].to_numpy(dtype=object) if DAY in frame else np.full(len(frame), None)
+    return frame[DAY].to_numpy(dtype=object)
 
 
-def _span(rows: InputRows) -> int:
-    """Return the number of days that rows span, 1 for served rows."""
-    known = rows.days[0] is not None
-    return (rows.days.max() - rows.days.min()).days + 1 if known else 1
+def _span(days: npt.NDArray[np.object_]) -> int:
+    """Return the number of days from the first to the last."""
+    number: int = (days.max() - days.min()).days + 1
+    return number
+
+
+def _blocks_between(days: npt.NDArray[np.object_], blocks: Indices, later: date) -> int:
+    """Return the number of blocks by which a later day follows the newest block, at least 1."""
+    number, ahead = int(blocks.max()) + 1, (later - days.max()).days - 1
+    return 1 + math.ceil(max(ahead, 0) * number / _span(days))
 
 
 def _blocks(days: npt.NDArray[np.object_], length: int) -> Indices:
@@ -403,14 +421,18 @@ def _blocks(days: npt.NDArray[np.object_], length: int) -> Indices:
     --------
     >>> days = np.array([date(2026, 5, day) for day in (1, 1, 2, 3, 4, 5)])
     >>> _blocks(days, 2).tolist(), _blocks(days, 7).tolist()
-    ([2, 2, 1, 1, 0, 0], [0, 0, 0, 1, 2, 3])
+    ([2, 2, 1, 1, 0, 0], [3, 3, 3, 2, 1, 0])
     """
     codes, known = pd.factorize(days, sort=True)
     block = np.array([(known[-1] - day).days // length for day in known], dtype=np.intp)
     if np.unique(block).size < _LEAST_BLOCKS:
         parts = np.array_split(known, min(_BLOCKS, len(known)))
-        block = np.concatenate([np.full(len(part), n) for n, part in enumerate(parts)])
+        block = np.concatenate([np.full(len(part), len(parts) - 1 - n) for n, part in enumerate(parts)])
     return np.asarray(block[codes], dtype=np.intp)
+
+
+def _unseen_share(values: Floats, known: Floats) -> float:
+    return float(1 - np.isin(values, known).mean())
 
 
 def _known(values: Floats) -> Floats:

@@ -30,7 +30,7 @@ def aisles(rows: int, *, seed: int) -> Floats:
 
 def changes(before: Floats, after: Floats, *, categorical: bool = False) -> dict[str, InputChange]:
     """Compare four weeks of values with later ones."""
-    weeks = np.arange(before.size) * 4 // before.size
+    weeks = 3 - np.arange(before.size) * 4 // before.size
     learned = Learned("feature", categorical, before, weeks)
     return {change.kind: change for change in learned.changes("test", after)}
 
@@ -89,6 +89,21 @@ def test_what_past_weeks_do_among_themselves_is_usual() -> None:
     assert set(changes(weeks[3], prices(1000, seed=9, scale=0.5))) == {"scale", "distribution"}
     each = [aisles(2000, seed=n) + 100 * n for n in range(4)]
     assert not changes(np.concatenate(each), aisles(1000, seed=9) + 400, categorical=True)
+
+
+def categories_of_nine_days(days: range, *, renamed: bool = False) -> InputRows:
+    """100 rows a day: 40 have the category of nine days, the others one of twenty that stay."""
+    values = np.concatenate([np.r_[np.full(40, 1000.0 + day // 9), np.arange(60) % 20] for day in days])
+    each = np.repeat([DAYS[0] + timedelta(days=day) for day in days], 100)
+    return InputRows(each, {"topic": values + 100 * renamed}, {"topic"})
+
+
+def test_categories_that_never_stay_are_new_as_usual_two_weeks_later() -> None:
+    """Weeks share the categories of nine days with the next week, and none with the week after it."""
+    learned, later = categories_of_nine_days(range(28)), range(42, 49)
+    assert not list(find_changes(learned, {"newest": categories_of_nine_days(later)}))
+    found = find_changes(learned, {"newest": categories_of_nine_days(later, renamed=True)})
+    assert [change.kind for change in found] == ["unseen", "distribution"]
 
 
 def test_a_constant_of_training_may_stay_one() -> None:
