@@ -141,8 +141,5 @@ def _encode_column(
         # the last entry is for code -1 (null)
         return np.array([*(place[word] for word in spellings), -1])[codes], tuple(place)
     numbers = pd.to_numeric(column).to_numpy(dtype=float, na_value=np.nan)
-    return _assign_bins(numbers, bins), bin_labels(bins)
-
-
-def _assign_bins(numbers: npt.NDArray[np.float64], bins: Sequence[float]) -> npt.NDArray[np.intp]:
-    return np.where(np.isnan(numbers), -1, np.searchsorted(np.asarray(bins), numbers, side="right"))
+    codes = np.where(np.isnan(numbers), -1, np.searchsorted(np.asarray(bins), numbers, side="right"))
+    return codes, bin_labels(bins)

@@ -380,10 +380,13 @@ def _record(
 
 
 def _report_gone(covered: Coverage) -> None:
-    if covered.gone:
+    if covered.left_out:
+        days = ", ".join(map(str, sorted(covered.left_out)))
+        _LOG.warning("labels: left out of the log since the last build, and dropped: %s", days)
+    if before := covered.gone - covered.left_out:
         fate = (
             "and were dropped: they are of another contract" if covered.replace_all else "and stay as built"
         )
-        _LOG.warning("labels: %d day(s) of the store are no longer in the log %s", len(covered.gone), fate)
-    for day in sorted(covered.dropped):
+        _LOG.warning("labels: %d day(s) of the store are no longer in the log %s", len(before), fate)
+    for day in sorted(covered.dropped - covered.left_out):
         _LOG.error("labels: %s is lost: neither the store nor the log has it any more; it is dropped", day)

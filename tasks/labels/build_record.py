@@ -27,8 +27,9 @@ A build rewrites the days that may have changed since the last build.
     left behind    an earlier build limited to other days should have rewritten the day
     lost           a file of the day is missing from the store, or differs from the written one
 
-A day in the store that the log no longer contains stays unchanged under the same contract, because logs may
-be deleted before labels. If its files are lost too, the day is dropped and an error is logged.
+A day in the store that precedes the log stays unchanged under the same contract, because logs may be deleted
+before labels. If its files are lost too, the day is dropped and an error is logged. A day that is missing
+between days of the log was left out of it, and is dropped.
 
 The label calendar is the state of every task's labels on every day, from the records of builds::
 
@@ -237,6 +238,7 @@ class Coverage:
     touched : days affected by an event that was changed, added late or removed.
     lost : days whose files are missing or damaged.
     gone : days that the log no longer contains.
+    left_out : those of them between days of the log.
     replace_all : whether all days of the last build are replaced because the contract or the columns changed.
     """
 
@@ -245,12 +247,13 @@ class Coverage:
     touched: frozenset[date] = frozenset()
     lost: frozenset[date] = frozenset()
     gone: frozenset[date] = frozenset()
+    left_out: frozenset[date] = frozenset()
     replace_all: bool = False
 
     @property
     def dropped(self) -> frozenset[date]:
-        """Days that neither the store nor the log contains any more."""
-        return frozenset() if self.replace_all else self.lost & self.gone
+        """Days that the store no longer contains after the build."""
+        return frozenset() if self.replace_all else (self.lost & self.gone) | self.left_out
 
     @property
     def replaced(self) -> list[str] | Literal["everything"]:
@@ -300,13 +303,20 @@ def cover_days(
         touched=touched & set(last.days),
         lost=frozenset(lost),
         gone=gone,
+        left_out=_left_out(last, log),
     )
+
+
+def _left_out(last: Build, log: LogDays) -> frozenset[date]:
+    """Return the days of the store that are missing between days of the log."""
+    first, newest = min(log.impressions, default=date.max), max(log.impressions, default=date.min)
+    return frozenset(day for day in set(last.days) - set(log.impressions) if first < day < newest)
 
 
 def _reasons(last: Build, log: LogDays, tasks: TasksSpec, basis: Basis) -> Iterator[tuple[date, str]]:
     reach = longest_reach(tasks)
-    gone = set(last.impressions) - set(log.impressions)
-    changed = _differing(last.impressions, log.impressions_before) - gone
+    deleted = set(last.impressions) - set(log.impressions) - _left_out(last, log)
+    changed = _differing(last.impressions, log.impressions_before) - deleted
     for day, now in log.impressions.items():
         if day not in last.days:
             yield day, "new"

@@ -219,7 +219,9 @@ class InputRows:
         encoder = FeatureEncoder(tuple(numeric), categories)
         matrices = [np.asfortranarray(encoder.matrix(frame)) for frame in frames]
         return [
-            cls(_days_of(frame), dict(zip(encoder.names, matrix.T, strict=True)), categories)
+            cls(
+                frame[DAY].to_numpy(dtype=object), dict(zip(encoder.names, matrix.T, strict=True)), categories
+            )
             for frame, matrix in zip(frames, matrices, strict=True)
         ]
 
@@ -394,10 +396,6 @@ def _head_inputs(
         reason = f"not logged on all of these days: {', '.join(missing)}" if missing else reason
     own = tuple(change for change in changes if change.feature in {*gains, *weighing})
     return HeadInputs(task=head.task, gains=gains, weighing=weighing, changes=own, reason=reason)
-
-
-def _days_of(frame: pd.DataFrame) -> npt.NDArray[np.object_]:
-    return frame[DAY].to_numpy(dtype=object)
 
 
 def _span(days: npt.NDArray[np.object_]) -> int:

@@ -73,7 +73,8 @@ class CandidateBlock:
         """The candidates with their labels."""
         if self.labels is None:
             return to_frame(self.candidates)
-        return _with_labels(self.candidates, self.labels.frame)
+        key = list(c.IMPRESSION_KEY)
+        return to_frame(self.candidates).merge(self.labels.frame, on=key, how="left", validate="one_to_one")
 
 
 def candidate_blocks(
@@ -169,10 +170,6 @@ def _labels(workspace: Workspace, labels: Snapshot, days: Days, candidates: pa.T
     of_slots = [name for name in labels.schema().names if name in lacking]
     columns = [*c.IMPRESSION_KEY, *of_slots, *_label_columns(workspace)]
     return labels.read(columns, first_day=days[0], last_day=days[1])
-
-
-def _with_labels(candidates: pa.Table, labels: pd.DataFrame) -> pd.DataFrame:
-    return to_frame(candidates).merge(labels, on=list(c.IMPRESSION_KEY), how="left", validate="one_to_one")
 
 
 def reading_spans(log: LogTables, as_of: datetime, days: Days) -> list[Days]:

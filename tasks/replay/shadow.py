@@ -229,14 +229,10 @@ def _rank_correlation(requests: Indices, challenger: pd.DataFrame, champion: pd.
     ranks = frame[known].groupby("request")[["a", "b"]].rank()
     request = frame.loc[known, "request"].to_numpy()
     size = int(requests.max(initial=-1)) + 1
-    centred = [_centred(request, ranks[name].to_numpy(), size) for name in ("a", "b")]
-    products = [np.bincount(request, x * y, minlength=size) for x, y in _pairs(*centred)]
+    a, b = (_centred(request, ranks[name].to_numpy(), size) for name in ("a", "b"))
+    products = [np.bincount(request, x * y, minlength=size) for x, y in ((a, b), (a, a), (b, b))]
     spread = np.sqrt(products[1] * products[2])
     return np.divide(products[0], spread, out=np.full(size, np.nan), where=spread > 0)
-
-
-def _pairs(a: Floats, b: Floats) -> tuple[tuple[Floats, Floats], ...]:
-    return ((a, b), (a, a), (b, b))
 
 
 def _centred(request: Integers, ranks: Floats, size: int) -> Floats:

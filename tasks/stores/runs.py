@@ -246,7 +246,8 @@ class Runs:
         }
         known = {name: str(value) for name, value in {**named, **(tags or {})}.items() if value is not None}
         if again is None:
-            name = " ".join(filter(None, (key.surface, key.step, key.task, _name_release(known))))
+            release = f"release {known['release']}" if "release" in known else ""
+            name = " ".join(filter(None, (key.surface, key.step, key.task, release)))
             run = self.client.create_run(
                 experiment, run_name=name, tags={**known, _USER: process_account() or str(os.getuid())}
             )
@@ -389,11 +390,6 @@ class Runs:
         query = f"{key.condition} and attributes.status = 'RUNNING'"
         for run in self.client.search_runs([experiment], query):
             self.client.set_terminated(run.info.run_id, "KILLED")
-
-
-def _name_release(tags: Mapping[str, str]) -> str:
-    """Return the display name of a run's release; empty for a run without one."""
-    return f"release {tags['release']}" if "release" in tags else ""
 
 
 def _read(repository: ArtifactRepository, run_id: str, path: str) -> str:

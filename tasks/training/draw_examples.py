@@ -119,7 +119,8 @@ def _draw(rows: TaskRows, table: pa.Table, newest: datetime | None = None) -> Dr
         "of_weight_0": len(known) - len(table),
     }
     rates = _negative_rates(rows, table)
-    kept = sample_rows(outcomes > 0, _key_columns(table), negatives=rates, salt=f"negatives of {rows.task}")
+    key = [table.column(name) for name in (REQUEST_ID, ITEM_ID)]
+    kept = sample_rows(outcomes > 0, key, negatives=rates, salt=f"negatives of {rows.task}")
     return DrawnRows(
         table, kept, {name: values[kept] for name, values in factors.items()}, rates[kept], counts
     )
@@ -259,10 +260,6 @@ def _sort_by_request(table: pa.Table) -> pa.Table:
 def _encode_requests(table: pa.Table) -> Integers:
     """Return one code per row, by first appearance."""
     return np.asarray(pd.factorize(table.column(REQUEST_ID).to_pandas(), use_na_sentinel=False)[0], np.int64)
-
-
-def _key_columns(table: pa.Table) -> list[pa.ChunkedArray]:
-    return [table.column(name) for name in (REQUEST_ID, ITEM_ID)]
 
 
 def _read_floats(table: pa.Table, column: str, asked_by: str) -> Floats:

@@ -101,7 +101,9 @@ class WeightGoal:
             return metric
 
         axes = [Axis(read(constrained.maximise), 1, None)]
-        axes += [Axis(read(one.metric), _sign(one), _limit(one)) for one in constrained.subject_to]
+        for one in constrained.subject_to:
+            at_most = one.max is not None or one.relative_increase_max is not None
+            axes.append(Axis(read(one.metric), -1 if at_most else 1, _limit(one)))
         subject_to = (GoalBound(one, (read(one.metric),)) for one in constrained.subject_to)
         return cls(tuple(axes), (*subject_to, *blocking_bounds(contracts, columns)))
 
@@ -123,10 +125,6 @@ def blocking_bounds(contracts: Contracts, columns: Mapping[str, object]) -> Iter
             named = "_given_".join(str(prediction.subject) for prediction in predictions)
             half = Bounded(metric=f"{named}_predicted", relative_increase_max=_HALF * rise)
             yield GoalBound(half, predictions)
-
-
-def _sign(bounded: Bounded) -> int:
-    return -1 if bounded.max is not None or bounded.relative_increase_max is not None else 1
 
 
 def _limit(bounded: Bounded) -> float | None:

@@ -54,7 +54,7 @@ def label_rules(tasks: TasksSpec, as_of: datetime) -> Rules:
         status, observed = x.column(c.status(task)), _observed(task)
         rules[EARLY, task] = x.all_of(observed, x.not_(is_mature(tasks, task, as_of)))
         rules[UNMASKED, task] = exp.NEQ(
-            this=observed.copy(), expression=_bracketed(x.not_null(x.column(task)))
+            this=observed.copy(), expression=exp.Paren(this=x.not_null(x.column(task)))
         )
         known = x.coalesce(x.one_of(status, [str(s) for s in Status]), exp.false())
         rules[MEANINGLESS, task] = x.not_(known)
@@ -121,10 +121,6 @@ def _broken(
 
 def _observed(task: str) -> exp.Expr:
     return x.coalesce(x.eq(x.column(c.status(task)), x.text(Status.OBSERVED)), exp.false())
-
-
-def _bracketed(condition: exp.Expr) -> exp.Expr:
-    return exp.Paren(this=condition)
 
 
 _LOOKED_AT = "looked_at"

@@ -199,12 +199,7 @@ def _of_task(task: str, days: Sequence[date], counts: _Counts, failed: set[date]
 def _failed_days(results: Iterable[SuiteResult]) -> dict[str, set[date]]:
     """Return the days that failed a check of the labels, by task."""
     failed: dict[str, set[date]] = defaultdict(set)
-    for line in _lines(results):
+    labels = [result for result in results if result.suite == _LABELS]
+    for line in (line for result in labels for lines in result.lines.values() for line in lines):
         failed[line.subject].update(line.odd)
     return failed
-
-
-def _lines(results: Iterable[SuiteResult]) -> Iterable[DayLine]:
-    return (
-        line for result in results if result.suite == _LABELS for of in result.lines.values() for line in of
-    )

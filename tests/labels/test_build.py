@@ -290,6 +290,18 @@ def test_days_that_the_log_no_longer_has_stay_and_are_told(logs: Logs) -> None:
     assert second.rows == first.rows
 
 
+def test_days_that_are_left_out_of_the_log_leave_the_labels_as_if_they_had_never_been_there(
+    logs: Logs, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logs.impressions = once_a_key(logs)
+    labels.run(logs.write(), as_of=at(40))
+    logs.impressions = [r for r in logs.impressions if not at(4) <= r["shown_at"] < at(5)]
+    again = labels.run(logs.write(), as_of=at(40))
+    anew = labels.run(replace(logs, folder=tmp_path / "anew").write(), as_of=at(40))
+    assert (again.gone, again.digest) == (["2024-03-04"], anew.digest)
+    assert "left out of the log since the last build, and dropped: 2024-03-04" in caplog.text
+
+
 # -- confined and past builds
 
 

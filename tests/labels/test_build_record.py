@@ -306,6 +306,12 @@ def test_a_day_that_the_log_no_longer_has_stays() -> None:
     assert (reasons(found), found.gone) == ({}, frozenset({day(3)}))
 
 
+def test_a_day_that_is_left_out_of_the_log_is_dropped_and_its_credit_given_again() -> None:
+    found = covered(built(12, *range(3, 10)), unchanged(3, 4, 5, 7, 8, 9), 12, TOUCH)
+    assert found.left_out == found.dropped == found.gone == {day(6)}
+    assert reasons(found) == {4: "log", 5: "log"}
+
+
 FIRST, SECOND, THIRD = (date(2026, 3, day) for day in (1, 2, 3))
 AS_OF = datetime(2026, 3, 4, tzinfo=UTC)
 SPEC = tasks(
