@@ -29,7 +29,7 @@ A build rewrites the days that may have changed since the last build.
 
 A day in the store that precedes the log stays unchanged under the same contract, because logs may be deleted
 before labels. If its files are lost too, the day is dropped and an error is logged. A day that is missing
-between days of the log was left out of it, and is dropped.
+after the first day of the log was left out of it, and is dropped.
 
 The label calendar is the state of every task's labels on every day, from the records of builds::
 
@@ -238,7 +238,7 @@ class Coverage:
     touched : days affected by an event that was changed, added late or removed.
     lost : days whose files are missing or damaged.
     gone : days that the log no longer contains.
-    left_out : those of them between days of the log.
+    left_out : those of them after the first day of the log.
     replace_all : whether all days of the last build are replaced because the contract or the columns changed.
     """
 
@@ -289,9 +289,11 @@ def cover_days(
     gone = frozenset(last.days) - set(log.impressions)
     if (last.contract, last.columns) != (basis.contract, basis.columns):
         return Coverage(dict.fromkeys(sorted(log.impressions), "contract"), gone=gone, replace_all=True)
+    first = min(log.impressions, default=date.max)
+    left_out = frozenset(day for day in gone if day > first)
     touched = frozenset(_touched(last, log, tasks)) & set(log.impressions)
     reasons: dict[date, str] = dict.fromkeys((day for day in lost if day in log.impressions), "lost")
-    for day, reason in _reasons(last, log, tasks, basis):
+    for day, reason in _reasons(last, log, tasks, basis, deleted=gone - left_out):
         if day in log.impressions:
             reasons.setdefault(day, reason)
     for day in touched:
@@ -303,20 +305,15 @@ def cover_days(
         touched=touched & set(last.days),
         lost=frozenset(lost),
         gone=gone,
-        left_out=_left_out(last, log),
+        left_out=left_out,
     )
 
 
-def _left_out(last: Build, log: LogDays) -> frozenset[date]:
-    """Return the days of the store that are missing between days of the log."""
-    first, newest = min(log.impressions, default=date.max), max(log.impressions, default=date.min)
-    return frozenset(day for day in set(last.days) - set(log.impressions) if first < day < newest)
-
-
-def _reasons(last: Build, log: LogDays, tasks: TasksSpec, basis: Basis) -> Iterator[tuple[date, str]]:
+def _reasons(
+    last: Build, log: LogDays, tasks: TasksSpec, basis: Basis, *, deleted: Collection[date]
+) -> Iterator[tuple[date, str]]:
     reach = longest_reach(tasks)
-    deleted = set(last.impressions) - set(log.impressions) - _left_out(last, log)
-    changed = _differing(last.impressions, log.impressions_before) - deleted
+    changed = _differing(last.impressions, log.impressions_before).difference(deleted)
     for day, now in log.impressions.items():
         if day not in last.days:
             yield day, "new"

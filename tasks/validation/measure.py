@@ -82,7 +82,7 @@ def measure(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, pd.DataFra
                 *measure_heavy_users(connection, list(contracts.tasks.tasks)),
                 *measure_distributions(connection, contracts.surface, days=_DAYS),
                 *_infinite(log, contracts, as_of=as_of),
-                *measure_requests(connection, LABELS),
+                *measure_requests(connection, LABELS, since=since),
                 *measure_constraints(connection, LABELS, contracts.utility, since=since),
             ],
             "events": [
@@ -131,7 +131,7 @@ def _measure_candidates(
     columns = _columns_read(CANDIDATES, contracts)
     return [
         *measure_impressions(connection, columns, as_of=as_of, table=REACHED, subject=CANDIDATES),
-        *measure_requests(connection, REACHED),
+        *measure_requests(connection, REACHED, since=since),
         *measure_candidates(connection, since=since, columns=columns),
         *measure_constraints(connection, REACHED, contracts.utility, since=since),
     ]

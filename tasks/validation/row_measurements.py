@@ -147,8 +147,11 @@ def _format_key(key: Sequence[object]) -> str:
     return "/".join("null" if part is None else str(part) for part in key)
 
 
-def measure_requests(connection: duckdb.DuckDBPyConnection, table: str) -> Iterator[Measurement]:
-    """Count invalid positions, and requests with several users, in impressions or candidates."""
+def measure_requests(
+    connection: duckdb.DuckDBPyConnection, table: str, *, since: date
+) -> Iterator[Measurement]:
+    """Count invalid positions, and requests with several users, in impressions or candidates since a day."""
+    reached = x.ge(x.column(c.DAY), x.day_start(since))
     if measure_columns(connection, table, [c.POSITION]):
         position = x.column(c.POSITION)
         odd = x.any_of(
@@ -157,26 +160,28 @@ def measure_requests(connection: duckdb.DuckDBPyConnection, table: str) -> Itera
         )
         ((rows, of),) = fetch(
             connection,
-            "SELECT $odd, count($position) FROM $table",
+            "SELECT $odd, count($position) FROM $table WHERE $reached",
             odd=count_if(odd),
             position=position.copy(),
             table=x.table(table),
+            reached=reached.copy(),
         )
         key = {name: x.column(name) for name in (*c.IMPRESSION_KEY, c.POSITION)}
-        examples = find_examples(connection, table, odd.copy(), key) if rows else ""
+        examples = find_examples(connection, table, x.all_of(reached.copy(), odd), key) if rows else ""
         yield Measurement(m.POSITION, c.POSITION, rows=rows, of=of, examples=examples)
-    yield _users(connection, table)
+    yield _users(connection, table, reached)
 
 
-def _users(connection: duckdb.DuckDBPyConnection, table: str) -> Measurement:
+def _users(connection: duckdb.DuckDBPyConnection, table: str, reached: exp.Expr) -> Measurement:
     """Count requests with several users; as many pairs as requests prove that there are none."""
     parts: dict[str, x.Part] = {
-        "request": x.column(c.REQUEST_ID), "user": x.column(c.USER_ID), "table": x.table(table)
+        "request": x.column(c.REQUEST_ID), "user": x.column(c.USER_ID), "table": x.table(table),
+        "known": x.all_of(reached, x.not_null(x.column(c.REQUEST_ID))),
     }  # fmt: skip
     ((pairs, requests),) = fetch(
         connection,
         """SELECT count(DISTINCT hash($request, $user)), count(DISTINCT hash($request)) FROM $table
-           WHERE $request IS NOT NULL AND $user IS NOT NULL""",
+           WHERE $known AND $user IS NOT NULL""",
         **parts,
     )
     if pairs == requests:
@@ -185,7 +190,7 @@ def _users(connection: duckdb.DuckDBPyConnection, table: str) -> Measurement:
         connection,
         """SELECT count(*), min(named, 3) FROM (
              SELECT concat($request, ' of ', min($user), ' and ', max($user)) AS named
-             FROM $table WHERE $request IS NOT NULL GROUP BY $request HAVING count(DISTINCT $user) > 1)""",
+             FROM $table WHERE $known GROUP BY $request HAVING count(DISTINCT $user) > 1)""",
         **parts,
     )
     return Measurement(m.USERS, c.REQUEST_ID, rows=broken, of=requests, examples="; ".join(examples or ()))

@@ -119,7 +119,7 @@ def put(engine: duckdb.DuckDBPyConnection, name: str, rows: list[Row]) -> None:
 
 
 def measured(engine: duckdb.DuckDBPyConnection, statistic: str) -> dict[str, tuple[int, int, str]]:
-    found = [*measure_requests(engine, "labels"), *measure_candidates(engine, since=DAY)]
+    found = [*measure_requests(engine, "labels", since=DAY), *measure_candidates(engine, since=DAY)]
     return {m.subject: (m.rows, m.of, m.examples) for m in found if m.statistic == statistic}
 
 
@@ -143,6 +143,14 @@ def test_a_sound_log_has_nothing_odd(engine: duckdb.DuckDBPyConnection, rows: li
         ("no_candidates", {"request_id": (0, 2, "")}),
     ):
         assert compare(engine, shown(rows), rows, statistic) == found
+
+
+def test_requests_that_no_slice_reaches_are_not_counted(
+    engine: duckdb.DuckDBPyConnection, rows: list[Row]
+) -> None:
+    put(engine, "labels", [(request, item, item, 0, True) for request, _, item, *_ in rows])
+    for since, broken in ((DAY, (6, 2)), (DAY + timedelta(days=1), (0, 0))):
+        assert tuple(m.rows for m in measure_requests(engine, "labels", since=since)) == broken
 
 
 def test_positions_from_0_and_between_two_places_are_named(
