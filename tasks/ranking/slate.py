@@ -286,7 +286,9 @@ class _Filling:
         """Draw a candidate for every request with drawable candidates and no reservation left."""
         choice = self.open & draws.marked & ~self.reserved.any(axis=1, keepdims=True)
         first = np.flatnonzero(~self.drawable.any(axis=1))
-        self.drawable[first] = _take_first(choice[first], draws.among)
+        self.drawable[first] = choice[first]
+        if draws.among is not None:
+            self.drawable[first] &= np.cumsum(choice[first], axis=1) <= draws.among
         choice &= self.drawable
         numbers = mix(draws.numbers ^ np.uint64(slot))
         drawn = np.where(choice, numbers, np.iinfo(np.uint64).max).argmin(axis=1)
@@ -345,11 +347,6 @@ class _Filling:
             pick = np.where(backwards == _NONE, _NONE, spare.shape[1] - 1 - backwards)
             rows, pick = rows[pick != _NONE], pick[pick != _NONE]
             self._release(rows, pick)
-
-
-def _take_first(marked: Rectangle, most: int | None) -> Rectangle:
-    """Keep the first ``most`` marked columns of each row; None keeps all."""
-    return marked if most is None else marked & (np.cumsum(marked, axis=1) <= most)
 
 
 def _first_marked(marked: Rectangle) -> Column:

@@ -142,9 +142,10 @@ def check_nulls(frame: pd.DataFrame, *, columns: Sequence[str]) -> RuleResult:
     return RuleResult(list(columns), broken, "none")
 
 
-def check_base_rates(frame: pd.DataFrame, *, bounds: Mapping[str, Sequence[float]]) -> RuleResult:
-    """Find tasks without observed labels, or whose mean observed label lies outside of the bounds."""
-    counts = m.measured(frame, m.POSITIVES)
+def check_base_rates(frame: pd.DataFrame, *, bounds: Mapping[str, Sequence[float]], since: str) -> RuleResult:
+    """Find tasks without observed labels since a day, or with a mean label outside of the bounds."""
+    first = date.fromisoformat(since)
+    counts = [one for one in m.measured(frame, m.POSITIVES) if one.day is None or one.day >= first]
     broken, observed = [], []
     for task, (low, high) in bounds.items():
         of, total = (sum(getattr(one, n) for one in counts if one.subject == task) for n in ("of", "total"))
@@ -344,7 +345,7 @@ RULES = (
          "A label is observed only where its parent is positive: no return without a purchase."),
     Rule("expect_label_status_to_have_meaning", _count(of_labels.MEANINGLESS), _SHARE,
          "Every label has a reason for its value or for its absence."),
-    Rule("expect_base_rates_within_bounds", check_base_rates, ("bounds",),
+    Rule("expect_base_rates_within_bounds", check_base_rates, ("bounds", "since"),
          "The mean of a task's observed labels lies in the range that the surface declares."),
     Rule("expect_events_after_their_impression",
          _count(m.SKEWED, unless="no event names its impression by request_id and item_id"), _SHARE,

@@ -1,7 +1,7 @@
 """The table of rules: each has a name of its own, a meaning, and arguments that its judge takes."""
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -141,7 +141,13 @@ def test_a_base_rate_has_three_digits_or_as_many_as_show_that_it_is_out_of_bound
         for name, total in (("buy", 1_013_462.0), ("hide", 99_998.0))
     ]
     bounds = {"buy": [0.01, 0.2], "hide": [0.01, 0.2]}
-    checked = rules.check_base_rates(frame_of(rates), bounds=bounds)
+    checked = rules.check_base_rates(frame_of(rates), bounds=bounds, since=str(DAY))
     assert checked.broken == [("hide", "hide: 0.0099998, allowed 0.01 to 0.2")]
-    within = rules.check_base_rates(frame_of(rates[:1]), bounds={"buy": [0.01, 0.2]})
+    within = rules.check_base_rates(frame_of(rates[:1]), bounds={"buy": [0.01, 0.2]}, since=str(DAY))
     assert within.observed == "buy: 0.101"
+
+
+def test_a_base_rate_is_that_of_the_days_that_a_slice_can_reach() -> None:
+    days = ((DAY - timedelta(days=1), 10.0), (DAY, 5.0))
+    frame = frame_of([Measurement("positives", "buy", day=day, of=10, total=total) for day, total in days])
+    assert rules.check_base_rates(frame, bounds={"buy": [0.4, 0.6]}, since=str(DAY)).observed == "buy: 0.5"
