@@ -115,14 +115,12 @@ class Learned:
         yield "scale", _factor(_size(seen), center), _SCALE * usual
 
     def _unseen(self, seen: Floats, later: int) -> Figures:
-        """Compare the share of unseen categories with that of the blocks, given the blocks as long before."""
+        """Compare the share of unseen categories with those of blocks, given the blocks as long before."""
         blocks = self._known_by_block
-        later = min(later, len(blocks) - 1)
-        unseen = [
-            _unseen_share(block, np.concatenate(blocks[n + later :]))
-            for n, block in enumerate(blocks[: len(blocks) - later if later else 0])
-        ]
-        yield "unseen", _unseen_share(seen, self._known), _SHARE + max(unseen, default=0.0)
+        firsts = range(min(later, len(blocks) - 1), len(blocks))
+        before = (np.concatenate(blocks[first:]) for first in firsts)
+        usual = max(map(_unseen_share, blocks, before))
+        yield "unseen", _unseen_share(seen, self._known), _SHARE + usual
 
     def distance(self, values: Floats) -> tuple[float, float] | None:
         """Return the divergence of values [m] from the train days, and its bound; None for too few rows.

@@ -74,17 +74,17 @@ class Code:
         """Return the files of a sub-package and of those below it."""
         level = next(at for at, rooms in enumerate(_TOP_DOWN) if room in rooms)
         above = {*without, *frozenset().union(*_TOP_DOWN[:level]), *(_TOP_DOWN[level] - {room})}
-        return {
-            path: sha
-            for path, sha in self.files.items()
-            if Path(path).parts[0].removesuffix(".py") not in above
-        }
+        return {path: sha for path, sha in self.files.items() if _room(path) not in above}
 
     def digest(self, room: str, *, without: Collection[str] = ()) -> str:
         """Return the digest of the files of `below` and of the libraries' versions."""
         files = [f"{sha} {path}" for path, sha in self.below(room, without=without).items()]
         versions = [f"{name}=={importlib.metadata.version(name)}" for name in _LIBRARIES]
         return sha256("\n".join([*files, *versions]).encode())
+
+
+def _room(path: str) -> str:
+    return Path(path).parts[0].removesuffix(".py")
 
 
 CODE: Final = Code(Path(__file__).resolve().parents[1])

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 from typing import Final
 
 import pandas as pd
@@ -199,7 +200,7 @@ def _of_task(task: str, days: Sequence[date], counts: _Counts, failed: set[date]
 def _failed_days(results: Iterable[SuiteResult]) -> dict[str, set[date]]:
     """Return the days that failed a check of the labels, by task."""
     failed: dict[str, set[date]] = defaultdict(set)
-    labels = [result for result in results if result.suite == _LABELS]
-    for line in (line for result in labels for lines in result.lines.values() for line in lines):
-        failed[line.subject].update(line.odd)
+    for result in results:
+        for line in chain.from_iterable(result.lines.values() if result.suite == _LABELS else ()):
+            failed[line.subject].update(line.odd)
     return failed
