@@ -13,17 +13,15 @@ A world is made once and its results are kept in ``--folder``: a run that was en
 
 import argparse
 import contextlib
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.operating_worlds import trials
-from benchmarks.operating_worlds.past_gains import measure_gains, past_gains
+from benchmarks.operating_worlds.past_gains import PastGains, measure_gains, past_gains
 from benchmarks.operating_worlds.settings import SETTINGS
 from benchmarks.operating_worlds.surface import TASKS
 from benchmarks.operating_worlds.table import tables
 from benchmarks.operating_worlds.worlds import Size, World
 from tasks.errors import ImmatureLabels
-from tasks.evaluation.subjects import Subject
 
 
 def main() -> None:
@@ -35,15 +33,15 @@ def main() -> None:
     worlds = [World(size, seed, asked.folder / size.name / str(seed)) for seed in seeds]
     for world in worlds:
         with contextlib.suppress(ImmatureLabels):
-            measure_gains(world)
+            measure_gains(world, asked.settings)
     for world in worlds:
-        judged = _judge(world, asked, past_gains(world, worlds))
+        judged = _judge(world, asked, past_gains(world, worlds, asked.settings))
         print(f"{size.name}, world {world.seed}: {judged}", flush=True)
     for line in tables(asked.folder):
         print(line)
 
 
-def _judge(world: World, asked: argparse.Namespace, past: Mapping[Subject, Sequence[float]]) -> str:
+def _judge(world: World, asked: argparse.Namespace, past: PastGains) -> str:
     """Judge every release of a world; say how many were promoted, or why there is none."""
     try:
         judged = trials.run(world, asked.settings, again=asked.again, releases=asked.releases, past=past)

@@ -2,16 +2,19 @@
 
 ::
 
-    fortnight 1       the world's champion serves   -> heads A learn from its log, and are the champion
-    fortnights 2, 3   A serves                      -> heads B learn from both logs, and are the challenger
-    fortnight 4       A serves: the log by which B, better heads and harmful releases are judged
+    weeks 1, 2    the world's champion serves   -> heads A learn from its log, and are the champion
+    weeks 3 to 6  A serves                      -> heads B learn from that log, and are the challenger
+    weeks 7, 8    A serves; the last log judges B, better heads and harmful releases
 
-Every fortnight has the requests and candidates of the test slice. Whoever serves fills all slots but the
-last by its utility, and draws that one among the best `AMONG` that are left. Outcomes are drawn anew each
-fortnight from the world's truth at the place where an item stood.
+Each log has the requests and candidates of the test slice, so a slice of 7 days is served once a week and one
+of 14 days once a fortnight. The release that serves fills all slots but the last by its utility, and draws
+that one among the best `AMONG` that are left. Outcomes are drawn anew for each log from the world's truth at
+the position of an item.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from typing import Any, Final
 
 import lightgbm as lgb
@@ -21,7 +24,7 @@ import pandas as pd
 from benchmarks.operating_worlds.scored_slice import Floats, Predictions, ScoredSlice
 from benchmarks.operating_worlds.truth import looks
 from tasks import columns as c
-from tasks.contracts.slate import Exploration
+from tasks.contracts.slate import Exploration, SlateSpec
 from tasks.ranking.decide import decide
 from tasks.ranking.features import FeatureEncoder
 
@@ -30,25 +33,36 @@ AMONG: Final = 20
 _COSTS: Final = ("hide_7d", "report_7d")
 _FOLDS: Final = 10
 """One fold of the users says when to stop."""
-_REPLAY: Final = "replay"
-"""The salt of the releases that are replayed; each fortnight is served under one of its own."""
+_FORTNIGHT: Final = 14
+REPLAY: Final = "replay"
+"""The salt of the releases that are replayed; each log is served under one of its own."""
 
 
 def served_for_weeks(data: ScoredSlice, seed: int) -> ScoredSlice:
-    """Return the log of the last fortnight, with the heads of its champion and of the challenger."""
-    rng = np.random.default_rng(seed)
-    first = _served(data, data.champion, "1", rng)
-    champion = _learned(first)
-    logs = [_served(data, champion, fortnight, rng) for fortnight in ("2", "3")]
-    last = _served(data, champion, "4", rng)
-    explores = data.slate.model_copy(update={"exploration": Exploration(slots=1, salt=_REPLAY, among=AMONG)})
-    return replace(last, champion=champion, challenger=_learned(*logs), serving=explores)
+    """Return the newest log, with the heads of its champion and of the challenger."""
+    shown_at = data.candidates[c.SHOWN_AT]
+    per_fortnight = max(1, _FORTNIGHT // ((shown_at.max() - shown_at.min()).days + 1))
+    rng, salts = np.random.default_rng(seed), map(str, count(1))
+
+    def serve(predictions: Predictions, logs: int) -> Iterator[ScoredSlice]:
+        for _ in range(logs):
+            yield _served(data, predictions, next(salts), rng)
+
+    champion = _learned(serve(data.champion, per_fortnight))
+    challenger = _learned(serve(champion, 2 * per_fortnight))
+    (newest,) = serve(champion, 1)
+    return replace(newest, champion=champion, challenger=challenger, serving=explores(data, REPLAY))
+
+
+def explores(data: ScoredSlice, salt: str) -> SlateSpec:
+    """Return the slate policy of a slice with one explored slot."""
+    return data.slate.model_copy(update={"exploration": Exploration(slots=1, salt=salt, among=AMONG)})
 
 
 def _served(data: ScoredSlice, predictions: Predictions, salt: str, rng: np.random.Generator) -> ScoredSlice:
-    """Return the log that heads write who serve the candidates with one explored slot."""
-    explores = data.slate.model_copy(update={"exploration": Exploration(slots=1, salt=salt, among=AMONG)})
-    decided = decide(data.candidates, predictions, data.utility, explores, sets=data.sets)
+    """Return the log of a release that serves the candidates with one explored slot."""
+    slate = explores(data, salt)
+    decided = decide(data.candidates, predictions, data.utility, slate, sets=data.sets)
     shown = decided.slate_position > 0
     written = {
         c.SHOWN: shown,
@@ -77,8 +91,9 @@ def _outcomes(data: ScoredSlice, looked: Floats, rng: np.random.Generator) -> di
     }
 
 
-def _learned(*logs: ScoredSlice) -> dict[str, Floats]:
-    """Return what heads predict that learned from logs by the surface's recipe."""
+def _learned(served: Iterator[ScoredSlice]) -> dict[str, Floats]:
+    """Return the predictions of heads that learned from logs by the surface's recipe."""
+    logs = [*served]
     surface = logs[0].contracts.surface
     shown = pd.concat([log.candidates[log.shown] for log in logs], ignore_index=True)
     encoder = FeatureEncoder.fit(shown, surface.features.numeric, surface.features.categorical)

@@ -1,17 +1,20 @@
-"""What retrains of an unchanged recipe gain by themselves: those of the other worlds stand for earlier weeks.
+"""Gains of retrains with an unchanged recipe; those of the other worlds are taken for earlier weeks.
 
 A surface with a champion has been retrained before, and the gate allows a head four standard deviations of
-what those retrains changed. A world has two retrains only, so the changes of the other worlds of its size
-are taken: each is the fall of normalized entropy from one week's heads to the next one's.
+the gains of those retrains. A world has two retrains only, so the gains of the other worlds of its size are
+taken, in the same setting. Each is the fall of normalized entropy from the champion's heads to the
+challenger's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from pydantic import TypeAdapter
 
 from benchmarks.operating_worlds.head_figures import HeadFigures
 from benchmarks.operating_worlds.scored_slice import read_or_make
+from benchmarks.operating_worlds.settings import logged
 from benchmarks.operating_worlds.worlds import World
 from tasks import columns as c
 from tasks.evaluation.binary import normalize_entropy, row_losses
@@ -20,26 +23,41 @@ from tasks.evaluation.subjects import Subject
 _GAINS = TypeAdapter(dict[str, float])
 
 
-def measure_gains(world: World) -> None:
-    """Write what a world's second retrain gains over its first, by task, unless it is there."""
-    file = world.folder / "gains.json"
-    if not file.exists():
-        heads = HeadFigures(read_or_make(world))
-        gains = {task: _gain(heads, task) for task in heads.data.tasks}
+PastGains = Mapping[str, Mapping[Subject, Sequence[float]]]
+"""Gains of earlier retrains, by setting and by subject of the gate's verdict."""
+
+
+def measure_gains(world: World, settings: Sequence[str]) -> None:
+    """Write the gains of a world's second retrain over its first by task, for each setting that has none."""
+    files = {setting: _file(world, setting) for setting in settings}
+    missing = {setting: file for setting, file in files.items() if not file.exists()}
+    if not missing:
+        return
+    data = read_or_make(world)
+    for setting, file in missing.items():
+        heads = HeadFigures(logged(world, data, setting))
+        gains = {task: _gain(heads, task) for task in heads.data.known_tasks}
         unfinished = file.with_suffix(".unfinished")
         unfinished.write_bytes(_GAINS.dump_json(gains))
         unfinished.rename(file)
 
 
-def past_gains(world: World, others: Sequence[World]) -> dict[Subject, list[float]]:
-    """Return what the retrains of other worlds gained, by the subject of the gate's verdict."""
+def past_gains(world: World, others: Sequence[World], settings: Sequence[str]) -> PastGains:
+    """Return the gains of the retrains of other worlds."""
+    return {setting: _past(world, others, setting) for setting in settings}
+
+
+def _past(world: World, others: Sequence[World], setting: str) -> dict[Subject, list[float]]:
     past: dict[Subject, list[float]] = {}
     for other in others:
-        file = other.folder / "gains.json"
-        if other.seed != world.seed and file.exists():
-            for task, gain in _GAINS.validate_json(file.read_bytes()).items():
+        if other.seed != world.seed and _file(other, setting).exists():
+            for task, gain in _GAINS.validate_json(_file(other, setting).read_bytes()).items():
                 past.setdefault(Subject("normalized_entropy_fall", task=task), []).append(gain)
     return past
+
+
+def _file(world: World, setting: str) -> Path:
+    return world.folder / f"{setting}_gains.json"
 
 
 def _gain(heads: HeadFigures, task: str) -> float:

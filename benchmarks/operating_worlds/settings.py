@@ -17,10 +17,11 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.operating_worlds.own_logs import served_for_weeks
+from benchmarks.operating_worlds.own_logs import REPLAY, explores, served_for_weeks
 from benchmarks.operating_worlds.policies import BETTER, EQUAL, HARMED, MIXED
 from benchmarks.operating_worlds.scored_slice import Floats, ScoredSlice
 from benchmarks.operating_worlds.truth import looks
+from benchmarks.operating_worlds.worlds import World
 from tasks import columns as c
 
 Make = Callable[[ScoredSlice, int], ScoredSlice]
@@ -97,3 +98,13 @@ SETTINGS: Final = {
     "fading": Setting("against a champion, fewer labels known down the page", log=_fading),
     OWN_LOGS: Setting("against a champion, on logs of the loop itself", log=served_for_weeks),
 }
+
+
+def logged(world: World, data: ScoredSlice, setting: str) -> ScoredSlice:
+    """Return a world's test slice as a setting logs it; own logs take a minute, so they are written once."""
+    if setting != OWN_LOGS:
+        return SETTINGS[setting].log(data, world.seed)
+    file = world.folder / f"{setting}.parquet"
+    if not file.exists():
+        served_for_weeks(data, world.seed).write(file)
+    return replace(ScoredSlice.read(file, world.workspace), serving=explores(data, REPLAY))

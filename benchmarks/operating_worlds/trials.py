@@ -9,9 +9,10 @@ from pydantic import TypeAdapter
 
 from benchmarks.operating_worlds.gate import Gate, Judged
 from benchmarks.operating_worlds.head_figures import HeadFigures
+from benchmarks.operating_worlds.past_gains import PastGains
 from benchmarks.operating_worlds.policies import Candidate, candidates, ranked, true_utility
 from benchmarks.operating_worlds.scored_slice import Floats, ScoredSlice, read_or_make
-from benchmarks.operating_worlds.settings import CHAMPION, SETTINGS
+from benchmarks.operating_worlds.settings import CHAMPION, SETTINGS, logged
 from benchmarks.operating_worlds.truth import (
     HARMFUL_PRIMARY,
     Integers,
@@ -100,7 +101,7 @@ def run(
     *,
     again: bool = False,
     releases: Collection[str] | None = None,
-    past: Mapping[Subject, Sequence[float]] | None = None,
+    past: PastGains | None = None,
 ) -> dict[str, tuple[Trial, ...]]:
     """Put every release of a world before the gate in each setting; what was done before is read.
 
@@ -108,14 +109,14 @@ def run(
     ----------
     again : judge anew on the heads that are there.
     releases : judge these alone; by default those of each setting.
-    past : what earlier retrains gained; None is a surface that was not retrained before.
+    past : gains of earlier retrains by setting; None is a surface that was not retrained before.
     """
     files = {setting: world.folder / f"{setting}.json" for setting in settings}
     missing = [setting for setting, file in files.items() if again or not file.exists()]
     if missing:
         heads = HeadFigures(read_or_make(world))
         for setting in missing:
-            _write(files[setting], _trials(heads, setting, releases, past or {}, seed=world.seed))
+            _write(files[setting], _trials(world, heads, setting, releases, (past or {}).get(setting, {})))
     return {setting: read(file) for setting, file in files.items()}
 
 
@@ -131,16 +132,15 @@ def read(file: Path) -> tuple[Trial, ...]:
 
 
 def _trials(
+    world: World,
     heads: HeadFigures,
     setting: str,
     releases: Collection[str] | None,
     past: Mapping[Subject, Sequence[float]],
-    *,
-    seed: int,
 ) -> Iterator[Trial]:
-    of = SETTINGS[setting]
+    of, seed = SETTINGS[setting], world.seed
     chosen = releases or of.releases
-    data = of.log(heads.data, seed)
+    data = logged(world, heads.data, setting)
     examination = data.estimated_examination() if of.estimated else data.declared_examination()
     figures = heads if data is heads.data else HeadFigures(data)
     gate = Gate(figures, examination, complete=of.complete, past=past)

@@ -7,17 +7,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import log_loss
 
 from benchmarks.operating_worlds import policies, shocks, table, trials, truth
 from benchmarks.operating_worlds.own_logs import AMONG
+from benchmarks.operating_worlds.past_gains import measure_gains, past_gains
 from benchmarks.operating_worlds.policies import BETTER, EQUAL
 from benchmarks.operating_worlds.scored_slice import ScoredSlice, read_or_make
-from benchmarks.operating_worlds.settings import CHAMPION, FIRST, OWN_LOGS, SETTINGS
+from benchmarks.operating_worlds.settings import CHAMPION, FIRST, OWN_LOGS, SETTINGS, logged
 from benchmarks.operating_worlds.surface import SURFACE, days_of_history, write_surface
 from benchmarks.operating_worlds.trials import Change, Reason, Trial
 from benchmarks.operating_worlds.worlds import Size, World
 from tasks.contracts import load_surface
-from tasks.evaluation.subjects import ALL
+from tasks.evaluation.subjects import ALL, Subject
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("operating")]
 
@@ -236,8 +238,8 @@ def test_heads_of_fading_labels_are_as_calibrated_on_the_known_ones_as_heads_of_
     assert ratios[1] == pytest.approx(ratios[0], rel=0.02)
 
 
-def test_the_loops_own_log_holds_what_its_champion_served_and_drew(data: ScoredSlice) -> None:
-    log = SETTINGS["own_logs"].log(data, 1)
+def test_the_loops_own_log_holds_what_its_champion_served_and_drew(world: World, data: ScoredSlice) -> None:
+    log = logged(world, data, OWN_LOGS)
     rows = log.candidates
     length, explored = log.slate.length, rows[rows["propensity"] < 1]
     assert (rows.groupby("request_id")["shown"].sum() == length).all()
@@ -250,6 +252,19 @@ def test_the_loops_own_log_holds_what_its_champion_served_and_drew(data: ScoredS
     looks = truth.looks(rows["position"].fillna(0).to_numpy(dtype=np.int64))
     expected = (looks * log.truth["p_click_30m"]).sum()
     assert rows["click_30m"].sum() == pytest.approx(expected, rel=0.15)
+
+
+def test_retrains_of_the_loop_gain_what_they_gain_on_its_own_logs(world: World, data: ScoredSlice) -> None:
+    log, task = logged(world, data, OWN_LOGS), "click_30m"
+    measure_gains(world, [OWN_LOGS, CHAMPION])
+    past = past_gains(replace(world, seed=2), [world], [OWN_LOGS, CHAMPION])
+    clicks = log.candidates[task][log.shown].to_numpy(dtype=np.float64)
+    old, new = (log_loss(clicks, heads[f"p_{task}"][log.shown]) for heads in (log.champion, log.challenger))
+    constant = log_loss(clicks, np.full(len(clicks), clicks.mean()))
+    (gain,) = past[OWN_LOGS][Subject("normalized_entropy_fall", task=task)]
+    assert gain == pytest.approx((old - new) / constant)
+    assert past[CHAMPION][Subject("normalized_entropy_fall", task=task)] != [gain]
+    assert past_gains(world, [world], [OWN_LOGS]) == {OWN_LOGS: {}}
 
 
 def test_what_is_held_says_why(judged: tuple[Trial, ...]) -> None:
