@@ -68,7 +68,7 @@ def compare(name: str, home: Path, scheduler: str, *, draws: int) -> None:
             began = time.perf_counter()
             booster = grow_trees(there, learned.examples.where(kept)).booster
             seconds[place] += time.perf_counter() - began
-            predictions = predict_rows(rows, rows.test, booster, learned.encoder)
+            predictions = predict_rows(rows, rows.slices.test, booster, learned.encoder)
             entropies[draw, place] = row_losses(labels, predictions).mean() / base
     ratios = entropies[:, 1] / entropies[:, 0]
     error, (local, dask) = ratios.std(ddof=1) / draws**0.5, entropies.mean(axis=0)
