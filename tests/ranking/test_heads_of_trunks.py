@@ -1,5 +1,6 @@
 """Heads that share a trunk: alone, blended with their trees, and where their items stand."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,9 +74,7 @@ def test_heads_that_share_a_trunk_compute_it_once() -> None:
 
 def test_the_calibrator_maps_the_scores_of_the_blend() -> None:
     doubled = LogisticMap(slope=1.0, intercept=np.log(2))
-    head = Head(
-        "click", "binary", constant(0.5), ENCODER, doubled, trunk=SharedTrunk(trunk(click=-2.0), True)
-    )
+    head = replace(with_trunk("click", trunk(click=-2.0), blended=True), calibrator=doubled)
     odds = 2 * np.exp((PRICES - 2) / 2)
     np.testing.assert_allclose(
         Heads({"click": head}).predict(PRICED)["p_click"], odds / (1 + odds), rtol=1e-6
@@ -84,27 +83,16 @@ def test_the_calibrator_maps_the_scores_of_the_blend() -> None:
 
 def test_a_child_given_its_parent_is_multiplied_along_the_chain() -> None:
     shared = trunk(buy=-4.0, back=-3.0)
-    heads = {
-        "buy": with_trunk("buy", shared, blended=False),
-        "back": with_trunk("back", shared, blended=False, parent="buy"),
-    }
-    predictions = Heads(heads).predict(PRICED)
+    back = with_trunk("back", shared, blended=False, parent="buy")
+    heads = Heads({"buy": with_trunk("buy", shared, blended=False), "back": back})
+    predictions = heads.predict(PRICED)
     np.testing.assert_allclose(predictions["p_back__given"], expit(PRICES - 3), rtol=1e-6)
     np.testing.assert_allclose(predictions["p_back"], expit(PRICES - 4) * expit(PRICES - 3), rtol=1e-6)
 
 
 def test_where_an_item_stands_the_trunk_is_moved_by_what_it_learned_of_positions() -> None:
     """The second position and those beyond it are 1 below the first in log odds; the trees have .4 or .1."""
-    head = placed_by_feature()
-    blend = Head(
-        "click",
-        "binary",
-        head.booster,
-        head.encoder,
-        None,
-        held=head.held,
-        trunk=SharedTrunk(trunk(click=-2.0), True),
-    )
+    blend = replace(placed_by_feature(), trunk=SharedTrunk(trunk(click=-2.0), True))
     said = Heads({"click": blend}).predict(PLACED)
     np.testing.assert_allclose(said["p_click"], expit((PRICES - 2 + logit(0.4)) / 2), rtol=1e-6)
     trees, moved = np.array([logit(0.4), logit(0.4), logit(0.1)]), np.array([0.0, -1.0, -1.0])
@@ -114,16 +102,7 @@ def test_where_an_item_stands_the_trunk_is_moved_by_what_it_learned_of_positions
 
 
 def test_a_head_that_is_weighed_by_looks_is_moved_by_them_alone() -> None:
-    plain = weighed("click", 0.5)
-    head = Head(
-        "click",
-        "binary",
-        plain.booster,
-        ENCODER,
-        None,
-        examination=plain.examination,
-        trunk=SharedTrunk(trunk(click=-4.0), False),
-    )
+    head = replace(weighed("click", 0.5), trunk=SharedTrunk(trunk(click=-4.0), False))
     said = Heads({"click": head}).predict(PLACED)
     np.testing.assert_allclose(said["p_click__shown"][:3], expit(PRICES[:3] - 4) * [1, 0.5, 0.25], rtol=1e-6)
 

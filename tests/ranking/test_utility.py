@@ -203,11 +203,10 @@ LESS = {"name": "less_of_this", "when": {"control": ["less"]}, "factor": 0.3}
 OUTSIDE = {"name": "out_of_network", "when": {"network": ["out"]}, "factor": 0.75}
 
 
-def utilities(rows: list[dict[str, Any]], **policy: Any) -> list[float]:
+def utilities(rows: list[dict[str, Any]], **fields: Any) -> list[float]:
     frame = pd.DataFrame([{"request_id": "r", "item_id": i} | row for i, row in enumerate(rows)])
     predictions = {name: frame[name].to_numpy() for name in map(str, frame) if name.startswith("p_")}
-    rules = UtilitySpec.model_validate(utility_json(**policy))
-    return list(map(float, compute_utilities(frame, predictions, rules).utility))
+    return list(map(float, compute_utilities(frame, predictions, policy(**fields)).utility))
 
 
 def test_a_negative_total_lies_between_zero_and_the_scale() -> None:
@@ -314,8 +313,7 @@ ROWS: list[dict[str, Any]] = [
 def perturbed(rows: list[dict[str, Any]] = ROWS, **fields: Any) -> Decision:
     frame, predictions = frame_of(rows)
     fields = {"weights": WEIGHTS, "perturbation": {"size": 0.1, "salt": "s"}} | fields
-    policies = UtilitySpec.model_validate(utility_json(**fields)), SlateSpec.model_validate(slate_json())
-    return decide(frame, predictions, *policies)
+    return decide(frame, predictions, policy(**fields), SlateSpec.model_validate(slate_json()))
 
 
 def test_both_signs_are_as_likely_and_of_one_size() -> None:
@@ -353,9 +351,9 @@ def test_the_utility_is_that_of_the_moved_weights_which_are_written() -> None:
 
 def test_without_a_perturbation_nothing_is_written_and_the_digest_stays() -> None:
     assert not [name for name in perturbed(perturbation=None).frame if str(name).startswith("factor_")]
-    spec = UtilitySpec.model_validate(utility_json(weights=WEIGHTS))
+    spec = policy(weights=WEIGHTS)
     assert "perturbation" not in canonical(spec)
-    moved = UtilitySpec.model_validate(utility_json(weights=WEIGHTS, perturbation={"size": 0.1, "salt": "s"}))
+    moved = policy(weights=WEIGHTS, perturbation={"size": 0.1, "salt": "s"})
     assert digest(canonical(spec)) != digest(canonical(moved))
 
 
@@ -366,11 +364,9 @@ def test_with_an_offset_the_lowest_total_is_still_above_zero() -> None:
 
 def test_an_explanation_shows_the_weight_that_was_used() -> None:
     frame, predictions = frame_of(ROWS)
-    policies = (
-        UtilitySpec.model_validate(utility_json(weights=WEIGHTS, perturbation={"size": 0.1, "salt": "s"})),
-        SlateSpec.model_validate(slate_json()),
-    )
-    components = explain(frame, predictions, *policies, request_id="rana").components
+    moved = policy(weights=WEIGHTS, perturbation={"size": 0.1, "salt": "s"})
+    slate = SlateSpec.model_validate(slate_json())
+    components = explain(frame, predictions, moved, slate, request_id="rana").components
     assert (components.weight * components.prediction).to_numpy() == pytest.approx(
         components.contribution.to_numpy()
     )
