@@ -106,5 +106,5 @@ def logged(world: World, data: ScoredSlice, setting: str) -> ScoredSlice:
         return SETTINGS[setting].log(data, world.seed)
     file = world.folder / f"{setting}.parquet"
     if not file.exists():
-        served_for_weeks(data, world.seed).write(file)
+        SETTINGS[setting].log(data, world.seed).write(file)
     return replace(ScoredSlice.read(file, world.workspace), serving=explores(data, REPLAY))
