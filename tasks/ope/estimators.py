@@ -60,40 +60,30 @@ class ExpectedRewards:
     ----------
     predicted, expected : [n] for the logged item, and for an item drawn by the target for its place.
     model : source of the rewards, in words.
-    fitted : dependence of the means on the rows; None if the target supplied a model.
+    target : the target whose pairs of item and position have fitted means; None if it supplied a model.
     """
 
     predicted: Floats
     expected: Floats
     model: str
-    fitted: "FittedMeans | None" = None
+    target: TargetRows | None = None
 
     def fit_noise(self, reward: Floats, weight: Floats) -> Floats:
         """Return each row's contribution to a DR estimate through the means, [n]; about 0 in sum.
+
+        It is the row's residual times the derivative of the sum of DR's terms by it through its pair's mean,
+        which is about 0 for weights without limits: they count a pair as often as the target shows it.
 
         Parameters
         ----------
         reward, weight : [n] rewards, and weights of their residuals in the estimate.
         """
-        if self.fitted is None:
+        if self.target is None:
             return np.zeros(len(reward))
-        return self.fitted.leverage(weight) * (reward - self.predicted)
-
-
-@dataclass(frozen=True)
-class FittedMeans:
-    """For each logged row: its item and position, how often the target shows the pair, and its rows, [n]."""
-
-    pairs: Indices
-    shown: Floats
-    rows: Floats
-
-    def leverage(self, weight: Floats) -> Floats:
-        """Return the derivative of the sum of DR's terms by a row's residual through its pair's mean, [n].
-
-        It is about 0 for weights without limits, which count a pair as often as the target shows it.
-        """
-        return (self.shown - np.bincount(self.pairs, weight)[self.pairs]) / (self.rows + PRIOR)
+        pairs, count = self.target.logged_pairs, self.target.pair_count
+        rows, counted = np.bincount(pairs, minlength=count), np.bincount(pairs, weight, count)
+        leverage = (self.target.count_shown() - counted) / (rows + PRIOR)
+        return leverage[pairs] * (reward - self.predicted)
 
 
 def expect_rewards(log: LogRows, target: TargetRows) -> ExpectedRewards:
@@ -105,16 +95,7 @@ def expect_rewards(log: LogRows, target: TargetRows) -> ExpectedRewards:
     means = fold_means(log, target, folds)
     predicted = means[folds, target.logged_pairs]
     each = np.array([target.expect(of_fold[target.pairs]) for of_fold in means])
-    return ExpectedRewards(predicted, each[folds, np.arange(len(folds))], MEANS, _fitted(target))
-
-
-def _fitted(target: TargetRows) -> FittedMeans:
-    pairs, count = target.logged_pairs, target.pair_count
-    at_place = np.bincount(target.logged_places, minlength=int(target.places.max()) + 1)
-    shown = np.bincount(target.pairs, target.probability * at_place[target.places], count)
-    return FittedMeans(
-        pairs, shown[pairs].astype(np.float64), np.bincount(pairs, minlength=count)[pairs].astype(np.float64)
-    )
+    return ExpectedRewards(predicted, each[folds, np.arange(len(folds))], MEANS, target)
 
 
 def fold_means(log: LogRows, target: TargetRows, folds: Indices) -> Floats:
@@ -233,35 +214,29 @@ def shrunk_weights(weight: Floats, strength: float) -> Floats:
     return np.divide(strength * weight, bottom, out=np.zeros(len(weight)), where=bottom > 0)
 
 
-@dataclass(frozen=True)
-class LimitedWeights:
-    """Weights [n] with the limit that was applied; infinite for the rows' own weights."""
-
-    weight: Floats
-    limit: float
-
-
-def tune_switch(slots: LoggedSlots) -> LimitedWeights:
-    """Choose the threshold of Switch-DR.
+def tune_switch(slots: LoggedSlots) -> tuple[Floats, float]:
+    """Return the weights of Switch-DR [n] and the chosen threshold, infinite for the rows' own weights.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> same = np.full(100, 0.5)
-    >>> tune_switch(LoggedSlots(rng.binomial(1, 0.5, 100).astype(float), np.ones(100), same, same)).limit
+    >>> tune_switch(LoggedSlots(rng.binomial(1, 0.5, 100).astype(float), np.ones(100), same, same))[1]
     inf
     """
     return _least_error(slots, switched_weights, power=1)
 
 
-def tune_shrinkage(slots: LoggedSlots) -> LimitedWeights:
-    """Choose the strength lambda of DRos: the square of the weight that is halved.
+def tune_shrinkage(slots: LoggedSlots) -> tuple[Floats, float]:
+    """Return the weights of DRos [n] and the chosen strength lambda: the square of the weight that is halved.
+
+    Lambda is infinite for the rows' own weights.
 
     Examples
     --------
     >>> one_huge = np.array([1.0, 1.0, 1.0, 500.0])
     >>> rows = LoggedSlots(np.array([1.0, 0.0, 1.0, 0.0]), one_huge, np.full(4, 0.5), np.full(4, 0.5))
-    >>> bool(tune_shrinkage(rows).limit < np.inf)
+    >>> tune_shrinkage(rows)[1] < np.inf
     True
     """
     return _least_error(slots, shrunk_weights, power=2)
@@ -269,10 +244,10 @@ def tune_shrinkage(slots: LoggedSlots) -> LimitedWeights:
 
 def _least_error(
     slots: LoggedSlots, limited: Callable[[Floats, float], Floats], *, power: int
-) -> LimitedWeights:
+) -> tuple[Floats, float]:
     limits = [math.inf, *(float(x) for x in np.quantile(slots.weight, _QUANTILES) ** power if x > 0)]
-    candidates = [LimitedWeights(limited(slots.weight, limit), limit) for limit in limits]
-    return min(candidates, key=lambda one: _squared_error(slots, one.weight))
+    candidates = [(limited(slots.weight, limit), limit) for limit in limits]
+    return min(candidates, key=lambda one: _squared_error(slots, one[0]))
 
 
 def _squared_error(slots: LoggedSlots, weight: Floats) -> float:
@@ -323,14 +298,14 @@ def slot_terms(log: LogRows, weight: Floats, rewards: ExpectedRewards) -> Iterat
     """
     rows = LoggedSlots(log.reward, weight, rewards.predicted, rewards.expected)
     once = np.ones(len(rows.reward))
-    switched, shrunk = tune_switch(rows), tune_shrinkage(rows)
+    (switched, threshold), (shrunk, strength) = tune_switch(rows), tune_shrinkage(rows)
     sums = {
         IPS: (ips_terms(rows), once, rows.weight, None),
         SNIPS: (ips_terms(rows), rows.weight, rows.weight, None),
         DM: (rows.expected, once, rows.weight, None),
         DR: (dr_terms(rows), once, rows.weight, None),
-        SWITCH_DR: (dr_terms(rows, switched.weight), once, switched.weight, switched.limit),
-        DROS: (dr_terms(rows, shrunk.weight), once, shrunk.weight, shrunk.limit),
+        SWITCH_DR: (dr_terms(rows, switched), once, switched, threshold),
+        DROS: (dr_terms(rows, shrunk), once, shrunk, strength),
     }
     for name, (above, below, limited, limit) in sums.items():
         noise = rewards.fit_noise(log.reward, limited) if name in {DR, SWITCH_DR, DROS} else None

@@ -423,6 +423,11 @@ class TargetRows:
         """Return [n] the mean of values [m] over the target's items at each logged row's place."""
         return np.bincount(self.places, self.probability * values)[self.logged_places].astype(np.float64)
 
+    def count_shown(self) -> Floats:
+        """Return how often the target shows each pair of item and position in the log's rows, [pairs]."""
+        rows = np.bincount(self.logged_places, minlength=int(self.places.max()) + 1)[self.places]
+        return np.bincount(self.pairs, self.probability * rows, self.pair_count).astype(np.float64)
+
 
 def read_target(frame: pd.DataFrame, log: LogRows) -> TargetRows:
     """Check a target policy together with the log."""

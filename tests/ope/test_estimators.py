@@ -111,17 +111,17 @@ def rows(huge: float) -> LoggedSlots:
 
 def test_even_weights_are_left_alone() -> None:
     even = rows(huge=1.0)
-    assert tune_switch(even).limit == np.inf
-    assert tune_switch(even).weight.tolist() == even.weight.tolist()
+    weight, limit = tune_switch(even)
+    assert (weight.tolist(), limit) == (even.weight.tolist(), np.inf)
 
 
 def test_one_huge_weight_is_limited_and_the_limit_is_the_one_that_was_used() -> None:
     odd = rows(huge=1e5)
-    switch, shrinkage = tune_switch(odd), tune_shrinkage(odd)
-    assert switch.limit < 1e5
-    assert switch.weight.tolist() == switched_weights(odd.weight, switch.limit).tolist()
-    assert shrinkage.weight.max() < 1e5
-    assert shrinkage.weight.tolist() == shrunk_weights(odd.weight, shrinkage.limit).tolist()
+    (switched, threshold), (shrunk, strength) = tune_switch(odd), tune_shrinkage(odd)
+    assert threshold < 1e5
+    assert switched.tolist() == switched_weights(odd.weight, threshold).tolist()
+    assert shrunk.max() < 1e5
+    assert shrunk.tolist() == shrunk_weights(odd.weight, strength).tolist()
 
 
 weights = arrays(np.float64, st.integers(1, 20), elements=st.floats(0, 100))

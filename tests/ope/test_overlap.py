@@ -1,6 +1,6 @@
 """When a log says too little of a target, and that a good one is not complained of.
 
-@@MERGED Propensities are held against the columns that the ranker may have looked at.
+Propensities are held against the columns that the ranker may have looked at.
 """
 
 import numpy as np
@@ -36,26 +36,25 @@ def test_what_the_log_never_shows_is_counted() -> None:
     assert report.verdict == "no_rule"
 
 
-def test_few_users_are_told() -> None:
-    assert "the weights count like" in reasons(
-        bandit.log(400).assign(user_id=np.arange(400) % 15), bandit.target()
-    )
+LOG = bandit.log()
 
 
-def test_few_outcomes_are_told() -> None:
-    few = bandit.log().assign(click=np.r_[np.ones(9), np.zeros(391)])
-    assert "rows have a reward and a weight (at least 10)" in reasons(few, bandit.target(0.5))
-
-
-def test_propensities_of_another_policy_are_told() -> None:
-    assert "the weights have a mean of 2" in reasons(bandit.log().assign(propensity=0.25), bandit.target())
-
-
-def test_a_user_who_holds_the_weight_is_told() -> None:
-    log = bandit.log()
-    log.loc[0, "propensity"] = 0.005
-    log.loc[0, "item_id"] = "liked"
-    assert "of all weight belongs to one of the users" in reasons(log, bandit.target())
+@pytest.mark.parametrize(
+    ("log", "likes", "reason"),
+    [
+        (LOG.assign(user_id=np.arange(400) % 15), 0.8, "the weights count like"),
+        (LOG.assign(click=np.arange(400) < 9), 0.5, "rows have a reward and a weight (at least 10)"),
+        (LOG.assign(propensity=0.25), 0.8, "the weights have a mean of 2"),
+        (
+            LOG.assign(propensity=[0.005, *[0.5] * 399], item_id=["liked", *LOG.item_id[1:]]),
+            0.8,
+            "of all weight belongs to one of the users",
+        ),
+    ],
+    ids=["few users", "few outcomes", "propensities of another policy", "a user who holds the weight"],
+)
+def test_too_little_support_is_told(log: pd.DataFrame, likes: float, reason: str) -> None:
+    assert reason in reasons(log, bandit.target(likes))
 
 
 def test_even_weights_are_no_reason_to_doubt() -> None:
