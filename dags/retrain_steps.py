@@ -74,7 +74,7 @@ def train_trunk(surface: str, trunk_name: str, as_of: str, results: Results) -> 
     from tasks import pipeline
 
     retrain = pipeline.Retrain(open_workspace(surface), instant(as_of))
-    one = pipeline.TrunkRetrain(retrain, trunk_name, results["labels"]["snapshot"])
+    one = pipeline.ModelRetrain(retrain, trunk_name, results["labels"]["snapshot"])
     result = pipeline.STEPS["train_trunk"].function(one, results)
     report(result)
     if result.why:
@@ -201,7 +201,7 @@ def run_for_task(name: str, surface: str, as_of: str, task: str, results: Result
     from tasks.release.parts import read_reused
 
     retrain = pipeline.Retrain(open_workspace(surface), instant(as_of))
-    one = pipeline.TaskRetrain(retrain, task, results["labels"]["snapshot"])
+    one = pipeline.ModelRetrain(retrain, task, results["labels"]["snapshot"])
     trunks = collect(results.get("train_trunk"))
     result = pipeline.STEPS[name].function(one, {**results, "train_trunk": trunks})
     report(result)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from tasks.calibration import step as calibration
     from tasks.labels import build
     from tasks.promotion import gate
+    from tasks.release import parts
     from tasks.release import step as release
-    from tasks.release.parts import ReusedChampion
     from tasks.release.view import ReleaseReader
     from tasks.replay import shadow, simulate
     from tasks.stores.workspace import Workspace
@@ -74,11 +74,11 @@ class Retrain:
 
 
 @dataclass(frozen=True)
-class TaskRetrain:
-    """The part of a retrain for one task, on a published label snapshot."""
+class ModelRetrain:
+    """The part of a retrain for one task or one shared trunk, on a published label snapshot."""
 
     retrain: Retrain
-    task: str
+    name: str
     snapshot: str
 
     @cached_property
@@ -87,16 +87,7 @@ class TaskRetrain:
         from tasks.training.rows import TaskRows
 
         asked = self.retrain
-        return TaskRows.open(asked.workspace, task=self.task, as_of=asked.as_of, snapshot=self.snapshot)
-
-
-@dataclass(frozen=True)
-class TrunkRetrain:
-    """The part of a retrain for one shared trunk, on a published label snapshot."""
-
-    retrain: Retrain
-    trunk: str
-    snapshot: str
+        return TaskRows.open(asked.workspace, task=self.name, as_of=asked.as_of, snapshot=self.snapshot)
 
 
 @dataclass(frozen=True)
@@ -105,8 +96,8 @@ class PipelineStep:
 
     Parameters
     ----------
-    function : takes a `Retrain` (`TaskRetrain` or `TrunkRetrain` if the step runs by task or by trunk) and
-        the results of the steps in ``after``.
+    function : takes a `Retrain` (`ModelRetrain` if the step runs by task or by trunk) and the results of the
+        steps in ``after``.
     keep : selects the part of the result that later steps read, as plain JSON.
     after : upstream steps.
     by : whether it runs once for each task or each trunk; by default once.
@@ -164,14 +155,14 @@ def _validate(asked: Retrain, results: Results) -> "validation.ValidateResult":
     return step.run(asked.workspace, as_of=asked.as_of, snapshot=snapshot, parent_run=asked.parent_run)
 
 
-def _train_trunk(one: TrunkRetrain, results: Results) -> "trunk_step.TrunkVersion":
+def _train_trunk(one: ModelRetrain, results: Results) -> "trunk_step.TrunkVersion":
     """Train a shared trunk, or reuse the champion's if the data or the selected tasks do not suffice."""
     from tasks.training import trunk_step
 
     asked = one.retrain
     return trunk_step.train_or_keep(
         asked.workspace,
-        trunk=one.trunk,
+        trunk=one.name,
         planned=results["plan"],
         as_of=asked.as_of,
         snapshot=one.snapshot,
@@ -179,27 +170,27 @@ def _train_trunk(one: TrunkRetrain, results: Results) -> "trunk_step.TrunkVersio
     )
 
 
-def _train(one: TaskRetrain, _: Results) -> "training.TrainResult | ReusedChampion":
+def _train(one: ModelRetrain, _: Results) -> "training.TrainResult | parts.ReusedChampion":
     """Train a task, or reuse the champion's model if the data do not suffice."""
-    from tasks.release.parts import keep_champion
+    from tasks.release import parts
     from tasks.training import step
 
     asked = one.retrain
     try:
         return step.train_and_compare(one.rows, parent_run=asked.parent_run)
     except DataError as error:
-        return keep_champion(asked.workspace, task=one.task, as_of=asked.as_of, error=error)
+        return parts.keep_champion(asked.workspace, task=one.name, as_of=asked.as_of, error=error)
 
 
-def _calibrate(one: TaskRetrain, results: Results) -> "calibration.CalibrateResult | ReusedChampion":
+def _calibrate(one: ModelRetrain, results: Results) -> "calibration.CalibrateResult | parts.ReusedChampion":
     """Calibrate a task's model, or reuse the champion's if the data do not suffice."""
     from tasks.calibration import step
-    from tasks.release.parts import keep_champion, read_reused
+    from tasks.release import parts
 
     asked, trained = one.retrain, results["train"]
-    if kept := read_reused(trained):
+    if kept := parts.read_reused(trained):
         return kept
-    trunk = asked.workspace.contracts.surface.trunk_of(one.task)
+    trunk = asked.workspace.contracts.surface.trunk_of(one.name)
     versions = {found["trunk"]: found["version"] for found in results.get("train_trunk", ())}
     try:
         return step.calibrate(
@@ -209,29 +200,28 @@ def _calibrate(one: TaskRetrain, results: Results) -> "calibration.CalibrateResu
             parent_run=asked.parent_run,
         )
     except DataError as error:
-        return keep_champion(asked.workspace, task=one.task, as_of=asked.as_of, error=error)
+        return parts.keep_champion(asked.workspace, task=one.name, as_of=asked.as_of, error=error)
 
 
 def _keep_part(*names: str) -> Callable[[Any], dict[str, Any]]:
     """Return the fields of a new component, or the reason why a task reuses the champion's."""
 
     def keep(result: Any) -> dict[str, Any]:
-        from tasks.release.parts import ReusedChampion
+        from tasks.release import parts
 
-        return result.to_json() if isinstance(result, ReusedChampion) else _fields(*names)(result)
+        return result.to_json() if isinstance(result, parts.ReusedChampion) else _fields(*names)(result)
 
     return keep
 
 
 def _release(asked: Retrain, results: Results) -> "release.ReleaseResult":
-    from tasks.release import step
-    from tasks.release.parts import read_result
+    from tasks.release import parts, step
 
     return step.run(
         asked.workspace,
         as_of=asked.as_of,
         snapshot=results["labels"]["snapshot"],
-        parts=[read_result(part) for part in results["calibrate"]],
+        parts=[parts.read_result(part) for part in results["calibrate"]],
         backfill=asked.backfill,
         parent_run=asked.parent_run,
     )
@@ -386,11 +376,11 @@ def apply_policy(workspace: "Workspace", *, parent_run: str | None = None) -> Re
         There is no champion, its tasks are not those in force, its policies are, or a policy's content
         changed without its version.
     """
-    from tasks.release.parts import champion_parts
+    from tasks.release import parts
 
-    champion, trained = champion_parts(workspace)
-    parts = [part.to_json() for part in trained]
-    known = {"labels": {"snapshot": champion.snapshot.id}, "calibrate": parts}
+    champion, trained = parts.champion_parts(workspace)
+    calibrated = [part.to_json() for part in trained]
+    known = {"labels": {"snapshot": champion.snapshot.id}, "calibrate": calibrated}
     with _parent(workspace, "policy_change", champion.as_of, parent_run) as parent:
         asked = Retrain(workspace, champion.as_of, parent, steps=_Steps(len(POLICY_CHANGE)))
         return _result(_run(POLICY_CHANGE, asked, known))
@@ -495,13 +485,8 @@ def _run(steps: Sequence[PipelineStep], asked: Retrain, known: Results) -> Any:
     for (reads_log, by), group in groupby(steps, key=attrgetter("reads_log", "by")):
         if by:
             chain, snapshot = [*group], results["labels"]["snapshot"]
-            each = (
-                [TaskRetrain(asked, task, snapshot) for task in results["plan"]]
-                if by == "task"
-                else [
-                    TrunkRetrain(asked, name, snapshot) for name in asked.workspace.contracts.surface.trunks
-                ]
-            )
+            names = results["plan"] if by == "task" else asked.workspace.contracts.surface.trunks
+            each = [ModelRetrain(asked, name, snapshot) for name in names]
             results[chain[-1].name] = [_run_one(chain, one, results) for one in each]
             continue
         with share_log(asked.workspace) if reads_log else nullcontext(asked.workspace) as workspace:
@@ -514,11 +499,11 @@ def _run(steps: Sequence[PipelineStep], asked: Retrain, known: Results) -> Any:
     return last
 
 
-def _run_one(chain: Sequence[PipelineStep], one: TaskRetrain | TrunkRetrain, known: Results) -> Any:
+def _run_one(chain: Sequence[PipelineStep], one: ModelRetrain, known: Results) -> Any:
     """Run the steps of one task or trunk; return the result of the last step."""
-    results, name = dict(known), one.task if isinstance(one, TaskRetrain) else one.trunk
+    results = dict(known)
     for step in chain:
-        with one.retrain.steps.begin(step.name, name):
+        with one.retrain.steps.begin(step.name, one.name):
             results[step.name] = step.keep(step.function(one, results))
     return results[chain[-1].name]
 
