@@ -277,20 +277,14 @@ def find_boost(candidates: pd.DataFrame, slate: SlateSpec) -> Floats | None:
     return boost
 
 
-def _slate_in_context(index: int, utility: UtilitySpec, slate: SlateSpec) -> SlateSpec:
-    """Return the slate policy of a context, -1 for none."""
-    given = utility.contexts[index].slate if index >= 0 else None
-    return slate.overridden(given) if given else slate
-
-
 def _slates_by_request(
     candidates: pd.DataFrame, context: Codes, utility: UtilitySpec, slate: SlateSpec, sets: CandidateSets
 ) -> list[tuple[SlateSpec, Mask]]:
     """Return each slate policy with the requests that it applies to."""
-    own = [index for index, declared in enumerate(utility.contexts) if declared.slate is not None]
+    own = {index: of.slate for index, of in enumerate(utility.contexts) if of.slate is not None}
     if not own:
         return [(slate, np.ones(len(sets), dtype=np.bool_))]
-    of_row = np.where(np.isin(context, own), context, -1)
+    of_row = np.where(np.isin(context, [*own]), context, -1)
     of_request = np.full(len(sets), -1)
     of_request[sets.request] = of_row
     mixed = of_row != of_request[sets.request]
@@ -300,7 +294,8 @@ def _slates_by_request(
             f"A slate belongs to a request, and contexts with a slate ({names}) hold for a part of one: "
             f"{describe_rows(candidates, mixed)}. Let their conditions name columns of the request."
         )
-    return [(_slate_in_context(index, utility, slate), of_request == index) for index in (-1, *own)]
+    changed = [(slate.overridden(of), of_request == index) for index, of in own.items()]
+    return [(slate, of_request == -1), *changed]
 
 
 def combine_tiers(
@@ -332,13 +327,10 @@ def combine_tiers(
 def _iterate_best_first(
     sets: CandidateSets, kept: Mask, utility: Floats, tier: Values | None
 ) -> Iterator[tuple[Integers, Mask]]:
-    """Yield rectangles of rows, each request's best first; invalid cells repeat a row."""
-    for rows, valid in _iterate_blocks(sets, kept):
-        yield _sort_best_first(rows, valid, utility, tier), valid
+    """Yield rectangles of rows, requests of similar size together, each request's best first.
 
-
-def _iterate_blocks(sets: CandidateSets, kept: Mask) -> Iterator[tuple[Integers, Mask]]:
-    """Yield rectangles of rows, requests of similar size together; invalid cells repeat a row."""
+    Invalid cells repeat a row.
+    """
     rows, starts, counts = sets.ragged(kept)
     by_size = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
     first = 0
@@ -346,10 +338,8 @@ def _iterate_blocks(sets: CandidateSets, kept: Mask) -> Iterator[tuple[Integers,
         width = counts[by_size[first]]
         requests = by_size[first : first + max(1, BLOCK_CELLS // int(width))]
         valid = np.arange(width) < counts[requests][:, None]
-        yield (
-            rows[np.where(valid, starts[requests][:, None] + np.arange(width), starts[requests][:, None])],
-            valid,
-        )
+        places = starts[requests][:, None] + np.where(valid, np.arange(width), 0)
+        yield _sort_best_first(rows[places], valid, utility, tier), valid
         first += len(requests)
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..columns import ITEM_ID, REQUEST_ID, USER_ID
 from ..contracts.slate import Exploration, SlateSpec
-from .candidates import Floats, Hashes, Integers, Mask, hash_ids, mix, read_column
+from .candidates import Floats, Integers, Mask, hash_ids, mix, read_column
 from .conditions import encode_groups, evaluate_condition, read_flag
 
 Rectangle = npt.NDArray[np.bool_]
@@ -68,6 +68,8 @@ class Fading:
 @dataclass(frozen=True)
 class Draws:
     """The last ``slots`` slots are drawn from the ``marked`` candidates, by their random ``numbers``.
+
+    Both have shape [rows], in a block [requests, most candidates].
 
     ``among`` : draw only from this many of the best ranked of them; None for all.
     """
@@ -168,68 +170,29 @@ DECAY = "decay"
 EXPLORATION = "exploration"
 
 
-def max_per_rule(column: str) -> str:
-    """Return the name of the rule that caps a column's values.
+def find_drawable(candidates: pd.DataFrame, rule: Exploration) -> Draws:
+    """Mark the candidates that exploration may draw, each with a random number, shape [rows].
+
+    A candidate with an unknown column is not one of them. A candidate's number depends only on salt, request,
+    user, item and draw: there is no state, and it is the same in every process, batch and order of rows. Each
+    draw takes the smallest number among the candidates allowed in the slot, and numbers of two draws are
+    independent. So each of n such candidates is drawn with probability 1/n, independently of earlier draws.
 
     Examples
     --------
-    >>> max_per_rule("creator")
-    'max_per:creator'
+    >>> two = pd.DataFrame({"request_id": ["r"] * 2, "user_id": ["ana"] * 2, "item_id": ["a", "b"]})
+    >>> find_drawable(two, Exploration(slots=1, salt="spring")).marked
+    array([ True,  True])
     """
-    return f"max_per:{column}"
-
-
-def max_where_rule(column: str) -> str:
-    """Return the name of the rule that caps the candidates whose column is true.
-
-    Examples
-    --------
-    >>> max_where_rule("sponsored")
-    'max_where:sponsored'
-    """
-    return f"max_where:{column}"
-
-
-def min_where_rule(column: str) -> str:
-    """Return the name of the rule that requires candidates whose column is true.
-
-    Examples
-    --------
-    >>> min_where_rule("new")
-    'min_where_if_available:new'
-    """
-    return f"min_where_if_available:{column}"
-
-
-@dataclass(frozen=True)
-class Pool:
-    """The candidates that may be drawn into ``slots`` slots, and a random number of each, shape [rows].
-
-    A candidate's number depends only on salt, request, user, item and draw: there is no state, and it is the
-    same in every process, batch and order of rows. Each draw takes the smallest number among the candidates
-    allowed in the slot, and numbers of two draws are independent. So each of n such candidates is drawn with
-    probability 1/n, independently of earlier draws.
-
-    ``among`` : draw only from this many of the best ranked of them; None for all.
-    """
-
-    slots: int
-    rows: Mask
-    numbers: Hashes
-    among: int | None = None
-
-    @classmethod
-    def of(cls, candidates: pd.DataFrame, rule: Exploration) -> "Pool":
-        """Mark a rule's candidates; a candidate with an unknown column is not one of them."""
-        asked_by = f"slate rule '{EXPLORATION}'"
-        rows = np.ones(len(candidates), dtype=np.bool_)
-        if rule.where is not None:
-            rows = np.logical_and(*evaluate_condition(candidates, rule.where, asked_by))
-        numbers = np.zeros(len(candidates), dtype=np.uint64)
-        for name in (REQUEST_ID, USER_ID, ITEM_ID):
-            column = read_column(candidates, name, asked_by)[rows]
-            numbers[rows] = mix(numbers[rows] ^ hash_ids(column, name, rule.salt))
-        return cls(rule.slots, rows, numbers, rule.among)
+    asked_by = f"slate rule '{EXPLORATION}'"
+    rows = np.ones(len(candidates), dtype=np.bool_)
+    if rule.where is not None:
+        rows = np.logical_and(*evaluate_condition(candidates, rule.where, asked_by))
+    numbers = np.zeros(len(candidates), dtype=np.uint64)
+    for name in (REQUEST_ID, USER_ID, ITEM_ID):
+        column = read_column(candidates, name, asked_by)[rows]
+        numbers[rows] = mix(numbers[rows] ^ hash_ids(column, name, rule.salt))
+    return Draws(rows, numbers, rule.slots, rule.among)
 
 
 @dataclass(frozen=True)
@@ -255,7 +218,7 @@ class SlateColumns:
     required: Mask | None
     penalty: tuple[Values, float] | None
     fading: tuple[Values, float, float] | None
-    pool: Pool | None
+    pool: Draws | None
 
     @classmethod
     def of(cls, candidates: pd.DataFrame, policy: SlateSpec) -> "SlateColumns":
@@ -263,27 +226,25 @@ class SlateColumns:
         first, spread, decay = policy.required_first, policy.diversity, policy.decay
         grouped = sorted({*policy.max_per, *(rule.by for rule in (spread, decay) if rule is not None)})
         values = {name: encode_groups(candidates, name, _rule_reading(name, policy)) for name in grouped}
-        caps = {max_per_rule(name): (values[name], limit) for name, limit in sorted(policy.max_per.items())}
+        caps = {f"max_per:{name}": (values[name], limit) for name, limit in sorted(policy.max_per.items())}
         for name, limit in sorted(policy.max_where.items()):
-            true, known = read_flag(candidates, name, f"slate rule '{max_where_rule(name)}'")
-            caps[max_where_rule(name)] = (np.where(true | ~known, 0, -1).astype(np.int32), limit)
+            true, known = read_flag(candidates, name, f"slate rule 'max_where:{name}'")
+            caps[f"max_where:{name}"] = (np.where(true | ~known, 0, -1).astype(np.int32), limit)
+        minimums = {}
+        for name, least in sorted(policy.min_where_if_available.items()):
+            rule = f"min_where_if_available:{name}"
+            minimums[rule] = (read_flag(candidates, name, f"slate rule '{rule}'")[0], least)
         return cls(
             rows=len(candidates),
             length=policy.length,
             caps=caps,
-            minimums={
-                min_where_rule(name): (
-                    read_flag(candidates, name, f"slate rule '{min_where_rule(name)}'")[0],
-                    least,
-                )
-                for name, least in sorted(policy.min_where_if_available.items())
-            },
+            minimums=minimums,
             required=read_flag(candidates, first, f"slate rule '{REQUIRED_FIRST}'")[0]
             if first is not None
             else None,
             penalty=(values[spread.by], spread.strength) if spread is not None else None,
             fading=(values[decay.by], decay.factor, decay.floor) if decay is not None else None,
-            pool=None if policy.exploration is None else Pool.of(candidates, policy.exploration),
+            pool=None if policy.exploration is None else find_drawable(candidates, policy.exploration),
         )
 
     @property
@@ -318,9 +279,7 @@ class SlateColumns:
             fading=None if self.fading is None else Fading(self.fading[0][rows], *self.fading[1:]),
             draws=None
             if self.pool is None
-            else Draws(
-                self.pool.rows[rows] & valid, self.pool.numbers[rows], self.pool.slots, self.pool.among
-            ),
+            else replace(self.pool, marked=self.pool.marked[rows] & valid, numbers=self.pool.numbers[rows]),
         )
 
     def requirements(self) -> Iterator[tuple[str, Mask, int | None]]:
@@ -333,11 +292,11 @@ class SlateColumns:
         for name, (marked, least) in self.minimums.items():
             yield name, marked, least
         if self.pool is not None:
-            yield EXPLORATION, self.pool.rows, self.pool.slots
+            yield EXPLORATION, self.pool.marked, self.pool.slots
         yield LENGTH, np.ones(self.rows, dtype=np.bool_), self.length
 
 
 def _rule_reading(name: str, policy: SlateSpec) -> str:
     if name in policy.max_per:
-        return f"slate rule '{max_per_rule(name)}'"
+        return f"slate rule 'max_per:{name}'"
     return f"slate rule '{DIVERSITY if policy.diversity and policy.diversity.by == name else DECAY}'"
