@@ -15,9 +15,6 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Final
-
-_MOST_NAMES: Final = 12
 
 
 class EquipoiseError(Exception):
@@ -77,14 +74,16 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> str:
     return f"Unknown {kind} '{name}'{place}. Known: {', '.join(names) or 'none'}.{hint}"
 
 
-def list_names(names: Iterable[str]) -> str:
-    """List names, the first twelve of many.
+def list_names(names: Iterable[str], most: int = 12, *, separator: str = ", ") -> str:
+    """List the first names, and count the rest.
 
     Examples
     --------
     >>> list_names(["a", "b"]), list_names(map(str, range(14)))
     ('a, b', '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more')
+    >>> list_names(["click 1 -> 2", "hide -3 -> -4", "buy 5 -> 6"], 2, separator="; ")
+    'click 1 -> 2; hide -3 -> -4 and 1 more'
     """
     every = list(names)
-    more = len(every) - _MOST_NAMES
-    return ", ".join(every[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+    more = len(every) - most
+    return separator.join(every[:most]) + (f" and {more} more" if more > 0 else "")

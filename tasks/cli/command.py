@@ -16,7 +16,7 @@ MLflow.
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -38,11 +38,10 @@ _LONGEST_NAME: Final = 200
 
 def parse_instant(text: str) -> datetime:
     """Parse an instant that is not in the future, such as 2026-03-01T00:00:00Z."""
-    from tasks.stores import workspace
-    from tasks.stores.workspace import refuse_future
+    from tasks.stores.workspace import parse_instant, refuse_future
 
     try:
-        instant = workspace.parse_instant(text)
+        instant = parse_instant(text)
         refuse_future(instant)
     except ContractError as error:
         raise BadParameter(str(error)) from None
@@ -147,6 +146,10 @@ Json = Annotated[bool, Option("--json", help=_JSON, rich_help_panel=_COMMON)]
 AsOf = Annotated[datetime, Option(metavar="T", parser=parse_instant, help="An instant, ISO 8601 in UTC.")]
 ParentRun = Annotated[str | None, Option(metavar="RUN_ID", help="The parent MLflow run.")]
 ReleaseOption = Annotated[str, Option("--release", metavar="REF", help="A version number or an alias.")]
+Baseline = Annotated[
+    str | None,
+    Option(metavar="REF|logged|COLUMN", help="A release, or an order of items (default: champion)."),
+]
 EngineOption = Annotated[
     Literal["duckdb", "spark"] | None, Option("--engine", help="Engine of this run (default: the surface's).")
 ]
@@ -182,10 +185,6 @@ class Call:
 
     command: Command
     arguments: Mapping[str, Any]
-
-    def with_argument(self, name: str, value: Any) -> "Call":
-        """Return the same call with one argument replaced."""
-        return replace(self, arguments={**self.arguments, name: value})
 
     def run(self) -> Any:
         """Open the workspace if the command takes one, run the command and return its result."""

@@ -14,9 +14,9 @@ from typer import Option
 
 from tasks.cli import text
 from tasks.cli.command import AsOf, CommandGroup, EngineOption, FileToWrite, parse_age, parse_day
-from tasks.cli.text import Plain, write_pairs
+from tasks.cli.text import Plain, number, write_pairs
 from tasks.errors import list_names
-from tasks.reports.numbers import format_counted, format_number
+from tasks.reports.numbers import format_counted
 
 if TYPE_CHECKING:
     from tasks.stores.workspace import Workspace
@@ -42,13 +42,13 @@ def write_counts(plain: Plain) -> Group:
     table = text.table("task", figures=counted)
     for task, n in plain["tasks"].items():
         first, last = ("observed", "positive"), ("immature", "excluded", "not_applicable")
-        cells = (f"{n[s]:,}" for s in first), (_rate(plain["rates"][task]),), (f"{n[s]:,}" for s in last)
+        cells = (f"{n[s]:,}" for s in first), (number(plain["rates"][task]),), (f"{n[s]:,}" for s in last)
         table.add_row(task, *(cell for part in cells for cell in part))
     rows = format_counted(plain["rows"], "row")
     return Group(
         f"snapshot {plain['snapshot']} as of {_moment(plain['as_of'])}, {rows}",
         table,
-        *(f"{task}: mean {_rate(mean)} of its observed values" for task, mean in plain["means"].items()),
+        *(f"{task}: mean {number(mean)} of its observed values" for task, mean in plain["means"].items()),
         *(_kept_rate(task, rates) for task, rates in plain["before_positive"].items()),
         *_late_changes(plain["changed"]),
     )
@@ -109,23 +109,19 @@ def write_changes(plain: Plain) -> Group:
 
 
 def _kept_rate(task: str, rates: Plain) -> str:
-    labelled = _rate(rates["as_labelled"])
+    labelled = number(rates["as_labelled"])
     begins = f"{task} keeps rows that were positive before their exclusion: its rate is {labelled}"
     if rates["spared"] is None:
         return f"{begins}. Without them it is not known: {rates['note']}."
     note = f" ({rates['note']})" if rates["note"] else ""
     spared = format_counted(rates["spared"], "row")
-    return f"{begins}, and {_rate(rates['without_spared'])} without those {spared}{note}."
+    return f"{begins}, and {number(rates['without_spared'])} without those {spared}{note}."
 
 
 def _late_changes(changed: Mapping[str, int]) -> Iterator[str]:
-    counts = ", ".join(f"{task} {number:,}" for task, number in changed.items() if number)
+    counts = ", ".join(f"{task} {count:,}" for task, count in changed.items() if count)
     if counts:
         yield f"observed labels that this build changed, through late events: {counts}"
-
-
-def _rate(rate: float | None) -> str:
-    return "-" if rate is None else format_number(rate)
 
 
 def _side(side: Plain) -> str:
@@ -202,9 +198,9 @@ def build(
 @_labels.command("home_feed", written=write_counts)
 def show(workspace: "Workspace", snapshot: _Snapshot = None) -> Any:
     """Count rows by task and status."""
-    from tasks.labels.show import show
+    from tasks.labels import show
 
-    return show(workspace, snapshot=snapshot)
+    return show.show(workspace, snapshot=snapshot)
 
 
 @_labels.command("home_feed --impression r20260301-000007/3021", written=write_explanation)
@@ -238,9 +234,9 @@ def export(
     file_format: Annotated[Literal["parquet", "jsonl"], Option("--format")] = "parquet",
 ) -> Any:
     """Write the snapshot as one file."""
-    from tasks.labels.show import export
+    from tasks.labels import show
 
-    return export(workspace, out=out, format=file_format)
+    return show.export(workspace, out=out, format=file_format)
 
 
 @_labels.command("home_feed --keep P30D --dry-run")

@@ -145,10 +145,10 @@ def backup(
     home: Home = None,
 ) -> Any:
     """Copy the state, even while other commands use it."""
-    from tasks.stores.backup import back_up
+    from tasks.stores import backup
     from tasks.stores.store import home_folder
 
-    return back_up(home_folder(home), out.absolute())
+    return backup.back_up(home_folder(home), out.absolute())
 
 
 @_operate.command("backup-2026-05-13 --home .equipoise-restored")
@@ -156,7 +156,7 @@ def restore(
     source: Annotated[Path, Argument(metavar="DIR", help="A folder that `backup` made.")], home: Home = None
 ) -> Any:
     """Restore a backup as a new home."""
-    from tasks.stores.backup import restore
+    from tasks.stores import backup
     from tasks.stores.store import home_folder
 
-    return restore(source.absolute(), home_folder(home))
+    return backup.restore(source.absolute(), home_folder(home))

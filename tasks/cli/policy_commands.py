@@ -13,8 +13,9 @@ from rich.text import Text
 from typer import Argument, Option
 
 from tasks.cli import text
-from tasks.cli.command import CommandGroup, ParentRun, ReleaseOption
+from tasks.cli.command import Baseline, CommandGroup, ParentRun, ReleaseOption
 from tasks.cli.text import Plain, change, level, share, unbroken, written_segment
+from tasks.errors import list_names
 from tasks.reports.numbers import (
     format_change,
     format_counted,
@@ -56,22 +57,10 @@ def _balance(plain: Plain) -> str:
     >>> _balance({"balanced_by": [], "not_balanced_by": ["price"]})
     'no column (not by price, which describes the item)'
     """
-    describing = _listed(plain["not_balanced_by"])
-    return (_listed(plain["balanced_by"]) or "no column") + (
+    describing = list_names(plain["not_balanced_by"], _MOST_NAMED)
+    return (list_names(plain["balanced_by"], _MOST_NAMED) or "no column") + (
         f" (not by {describing}, which describes the item)" if describing else ""
     )
-
-
-def _listed(names: list[str]) -> str:
-    """List the first columns, and count the rest.
-
-    Examples
-    --------
-    >>> _listed(list("abcdefg"))
-    'a, b, c, d, e and 2 more'
-    """
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 @group()
@@ -438,10 +427,7 @@ def tune(
     release: ReleaseOption,
     trials: Annotated[int, Option(metavar="N", help="Policies to try.")] = 200,
     seed: Annotated[int, Option(metavar="S", help="Seed of the search.")] = 0,
-    baseline: Annotated[
-        str | None,
-        Option(metavar="REF|logged|COLUMN", help="A release, or an order of items (default: champion)."),
-    ] = None,
+    baseline: Baseline = None,
     restore: Annotated[
         bool,
         Option("--restore", help="Only restore exceeded bounds, by the smallest change."),

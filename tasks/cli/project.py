@@ -48,7 +48,8 @@ def _record(run: ProjectRun, argv: Sequence[str] | None) -> CallResult:
     try:
         call = program.parse(argv)
         run.begin(call.command.name, call.arguments["parent_run"])
-        answer = program.answer_call(call.with_argument("parent_run", run.run_id))
+        nested = replace(call, arguments={**call.arguments, "parent_run": run.run_id})
+        answer = program.answer_call(nested)
     except EquipoiseError as error:
         with contextlib.suppress(Exception):  # a failure to record the error must not replace it
             run.failed(error)

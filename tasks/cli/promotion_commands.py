@@ -131,9 +131,8 @@ def ramp(
 ) -> Any:
     """Decide on a release in its ramp: advance, wait, ask a person or roll back."""
     from tasks.promotion.moves import promote, ramp
-    from tasks.promotion.moves.ramp import Advance
 
-    answer = Advance(promote.account_name(), why) if advance else None
+    answer = ramp.Advance(promote.account_name(), why) if advance else None
     return ramp.run(workspace, as_of=as_of, release=release, advance=answer, dry_run=dry_run)
 
 

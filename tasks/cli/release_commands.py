@@ -24,6 +24,7 @@ from typer import Argument, Option
 from tasks.cli import text
 from tasks.cli.command import (
     AsOf,
+    Baseline,
     Candidates,
     CommandGroup,
     EngineOption,
@@ -309,10 +310,7 @@ def simulate(
     workspace: "Workspace",
     release: ReleaseOption,
     policy: Annotated[list[Path] | None, Option(metavar="FILE", help="A utility.yaml to compare.")] = None,
-    baseline: Annotated[
-        str | None,
-        Option(metavar="REF|logged|COLUMN", help="A release, or an order of items (default: champion)."),
-    ] = None,
+    baseline: Baseline = None,
     engine: EngineOption = None,
     parent_run: ParentRun = None,
 ) -> Any:

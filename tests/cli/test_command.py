@@ -59,13 +59,6 @@ def _command_of(group: CommandGroup) -> Any:
     return info.callback(surface="feed").command
 
 
-def test_one_argument_of_a_call_can_be_replaced() -> None:
-    call = parse(["simulate", "feed", "--release", "3", "--parent-run", "a"])
-    changed = call.with_argument("parent_run", "b")
-    assert (call.arguments["parent_run"], changed.arguments["parent_run"]) == ("a", "b")
-    assert changed.command is call.command
-
-
 AS_OF = "2026-03-02T00:00:00Z"
 
 
