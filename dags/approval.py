@@ -155,11 +155,11 @@ class Approval(ApprovalOperator):
         if event.get("error_type") != "timeout":
             raise StoreError(f"Airflow could not wait for an answer for {self.role}: {event['error']}")
         from tasks.promotion.moves import answers
-        from tasks.promotion.moves.answers import ReviewRequest
 
         waited = self.response_timeout or timedelta()
-        question = ReviewRequest(self.role, int(self.request["release"]), str(self.request["evidence"]), run)
-        answers.time_out(open_workspace(self.surface), question, waited=waited)
+        release, evidence = int(self.request["release"]), str(self.request["evidence"])
+        workspace = open_workspace(self.surface)
+        answers.time_out(workspace, self.role, release=release, evidence=evidence, run=run, waited=waited)
         raise GateRefused(
             f"Nobody reviewed for {self.role} within {describe_duration(waited)} (promotion.answer_within)"
         )

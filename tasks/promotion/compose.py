@@ -16,7 +16,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tasks.calibration.pictures import gather_pictures
-from tasks.contracts import UtilitySpec
 from tasks.errors import ContractError, StoreError, unknown
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
@@ -25,25 +24,23 @@ from tasks.evaluation.verdicts import Verdict
 from tasks.experiments.offline import compare_experiments, find_surrogates
 from tasks.promotion.pages.changes import count_worths, list_changes
 from tasks.promotion.pages.dossier import Documents, Dossier, MlflowPages
-from tasks.promotion.pages.first_screen import Provenance
-from tasks.promotion.readiness.checklist import conclusive_before, read_audit, readiness_lines
+from tasks.promotion.provenance import read_gates
+from tasks.promotion.readiness.checklist import conclusive_before, read_audit
 from tasks.promotion.readiness.facts import GateReading, ReadinessFacts, ReadinessLine, ReadRelease
-from tasks.release.view import ReleaseReader
+from tasks.promotion.readiness.lines import readiness_lines
+from tasks.release.view import ReleaseReader, release_policy
 from tasks.replay.evidence import ShadowEvidence, SimulationEvidence
 from tasks.reports.charts import draw_rails
 from tasks.reports.phrases import Vocabulary, phrase_verdict, say_outcomes, vocabulary
 from tasks.reports.render import render
 from tasks.settings import Settings
 from tasks.stores.aliases import CHAMPION
-from tasks.stores.manifest import Manifest, Role
-from tasks.stores.releases import POLICY_FILE
-from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace, write_report
 
 
-def read_documents(home: Path, runs: EvidenceRuns) -> Documents:
+def read_documents(workspace: Workspace, runs: EvidenceRuns) -> Documents:
     """Read the evidence documents of these runs."""
-    read = Store.open(home).runs.read_evidence
+    read = workspace.store.runs.read_evidence
     return Documents(
         read(runs.validation, ValidationEvidence),
         read(runs.release, ReleaseEvidence),
@@ -64,8 +61,9 @@ def compose_dossier(reader: ReleaseReader, evidence: GateEvidence, documents: Do
     workspace, release = reader.workspace, evidence.release
     manifest, champion = reader.manifest(release), documents.simulation.champion
     old = None if champion is None else reader.manifest(champion)
-    utility = pinned_utility(workspace, manifest)
-    old_utility = None if old is None else pinned_utility(workspace, old)
+    utility = release_policy(workspace, manifest)
+    old_utility = None if old is None else release_policy(workspace, old)
+    mlflow = mlflow_pages(workspace)
     return Dossier(
         evidence,
         documents,
@@ -74,10 +72,11 @@ def compose_dossier(reader: ReleaseReader, evidence: GateEvidence, documents: Do
         words=vocabulary(workspace.contracts, champion=champion),
         changes=list_changes(manifest, old, utility, old_utility),
         worths=count_worths(utility, workspace.contracts.slate),
-        mlflow=mlflow_pages(workspace),
+        mlflow=mlflow,
         readiness=_readiness(reader, evidence, documents),
         overrides=list_overrides(workspace, release),
         provenance=_provenance(reader, release),
+        version_page=mlflow.version(reader.part(release).name, release),
         experiments=compare_experiments(workspace),
         surrogates=find_surrogates(workspace),
     )
@@ -85,22 +84,17 @@ def compose_dossier(reader: ReleaseReader, evidence: GateEvidence, documents: Do
 
 def recompose(workspace: Workspace, evidence: GateEvidence) -> Dossier:
     """Compose the dossier of a release again from its stored gate evidence."""
-    documents = read_documents(workspace.home, evidence.runs)
+    documents = read_documents(workspace, evidence.runs)
     return compose_dossier(ReleaseReader(workspace), evidence, documents)
 
 
-def _provenance(reader: ReleaseReader, release: int) -> Provenance:
+def _provenance(reader: ReleaseReader, release: int) -> tuple[str, str]:
+    """Return when a release was made and who requested it, and the team that owns the surface."""
     part, registry = reader.part(release), reader.registry
-    by = registry.runs.requester(registry.run_id(part))
-    workspace = reader.workspace
-    page = mlflow_pages(workspace).version(part.name, release)
-    return Provenance(registry.made_at(part), by, workspace.contracts.surface.owner, page)
-
-
-def pinned_utility(workspace: Workspace, manifest: Manifest) -> UtilitySpec:
-    """Read the utility policy that a release pins."""
-    files = workspace.store.registry.files(manifest.part(Role.UTILITY_POLICY))
-    return UtilitySpec.model_validate_json(files[POLICY_FILE])
+    requester = registry.runs.requester(registry.run_id(part))
+    by = f" by {requester}" if requester else ""
+    owner = reader.workspace.contracts.surface.owner
+    return f"made {registry.made_at(part):%Y-%m-%d %H:%M} UTC{by}", f"owner {owner}"
 
 
 def mlflow_pages(workspace: Workspace) -> MlflowPages:
@@ -155,12 +149,11 @@ def write_page(
 ) -> ShownDossier:
     """Write the dossier of a release, or the page of one segment, from its newest gate run."""
     part = workspace.releases.part(release)
-    gate = workspace.store.runs.newest(workspace.surface, step="gate", release=part.version)
-    if gate is None:
+    gate_evidence = read_gates(workspace, part.version)
+    if gate_evidence is None:
         raise ContractError(
             f"No gate has evaluated {part}: it has no dossier. Retrain, or promote it, and it is evaluated."
         )
-    gate_evidence = workspace.store.runs.read_evidence(gate, GateEvidence)
     if segment is None:
         tagged = workspace.store.registry.tags(part).get("dossier")
         name = Path(tagged).name if tagged else f"dossier-release-{part.version}.html"

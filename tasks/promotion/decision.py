@@ -202,7 +202,7 @@ def evaluate_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
 def _gains(evidence: Evidence) -> Iterator[Verdict]:
     gains = Gains(
         counted=evidence.weighted | evidence.costs,
-        recipes={pair.candidate.task: pair for pair in evidence.recipes or ()},
+        recipes={pair.task: pair for pair in evidence.recipes or ()},
         past=evidence.past_gains,
         inputs={one.task: one for one in evidence.inputs},
         run=evidence.runs.release,

@@ -138,7 +138,7 @@ def run(
         steps.validation, registry.run_id(part), steps.simulation, steps.shadow, steps.later_validation
     )
     manifest = reader.manifest(release)
-    documents = read_documents(workspace.home, runs)
+    documents = read_documents(workspace, runs)
     _refuse_foreign(documents, release, manifest)
     work = _Gated(reader, release, runs, documents, as_of or manifest.as_of, steps.override, unchanged)
     done = GATE.run(work, parent_run=parent_run)
@@ -259,11 +259,13 @@ def _evaluate_reports(released: ReleaseEvidence, *, run: str) -> tuple[Verdict, 
 def _compare_with_champion(work: _Gated, recipes: Sequence[RecipePair] | None) -> tuple[Verdict, ...]:
     """Compare recipes with the champion's on the same days, and the weights with a tuned front."""
     workspace = work.workspace
-    front = read_front(workspace, work.release, champion=work.documents.simulation.champion)
+    tuning, tuning_run = read_front(workspace, work.release, champion=work.documents.simulation.champion)
     return (
         evaluate_same_day(recipes, run=work.runs.release),
         *evaluate_recipes(workspace.contracts.surface.gates.model, recipes),
-        evaluate_front(workspace.contracts.utility, front, run=work.runs.simulation),
+        evaluate_front(
+            workspace.contracts.utility, tuning, tuning_run=tuning_run, simulation=work.runs.simulation
+        ),
     )
 
 

@@ -23,12 +23,11 @@ from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.monitoring.alarms import AlarmReading
 from tasks.monitoring.monitor import read_current
-from tasks.promotion.provenance import DOSSIER, recorded_verdict
+from tasks.promotion.provenance import DOSSIER, read_gates, recorded_verdict
 from tasks.stores.aliases import CANARIES, CANARY_POOL, CHAMPION, release_name
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.registry import Registry
 from tasks.stores.releases import read_share
-from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace, parse_instant
 
 _MOVES: Final = 10
@@ -125,7 +124,7 @@ def read(workspace: Workspace) -> Overview:
 
     versions = sorted({release.version for release in found.releases})
     judged = {
-        version: attempt(f"The verdicts of release {version}", partial(_read_gate, workspace, version), None)
+        version: attempt(f"The verdicts of release {version}", partial(read_gates, workspace, version), None)
         for version in versions
     }
     moves = attempt(
@@ -176,11 +175,6 @@ def _aliased(workspace: Workspace, registry: Registry, alias: str, version: int)
     return AliasedRelease(alias, version, registry.made_at(part), as_of, verdict, share, pool)
 
 
-def _read_gate(workspace: Workspace, version: int) -> GateEvidence | None:
-    run = workspace.store.runs.newest(workspace.surface, step="gate", release=version)
-    return None if run is None else workspace.store.runs.read_evidence(run, GateEvidence)
-
-
 def _calendar(workspace: Workspace) -> StoredCalendar | None:
     store = LabelStore(workspace.store, workspace.surface)
     newest = store.last()
@@ -204,13 +198,13 @@ def _calendar(workspace: Workspace) -> StoredCalendar | None:
 
 def _failures(workspace: Workspace, newest: Snapshot, published: Snapshot | None) -> tuple[str, ...]:
     """Return the failures of the newest build's validation; empty if it passed or has not run."""
-    home, snapshot = workspace.home, newest.id
+    store, snapshot = workspace.store, newest.id
     if published is not None and published.id == snapshot:
         return ()
-    if Store.open(home).client.get_experiment_by_name(workspace.surface) is None:
+    if store.client.get_experiment_by_name(workspace.surface) is None:
         return ()
-    run = Store.open(home).runs.newest(workspace.surface, step="validate", snapshot=snapshot)
+    run = store.runs.newest(workspace.surface, step="validate", snapshot=snapshot)
     if run is None:
         return ()
-    evidence = Store.open(home).runs.read_evidence(run, ValidationEvidence)
+    evidence = store.runs.read_evidence(run, ValidationEvidence)
     return () if evidence.success else evidence.failures

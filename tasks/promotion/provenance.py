@@ -8,13 +8,12 @@ from tasks.errors import ContractError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.evaluation.verdicts import Outcome
-from tasks.promotion.gates.gains import GAINS, RecipePair, SameDay, TaskRecipe
-from tasks.promotion.gates.lineage import Lineage, PartLabels
+from tasks.promotion.gates.gains import GAINS, RecipePair, SameDay
+from tasks.promotion.gates.lineage import Lineage
 from tasks.promotion.gates.loosened import lasting_reviewers
 from tasks.promotion.gates.policy import (
     PolicyVersion,
     ReleasedPolicies,
-    SearchedFront,
     find_lost_constraints,
 )
 from tasks.release.view import ReleaseReader, release_policy
@@ -23,11 +22,16 @@ from tasks.stores.workspace import Workspace
 from tasks.text_files import LARGEST_DOCUMENT, read_text
 from tasks.training import same_day
 from tasks.training.inputs import TRAINING_RECIPE
-from tasks.training.same_day import SameDayEvidence
 from tasks.tuning.evidence import TuningEvidence
 
 DOSSIER: Final = "dossier"
 _POLICIES = {"utility": Role.UTILITY_POLICY, "slate": Role.SLATE_POLICY}
+
+
+def read_gates(workspace: Workspace, release: int) -> GateEvidence | None:
+    """Read the evidence of a release's newest gate run; None if there is no run."""
+    run = workspace.store.runs.newest(workspace.surface, step="gate", release=release)
+    return None if run is None else workspace.store.runs.read_evidence(run, GateEvidence)
 
 
 def recorded_verdict(workspace: Workspace, release: int) -> str | None:
@@ -37,11 +41,11 @@ def recorded_verdict(workspace: Workspace, release: int) -> str | None:
     -------
     None if there is no gate run, or its evidence cannot be read.
     """
-    run_id = workspace.store.runs.newest(workspace.surface, step="gate", release=release)
     try:
-        return None if run_id is None else workspace.store.runs.read_evidence(run_id, GateEvidence).verdict
+        evidence = read_gates(workspace, release)
     except (ContractError, StoreError):
         return None
+    return None if evidence is None else evidence.verdict
 
 
 def read_lineage(reader: ReleaseReader, release: int) -> Lineage:
@@ -52,7 +56,7 @@ def read_lineage(reader: ReleaseReader, release: int) -> Lineage:
         tags = reader.tags(part)
         if part.newest_training_row is not None and {"snapshot", "as_of"} <= tags.keys():
             name = str(part) if part.name in labels else part.name  # a trunk may occur in two versions
-            labels[name] = PartLabels(tags["snapshot"], datetime.fromisoformat(tags["as_of"]))
+            labels[name] = tags["snapshot"], datetime.fromisoformat(tags["as_of"])
     return Lineage(manifest, reader.tested(release), verified.files, verified.problems, labels)
 
 
@@ -86,17 +90,18 @@ def read_recipes(reader: ReleaseReader, release: int, *, champion: int | None) -
     """
     if champion is None:
         return None
-    workspace = reader.workspace
-    (candidate, parts), (of_champion, _) = (_recipes(reader, version) for version in (release, champion))
+    models, of_champion = (_tested_models(reader, version) for version in (release, champion))
     new, old = (_features(reader, version) for version in (release, champion))
     return [
         RecipePair(
-            candidate[task],
-            of_champion[task],
-            _same_day(workspace, parts[task], candidate[task], of_champion[task]),
+            task,
+            recipe := reader.tags(model).get(TRAINING_RECIPE),
+            before := reader.tags(of_champion[task]).get(TRAINING_RECIPE),
+            (model.trained_until() - of_champion[task].trained_until()).days,
+            _same_day(reader.workspace, task, model, recipes=(recipe, before)),
             tuple(name for name in new.get(task, ()) if name not in old.get(task, new[task])),
         )
-        for task in candidate
+        for task, model in models.items()
         if task in of_champion
     ]
 
@@ -132,37 +137,35 @@ def _features(reader: ReleaseReader, release: int) -> dict[str, tuple[str, ...]]
     return {one.task: tuple(one.gains) for one in inputs}
 
 
-def read_front(workspace: Workspace, release: int, *, champion: int | None) -> SearchedFront | None:
-    """Return the newest tuning with a release's models, else with the champion's, or None."""
+def read_front(
+    workspace: Workspace, release: int, *, champion: int | None
+) -> tuple[TuningEvidence | None, str]:
+    """Return the newest tuning with a release's models, else with the champion's, or None; and its run."""
     for version in (release, champion):
         run_id = workspace.store.runs.newest(workspace.surface, step="tune", release=version)
         if run_id is not None:
-            return SearchedFront(workspace.store.runs.read_evidence(run_id, TuningEvidence), run_id)
-    return None
+            return workspace.store.runs.read_evidence(run_id, TuningEvidence), run_id
+    return None, ""
 
 
-def _recipes(reader: ReleaseReader, release: int) -> tuple[dict[str, TaskRecipe], dict[str, PinnedPart]]:
-    """Return the recipes of a release's tested models by task, and the models."""
+def _tested_models(reader: ReleaseReader, release: int) -> dict[str, PinnedPart]:
+    """Return the models of a release that were tested, by task."""
     manifest = reader.tested(release)
-    parts = {task: manifest.part(Role.TASK, task) for task in manifest.tasks}
-    recipes = {
-        task: TaskRecipe(task, reader.tags(part).get(TRAINING_RECIPE), part.trained_until())
-        for task, part in parts.items()
-    }
-    return recipes, parts
+    return {task: manifest.part(Role.TASK, task) for task in manifest.tasks}
 
 
 def _same_day(
-    workspace: Workspace, model: PinnedPart, candidate: TaskRecipe, champion: TaskRecipe
+    workspace: Workspace, task: str, model: PinnedPart, *, recipes: tuple[str | None, str | None]
 ) -> SameDay | None:
     """Read the same-day comparison of a model with the champion's recipe; None if the recipes are equal."""
-    if None in {candidate.recipe, champion.recipe} or candidate.recipe == champion.recipe:
+    recipe, champion_recipe = recipes
+    if None in recipes or recipe == champion_recipe:
         return None
-    asked = {"task": candidate.task, "model": model.version, "recipe": champion.recipe}
+    asked = {"task": task, "model": model.version, "recipe": champion_recipe}
     run = workspace.store.runs.newest(workspace.surface, step=same_day.SAME_DAY.name, **asked)
     if run is None:
         return SameDay(None, "this champion's recipe was not requested when the model was trained", "")
-    found = workspace.store.runs.read_evidence(run, SameDayEvidence)
+    found = workspace.store.runs.read_evidence(run, same_day.SameDayEvidence)
     return SameDay(found.comparison, found.reason, run)
 
 

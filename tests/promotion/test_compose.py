@@ -19,13 +19,13 @@ from tasks.promotion import compose
 from tasks.promotion.compose import (
     list_overrides,
     mlflow_pages,
-    pinned_utility,
     recompose,
     write_segment_page,
 )
 from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.readiness.facts import State
 from tasks.release.step import ReleaseResult
+from tasks.release.view import release_policy
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
@@ -61,7 +61,7 @@ def test_worth_is_that_of_the_policy_that_the_release_pins(
     second_retrain: Retrained, dossier: Dossier
 ) -> None:
     workspace = second_retrain.workspace
-    assert pinned_utility(workspace, workspace.releases.manifest(1)).weights["click_30m"].weight == 0.8
+    assert release_policy(workspace, workspace.releases.manifest(1)).weights["click_30m"].weight == 0.8
     assert dossier.worths is not None
     assert (dossier.worths.version, dossier.worths.policies[0].terms[0].weight) == (2, 1.6)
 

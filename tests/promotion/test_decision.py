@@ -6,7 +6,7 @@ A release is judged by all gates: how much data there is, validation, freshness,
 import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from pydantic import TypeAdapter
@@ -22,13 +22,21 @@ from tasks.promotion.decision import Evidence, GateDecision, decide_release, eva
 from tests.evaluation.task_figures import Estimates, task_figures
 from tests.verdicts import bound, subject
 
-PASSED = Verdict("data", subject("validation"), ALL, Outcome.PASS, bound(""), None)
+
+def said(
+    gate: str, name: str, outcome: Outcome, segment: Segment = ALL, *, limit: str = "", **more: Any
+) -> Verdict:
+    """Return a verdict, by default without a figure."""
+    return Verdict(gate, subject(name), segment, outcome, bound(limit), **{"observed": None, **more})
+
+
+PASSED = said("data", "validation", Outcome.PASS)
+UNDECIDED = said("decision", "observed_utility", Outcome.INCONCLUSIVE, holds=True)
+HARMED = said("decision", "hide_rate", Outcome.BLOCK, Segment("tenure", "new"))
 
 
 def test_inconclusive_holds_unless_declared_a_warning() -> None:
-    verdict = Verdict(
-        "data", subject("click.rows"), ALL, Outcome.INCONCLUSIVE, bound(">= 10"), None, "3 rows"
-    )
+    verdict = said("data", "click.rows", Outcome.INCONCLUSIVE, limit=">= 10", reason="3 rows")
     assert decide_release([PASSED, verdict], inconclusive="hold").verdict == "hold"
     assert decide_release([PASSED, verdict], inconclusive="warn") == GateDecision(
         warnings=(explain_verdict(verdict),)
@@ -37,27 +45,16 @@ def test_inconclusive_holds_unless_declared_a_warning() -> None:
 
 @pytest.mark.parametrize("declared", ["hold", "warn"])
 def test_a_verdict_with_a_rule_of_its_own_decides_by_it(declared: Literal["hold", "warn"]) -> None:
-    primary = Verdict(
-        "decision", subject("observed_utility"), ALL, Outcome.INCONCLUSIVE, bound(""), None, holds=True
-    )
-    cost = Verdict("decision", subject("hide_rate"), ALL, Outcome.INCONCLUSIVE, bound(""), None, holds=False)
-    assert decide_release([PASSED, primary], inconclusive=declared).verdict == "hold"
+    cost = said("decision", "hide_rate", Outcome.INCONCLUSIVE, holds=False)
+    assert decide_release([PASSED, UNDECIDED], inconclusive=declared).verdict == "hold"
     assert decide_release([PASSED, cost], inconclusive=declared) == GateDecision(
         warnings=(explain_verdict(cost),)
     )
 
 
 def test_what_keeps_a_release_from_being_champion_alone_permits_a_canary_unless_more_holds_it() -> None:
-    reordered = Verdict(
-        "decision",
-        subject("observed_utility"),
-        ALL,
-        Outcome.INCONCLUSIVE,
-        bound(""),
-        None,
-        holds="champion",
-    )
-    cost = Verdict("decision", subject("hide_rate"), ALL, Outcome.INCONCLUSIVE, bound(""), None, holds=True)
+    reordered = replace(UNDECIDED, holds="champion")
+    cost = said("decision", "hide_rate", Outcome.INCONCLUSIVE, holds=True)
     held, more = (
         decide_release([PASSED, *each], inconclusive="warn") for each in ([reordered], [reordered, cost])
     )
@@ -70,26 +67,21 @@ def test_what_keeps_a_release_from_being_champion_alone_permits_a_canary_unless_
 
 
 def test_a_release_of_which_nothing_could_be_told_is_held() -> None:
-    verdict = Verdict("data", subject("click.rows"), ALL, Outcome.INCONCLUSIVE, bound(""), None)
-    decision = decide_release([verdict], inconclusive="warn")
+    decision = decide_release([said("data", "click.rows", Outcome.INCONCLUSIVE)], inconclusive="warn")
     assert decision.verdict == "hold"
     assert decision.reasons == ("every verdict is inconclusive or has no limit: none is a pass",)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.METRIC_MISSING])
 def test_a_block_and_a_missing_metric_always_hold(outcome: Outcome) -> None:
-    verdict = Verdict("decision", subject("x"), ALL, outcome, bound(""), None)
-    assert decide_release([verdict], inconclusive="warn").verdict == "hold"
+    assert decide_release([said("decision", "x", outcome)], inconclusive="warn").verdict == "hold"
 
 
 def test_what_leaks_is_said_before_a_harmed_segment() -> None:
-    harmed = Verdict(
-        "decision", subject("hide_rate"), Segment("tenure", "new"), Outcome.BLOCK, bound(""), None
-    )
-    leak = Verdict("constraints", subject("legal"), ALL, Outcome.BLOCK, bound(""), None)
-    decision = decide_release([PASSED, harmed, leak], inconclusive="warn")
+    leak = said("constraints", "legal", Outcome.BLOCK)
+    decision = decide_release([PASSED, HARMED, leak], inconclusive="warn")
     assert decision.verdict == "hold"
-    assert decision.reasons == (explain_verdict(leak), explain_verdict(harmed))
+    assert decision.reasons == (explain_verdict(leak), explain_verdict(HARMED))
 
 
 def test_where_no_gate_was_judged_the_release_is_held() -> None:
@@ -97,27 +89,18 @@ def test_where_no_gate_was_judged_the_release_is_held() -> None:
 
 
 def test_a_held_release_names_what_holds_it_apart_from_what_only_warns() -> None:
-    blocked = Verdict("model", subject("click.auc"), ALL, Outcome.BLOCK, bound(">= 0.55"), None)
-    warned = Verdict("data", subject("buy.trained"), ALL, Outcome.WARN, bound(""), None)
-    passed = Verdict("data", subject("click.rows"), ALL, Outcome.PASS, bound(""), None)
-    decision = decide_release([passed, warned, blocked], inconclusive="hold")
+    blocked = said("model", "click.auc", Outcome.BLOCK, limit=">= 0.55")
+    warned = said("data", "buy.trained", Outcome.WARN)
+    decision = decide_release([PASSED, warned, blocked], inconclusive="hold")
     assert decision == GateDecision(
         ("model: AUC of click (at least 0.55): block",), ("data: training of buy: warning",)
     )
 
 
 def test_a_share_of_a_baseline_is_told_in_percent_with_its_segment_and_reason() -> None:
-    rise = Estimate(0.05, 0.01, 0.09, 900)
-    verdict = Verdict(
-        "decision",
-        subject("hide_rate"),
-        Segment("tenure", "new"),
-        Outcome.WARN,
-        bound("rise of 2.0%"),
-        rise,
-        "evaluated by 1",
-        relative=True,
-    )
+    rise, limit = Estimate(0.05, 0.01, 0.09, 900), bound("rise of 2.0%")
+    seen = replace(HARMED, outcome=Outcome.WARN, threshold=limit, observed=rise, relative=True)
+    verdict = replace(seen, reason="evaluated by 1")
     assert explain_verdict(verdict) == (
         "decision: hide rate, tenure = new: +5.0 % vs baseline (95 % CI +1.0 to +9.0 %; limit +2 %): warning, "
         "evaluated by 1"
@@ -125,19 +108,11 @@ def test_a_share_of_a_baseline_is_told_in_percent_with_its_segment_and_reason() 
 
 
 def test_a_harmed_segment_is_the_first_reason() -> None:
-    primary = Verdict(
-        "decision", subject("observed_utility"), ALL, Outcome.INCONCLUSIVE, bound(""), None, holds=True
-    )
-    harmed = Verdict(
-        "decision", subject("hide_rate"), Segment("tenure", "new"), Outcome.BLOCK, bound(""), None
-    )
-    warned = Verdict(
-        "decision", subject("hide_rate"), Segment("tenure", "old"), Outcome.WARN, bound(""), None
-    )
-    uncertain = Verdict("data", subject("click.rows"), ALL, Outcome.WARN, bound(""), None)
-    decision = decide_release([primary, uncertain, harmed, warned], inconclusive="warn")
+    warned = said("decision", "hide_rate", Outcome.WARN, Segment("tenure", "old"))
+    uncertain = said("data", "click.rows", Outcome.WARN)
+    decision = decide_release([UNDECIDED, uncertain, HARMED, warned], inconclusive="warn")
     assert decision.verdict == "hold"
-    assert decision.reasons == (explain_verdict(harmed), explain_verdict(primary))
+    assert decision.reasons == (explain_verdict(HARMED), explain_verdict(UNDECIDED))
     assert decision.warnings[0] == explain_verdict(warned)
 
 
@@ -150,7 +125,7 @@ def test_a_harmed_segment_is_the_first_reason() -> None:
     ],
 )
 def test_people_read_words_and_documents_hold_codes(outcome: Outcome, words: str) -> None:
-    verdict = Verdict("decision", subject("hide_rate"), ALL, outcome, bound(""), None)
+    verdict = said("decision", "hide_rate", outcome)
     assert explain_verdict(verdict) == f"decision: hide rate: {words}"
     assert verdict.to_json()["outcome"] == outcome.value
 
@@ -158,29 +133,17 @@ def test_people_read_words_and_documents_hold_codes(outcome: Outcome, words: str
 def test_a_segment_that_is_read_from_right_to_left_moves_no_figure() -> None:
     hebrew = "\u05e0\u05e2\u05dc"
     seen = Estimate(0.3, 0.2, 0.4, 90)
-    told = Verdict(
-        "decision",
-        subject("hide_rate"),
-        Segment("kind", str(hebrew)),
-        Outcome.BLOCK,
-        bound(""),
-        seen,
-        relative=True,
-    )
+    told = replace(HARMED, segment=Segment("kind", hebrew), observed=seen, relative=True)
     assert explain_verdict(told) == (
         f"decision: hide rate, kind = \u2068{hebrew}\u2069: +30.0 % vs baseline (95 % CI +20.0 to +40.0 %): block"
     )
 
 
 AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
-GOOD = Estimate(0.80, 0.78, 0.82, 50_000)
 CALIBRATED = Estimate(1.0, 0.97, 1.03, 50_000)
-TELLING = Estimate(0.9, 0.88, 0.92, 50_000)
-
-
 _SOUND = {
-    ("auc", ALL): GOOD,
-    ("normalized_entropy", ALL): TELLING,
+    ("auc", ALL): Estimate(0.80, 0.78, 0.82, 50_000),
+    ("normalized_entropy", ALL): Estimate(0.9, 0.88, 0.92, 50_000),
     ("calibration_ratio", ALL): CALIBRATED,
 }
 
@@ -220,13 +183,12 @@ def test_a_sound_first_release_is_promoted() -> None:
     assert decide_release(verdicts, inconclusive="hold").verdict == "promote"
 
 
-def test_too_few_positives_is_inconclusive_and_never_pass() -> None:
-    outcomes = _outcomes(_evidence(tasks=[_task(positives=199)]))
-    assert outcomes["data:click.positives:all"] is Outcome.INCONCLUSIVE
-
-
-def test_enough_positives_to_the_row_pass() -> None:
-    assert _outcomes(_evidence(tasks=[_task(positives=200)]))["data:click.positives:all"] is Outcome.PASS
+@pytest.mark.parametrize(("positives", "expected"), [(199, Outcome.INCONCLUSIVE), (200, Outcome.PASS)])
+def test_too_few_positives_is_inconclusive_and_enough_to_the_row_pass(
+    positives: int, expected: Outcome
+) -> None:
+    outcomes = _outcomes(_evidence(tasks=[_task(positives=positives)]))
+    assert outcomes["data:click.positives:all"] is expected
 
 
 @pytest.mark.parametrize(
@@ -266,12 +228,7 @@ def test_only_the_declared_segments_are_gated() -> None:
 
 
 def test_a_harmed_segment_holds_a_release_that_is_well_calibrated_as_a_whole() -> None:
-    figures = {
-        ("auc", ALL): GOOD,
-        ("normalized_entropy", ALL): TELLING,
-        ("calibration_ratio", ALL): CALIBRATED,
-        ("calibration_ratio", Segment("tenure", "new")): Estimate(0.7, 0.65, 0.75, 400),
-    }
+    figures = {**_SOUND, ("calibration_ratio", Segment("tenure", "new")): Estimate(0.7, 0.65, 0.75, 400)}
     gates = Gates.model_validate({"calibration": {"by": ["tenure"]}})
     decision = decide_release(
         evaluate_release(gates, _evidence(tasks=[_task(figures=figures)])), inconclusive="warn"

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from tasks.contracts.gates import ModelGate
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.promotion.gates.gains import RecipePair, SameDay, TaskRecipe, evaluate_recipes
+from tasks.promotion.gates.gains import RecipePair, SameDay, evaluate_recipes
 from tasks.promotion.provenance import (
     read_front,
     read_lineage,
@@ -85,7 +84,7 @@ def test_the_lineage_of_a_release_names_the_labels_of_every_part_that_learned(
     lineage = read_lineage(ReleaseReader(second_retrain.workspace), 2)
     assert lineage.problems == []
     assert lineage.files > len(lineage.manifest.files)
-    own = {name for name, labels in lineage.labels.items() if labels.snapshot == lineage.manifest.snapshot.id}
+    own = {name for name, (id_, _) in lineage.labels.items() if id_ == lineage.manifest.snapshot.id}
     assert own == {f"{mini.NAME}.{kind}.click_30m" for kind in ("task", "calibrator")}
     assert len(lineage.labels) >= 2 * len(mini.TASKS)
 
@@ -106,15 +105,15 @@ def test_policies_are_read_with_the_champions_and_those_who_may_answer(second_re
 def test_recipes_are_compared_task_by_task_and_what_was_lent_is_the_same(second_retrain: Retrained) -> None:
     reader = ReleaseReader(second_retrain.workspace)
     assert read_recipes(reader, 1, champion=None) is None
-    pairs = {pair.candidate.task: pair for pair in read_recipes(reader, 2, champion=1) or []}
+    pairs = {pair.task: pair for pair in read_recipes(reader, 2, champion=1) or []}
     assert pairs.keys() == {*mini.TASKS}
     assert pairs["click_30m"].newer_by == 2
-    assert all(pair.candidate.recipe == pair.champion.recipe is not None for pair in pairs.values())
-    assert pairs["click_30m"].candidate.recipe != pairs["hide_2d"].candidate.recipe
+    assert all(pair.recipe == pair.champion_recipe is not None for pair in pairs.values())
+    assert pairs["click_30m"].recipe != pairs["hide_2d"].recipe
 
 
 def test_where_nobody_tuned_there_is_no_front(second_retrain: Retrained) -> None:
-    assert read_front(second_retrain.workspace, 2, champion=1) is None
+    assert read_front(second_retrain.workspace, 2, champion=1) == (None, "")
 
 
 def test_a_changed_recipe_of_a_value_is_held_against_the_champions_by_squared_error(
@@ -149,7 +148,7 @@ def test_a_changed_recipe_of_a_value_is_held_against_the_champions_by_squared_er
 
     constant = float(np.sum((read_labels(rows.test, DWELL) - known.mean()) ** 2))
     rise = (error(new) - error(old)) / constant
-    pair = RecipePair(_recipe("ours"), _recipe("theirs"), SameDay(found, "", run))
+    pair = RecipePair(DWELL, "ours", "theirs", 0, SameDay(found, "", run))
     whole, *segments = evaluate_recipes(ModelGate(), [pair])
     assert (str(whole.subject), whole.evidence) == (
         f"{DWELL}.relative_squared_error_rise vs the champion's recipe",
@@ -160,7 +159,3 @@ def test_a_changed_recipe_of_a_value_is_held_against_the_champions_by_squared_er
     assert whole.observed.value == pytest.approx(rise)
     assert {one.segment.column for one in found.segments} == {"user_tenure", "item_age"}
     assert segments
-
-
-def _recipe(digest: str) -> TaskRecipe:
-    return TaskRecipe(DWELL, digest, date(2026, 1, 1))

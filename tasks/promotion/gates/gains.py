@@ -32,7 +32,6 @@ import math
 import statistics
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
 from typing import Final
 
 from tasks.contracts.gates import ModelGate
@@ -49,15 +48,6 @@ _AGAINST = "the champion's recipe, trained as of the same day on the same labels
 
 
 @dataclass(frozen=True)
-class TaskRecipe:
-    """A task's training recipe: its digest, None if not recorded, and the newest training row."""
-
-    task: str
-    recipe: str | None
-    newest: date
-
-
-@dataclass(frozen=True)
 class SameDay:
     """The training step's comparison of a changed recipe, or the reason why there is none, and its run."""
 
@@ -68,20 +58,22 @@ class SameDay:
 
 @dataclass(frozen=True)
 class RecipePair:
-    """A task's model in the release and in the champion, with the same-day comparison of their recipes.
+    """The training recipes of a task in the release and in the champion.
 
-    ``added``: features that only the release's model reads.
+    Attributes
+    ----------
+    recipe, champion_recipe : digests, None if not recorded.
+    newer_by : days from the newest row of the champion's model to that of the release's.
+    same_day : the comparison of the recipes, if they differ.
+    added : features that only the release's model reads.
     """
 
-    candidate: TaskRecipe
-    champion: TaskRecipe
+    task: str
+    recipe: str | None
+    champion_recipe: str | None
+    newer_by: int
     same_day: SameDay | None = None
     added: tuple[str, ...] = ()
-
-    @property
-    def newer_by(self) -> int:
-        """Days between the newest rows of both models."""
-        return (self.candidate.newest - self.champion.newest).days
 
     @property
     def compared(self) -> ChampionComparison | None:
@@ -94,8 +86,7 @@ def evaluate_same_day(pairs: Sequence[RecipePair] | None, *, run: str) -> Verdic
 
     Examples
     --------
-    >>> old, new = TaskRecipe("click", "a", date(2026, 5, 1)), TaskRecipe("click", "a", date(2026, 5, 15))
-    >>> evaluate_same_day([RecipePair(new, old)], run="r").reason
+    >>> evaluate_same_day([RecipePair("click", "a", "a", newer_by=14)], run="r").reason
     'same recipe: what differs is data only, newer by 14 days'
     """
     if not pairs:
@@ -126,7 +117,7 @@ def evaluate_recipes(gate: ModelGate, pairs: Sequence[RecipePair] | None) -> Ite
 
 def _reason(pairs: Sequence[RecipePair]) -> str:
     changed = [pair for pair in pairs if _differs(pair)]
-    unknown = [pair.candidate.task for pair in pairs if _is_unknown(pair)]
+    unknown = [pair.task for pair in pairs if _is_unknown(pair)]
     newer = max(pair.newer_by for pair in pairs)
     if changed:
         return "; ".join(_explain_changed(changed))
@@ -139,12 +130,12 @@ def _reason(pairs: Sequence[RecipePair]) -> str:
 
 def _explain_changed(changed: Sequence[RecipePair]) -> Iterator[str]:
     """List the tasks with another recipe: compared tasks, then the others with the reason."""
-    compared = ", ".join(pair.candidate.task for pair in changed if pair.compared is not None)
+    compared = ", ".join(pair.task for pair in changed if pair.compared is not None)
     rest = [pair for pair in changed if pair.compared is None]
     if compared:
         yield f"another recipe than the champion's, compared with it as of the same day: {compared}"
     if rest:
-        named = ", ".join(f"{pair.candidate.task} ({_explain_uncompared(pair)})" for pair in rest)
+        named = ", ".join(f"{pair.task} ({_explain_uncompared(pair)})" for pair in rest)
         yield f"another recipe than the champion's, and newer rows may be all of its gain: {named}"
 
 
@@ -154,13 +145,13 @@ def _explain_uncompared(pair: RecipePair) -> str:
 
 
 def _differs(pair: RecipePair) -> bool:
-    return not _is_unknown(pair) and pair.candidate.recipe != pair.champion.recipe
+    return not _is_unknown(pair) and pair.recipe != pair.champion_recipe
 
 
 def _is_unknown(pair: RecipePair) -> bool:
     """Whether a model records no recipe; a model that both releases serve has the same recipe."""
-    same = pair.candidate == pair.champion
-    return not same and None in {pair.candidate.recipe, pair.champion.recipe}
+    same = pair.recipe == pair.champion_recipe and pair.newer_by == 0
+    return not same and None in {pair.recipe, pair.champion_recipe}
 
 
 GAINS: Final = (

@@ -24,14 +24,6 @@ _LEARNED = frozenset({Role.TASK, Role.CALIBRATOR, Role.TRUNK})
 
 
 @dataclass(frozen=True)
-class PartLabels:
-    """The label snapshot that a component was trained on, and the as-of of its labels."""
-
-    snapshot: str
-    as_of: datetime
-
-
-@dataclass(frozen=True)
 class Lineage:
     """The inputs of the lineage gate.
 
@@ -40,14 +32,14 @@ class Lineage:
     manifest, tested : manifest of the release, and of the release with the models that were tested.
     files : number of verified files.
     problems : differences from the registered digests.
-    labels : label snapshot by component, for components that record one.
+    labels : label snapshot and as-of of a component's training, for components that record both.
     """
 
     manifest: Manifest
     tested: Manifest
     files: int
     problems: Sequence[str]
-    labels: Mapping[str, PartLabels]
+    labels: Mapping[str, tuple[str, datetime]]
 
 
 def evaluate_lineage(lineage: Lineage, *, run: str) -> Iterator[Verdict]:
@@ -74,8 +66,8 @@ def _pins(lineage: Lineage, run: str) -> Verdict:
 def _labels(lineage: Lineage, run: str) -> Verdict:
     """Evaluate the as-of of each component's labels; reused and slow components may have earlier labels."""
     own = lineage.manifest.snapshot
-    late = [name for name, labels in lineage.labels.items() if labels.as_of > lineage.manifest.as_of]
-    earlier = [name for name, labels in lineage.labels.items() if labels.snapshot != own.id]
+    late = [name for name, (_, as_of) in lineage.labels.items() if as_of > lineage.manifest.as_of]
+    earlier = [name for name, (snapshot, _) in lineage.labels.items() if snapshot != own.id]
     said = (
         f"{len(lineage.labels) - len(earlier)} of {len(lineage.labels)} parts learned from snapshot {own.id}"
     )

@@ -149,30 +149,23 @@ def _approvals(released: ReleasedPolicies, run: str) -> Verdict:
     return Verdict(GATE, Subject("approvals"), ALL, outcome, threshold, None, reason, run)
 
 
-@dataclass(frozen=True)
-class SearchedFront:
-    """A tuning, and its MLflow run."""
-
-    tuning: TuningEvidence
-    run: str
-
-
-def evaluate_front(policy: UtilitySpec, front: SearchedFront | None, *, run: str) -> Verdict:
+def evaluate_front(
+    policy: UtilitySpec, tuning: TuningEvidence | None, *, tuning_run: str, simulation: str
+) -> Verdict:
     """Evaluate the position of a policy's weights on a front.
 
     Parameters
     ----------
     policy : the release's policy.
-    front : newest front searched with the release's or the champion's models, or None.
-    run : the MLflow run of the replay, cited if there is no front.
+    tuning : newest tuning with the release's or the champion's models, or None.
+    tuning_run, simulation : their MLflow runs; the replay's is cited if there is no front.
     """
-    if front is None or not front.tuning.front:
+    if tuning is None or not tuning.front:
         reason = "no front was searched with these models or the champion's (equipoise tune)"
-        return Verdict("decision", _SUBJECT, ALL, Outcome.NO_RULE, _THRESHOLD, None, reason, run)
-    outcome, reason = _position(policy, front.tuning)
-    days = front.tuning.days
-    searched = f"searched with release {front.tuning.release} on {days[0]} to {days[1]}"
-    return Verdict("decision", _SUBJECT, ALL, outcome, _THRESHOLD, None, f"{reason}; {searched}", front.run)
+        return Verdict("decision", _SUBJECT, ALL, Outcome.NO_RULE, _THRESHOLD, None, reason, simulation)
+    outcome, reason = _position(policy, tuning)
+    searched = f"searched with release {tuning.release} on {tuning.days[0]} to {tuning.days[1]}"
+    return Verdict("decision", _SUBJECT, ALL, outcome, _THRESHOLD, None, f"{reason}; {searched}", tuning_run)
 
 
 def _position(policy: UtilitySpec, tuning: TuningEvidence) -> tuple[Outcome, str]:

@@ -13,7 +13,6 @@ fewer than 20 positives is inconclusive too: the gain of a nearly constant head 
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from tasks.contracts import UtilitySpec
@@ -108,51 +107,27 @@ def _feature(task: TaskFigures, run: str) -> Iterator[Verdict]:
     )
 
 
-@dataclass(frozen=True)
-class _Suspect:
-    """The AUC of a head or of a single feature, with the largest plausible value."""
-
-    subject: Subject
-    whose: str
-    auc: Estimate
-    most: float
-    run: str
-
-    @property
-    def outcome(self) -> Outcome:
-        if self.auc.value <= self.most:
-            return Outcome.PASS
-        return Outcome.BLOCK if self.auc.known and self.auc.low > self.most else Outcome.INCONCLUSIVE
-
-    def verdict(self) -> Verdict:
-        passed = self.outcome is Outcome.PASS
-        return Verdict(
-            gate="model",
-            subject=self.subject,
-            segment=ALL,
-            outcome=self.outcome,
-            threshold=Threshold(high=self.most),
-            observed=self.auc,
-            reason=f"{self.whose}: {'the nearest to its bound' if passed else _TOO_GOOD}",
-            evidence=self.run,
-        )
-
-
 def _too_good(gate: ModelGate, tasks: Sequence[TaskFigures], run: str) -> Iterator[Verdict]:
     """Evaluate implausibly high AUCs; if there are none, one verdict reports the nearest to its limit."""
-    suspects = [suspect for task in tasks for suspect in _suspects(gate, task, run)]
-    above = [one for one in suspects if one.outcome is not Outcome.PASS]
-    nearest = sorted(suspects, key=lambda one: one.most - one.auc.value)[:1]
-    for suspect in above or nearest:
-        yield suspect.verdict()
+    evaluated = [verdict for task in tasks for verdict in _evaluate_aucs(gate, task, run)]
+    above = [verdict for verdict, _ in evaluated if verdict.outcome is not Outcome.PASS]
+    yield from above or [verdict for verdict, _ in sorted(evaluated, key=lambda one: one[1])[:1]]
 
 
-def _suspects(gate: ModelGate, task: TaskFigures, run: str) -> Iterator[_Suspect]:
+def _evaluate_aucs(gate: ModelGate, task: TaskFigures, run: str) -> Iterator[tuple[Verdict, float]]:
+    """Yield a verdict on each AUC of a head and of its best feature, and the distance to its limit."""
     for name in ("auc", "auc_by_request"):
         ranked = getattr(task.references, name, None)
         if ranked is None or math.isnan(ranked.head.value):
             continue
-        subject = Subject(name, task=task.task)
-        yield _Suspect(subject, "the head", ranked.head, gate.auc_max, run)
-        alone = Subject(name, task=task.task, feature=ranked.feature)
-        yield _Suspect(alone, f"{ranked.feature} alone", ranked.best, gate.feature_auc_max, run)
+        for feature, whose, auc, most in (
+            ("", "the head", ranked.head, gate.auc_max),
+            (ranked.feature, f"{ranked.feature} alone", ranked.best, gate.feature_auc_max),
+        ):
+            outcome, reason = Outcome.PASS, f"{whose}: the nearest to its bound"
+            if not auc.value <= most:
+                lies_above = auc.known and auc.low > most
+                outcome = Outcome.BLOCK if lies_above else Outcome.INCONCLUSIVE
+                reason = f"{whose}: {_TOO_GOOD}"
+            subject, threshold = Subject(name, task=task.task, feature=feature), Threshold(high=most)
+            yield Verdict("model", subject, ALL, outcome, threshold, auc, reason, run), most - auc.value

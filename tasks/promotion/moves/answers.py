@@ -32,16 +32,6 @@ from tasks.stores.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class ReviewRequest:
-    """A question to a role: whether a release may be champion on this evidence, asked by an Airflow run."""
-
-    role: str
-    release: int
-    evidence: str
-    run: str
-
-
-@dataclass(frozen=True)
 class Review:
     """A reviewer's answer for a role to the evidence they read; ``why`` is required for a rejection."""
 
@@ -157,16 +147,22 @@ def answer(workspace: Workspace, reply: Review, *, release: int, run: str) -> No
     workspace.aliases.add(once)
 
 
-def time_out(workspace: Workspace, question: ReviewRequest, *, waited: timedelta) -> None:
-    """Record in the audit log that nobody answered for a role in time; a repeated call adds nothing."""
-    part = workspace.releases.part(question.release)
+def time_out(
+    workspace: Workspace, role: str, *, release: int, evidence: str, run: str, waited: timedelta
+) -> None:
+    """Record in the audit log that nobody answered for a role in time; a repeated call adds nothing.
+
+    Parameters
+    ----------
+    release, evidence : what the role was asked to approve, as champion.
+    run : the Airflow run that asked.
+    """
+    part = workspace.releases.part(release)
     why = f"no review within {describe_duration(waited)}"
 
     def once(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
-        entry = Entry(
-            Kind.TIME_OUT, NOBODY, part.version, aliases.get(CHAMPION), why, question.evidence,
-            role=question.role, run=question.run,
-        )  # fmt: skip
+        champion = aliases.get(CHAMPION)
+        entry = Entry(Kind.TIME_OUT, NOBODY, part.version, champion, why, evidence, role=role, run=run)
         return None if any(_same_answer(entry, known) for known in entries) else entry
 
     workspace.aliases.add(once)

@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 from tasks.errors import GateRefused, StoreError
 from tasks.evaluation.release_evidence import GateEvidence
 from tasks.evaluation.verdicts import Outcome
-from tasks.promotion.compose import pinned_utility
 from tasks.promotion.gates.policy import POLICIES, changed_contracts
 from tasks.promotion.moves import promote
 from tasks.promotion.moves.answers import answers_of
@@ -29,6 +28,7 @@ from tasks.promotion.moves.rules import PromotionRequest, PromotionSupport, requ
 from tasks.promotion.pages.changes import list_changes
 from tasks.promotion.pages.first_screen import FirstScreen, first_screen
 from tasks.release.description import markdown_table, plain_markdown
+from tasks.release.view import release_policy
 from tasks.reports.numbers import format_outcomes, spoken
 from tasks.reports.phrases import Vocabulary, vocabulary
 from tasks.stores.aliases import CHAMPION
@@ -128,8 +128,8 @@ def _first_screen(
 ) -> FirstScreen:
     """Compose the first screen of the dossier from the stores, not from the stored page."""
     manifest, old = manifests
-    utility = pinned_utility(workspace, manifest)
-    old_utility = None if old is None else pinned_utility(workspace, old)
+    utility = release_policy(workspace, manifest)
+    old_utility = None if old is None else release_policy(workspace, old)
     changes = list_changes(manifest, old, utility, old_utility)
     return first_screen(request.gate, request.champion, changes, words)
 

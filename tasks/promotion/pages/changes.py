@@ -18,7 +18,7 @@ from typing import Final
 from tasks.contracts import SlateSpec, UtilitySpec
 from tasks.contracts.effective_policy import EffectivePolicy, default_unit, effective_policies
 from tasks.contracts.metrics import MetricKind
-from tasks.errors import ContractError
+from tasks.errors import ContractError, list_names
 from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL
 from tasks.release.description import weight_terms
@@ -82,8 +82,8 @@ def _models(release: Manifest, champion: Manifest) -> Change:
     new = [task for task in release.tasks if _head(release, task) != _head(champion, task)]
     gone = [task for task in champion.tasks if task not in release.tasks]
     kept = len(release.tasks) - len(new)
-    said = [f"{_named(new)} {'is' if len(new) == 1 else 'are'} new"] if new else []
-    said += [f"{_named(gone)} {'is' if len(gone) == 1 else 'are'} gone"] if gone else []
+    said = [f"{list_names(new, _MOST_NAMED)} {'is' if len(new) == 1 else 'are'} new"] if new else []
+    said += [f"{list_names(gone, _MOST_NAMED)} {'is' if len(gone) == 1 else 'are'} gone"] if gone else []
     if not said:
         return Change("models", "all are the champion's", differs=False)
     said += [f"{kept} {'is' if kept == 1 else 'are'} the champion's"] if kept else []
@@ -100,7 +100,7 @@ def _policy(utility: UtilitySpec, champion: UtilitySpec) -> Change:
     named = [f"{term} {before} -> {after}" for term, before, after in changed_weights(utility, champion)]
     if not named:
         return Change("policy", "utility.yaml differs, its weights are the same", differs=True)
-    return Change("policy", _named(named, _MOST_WEIGHTS, separator="; "), differs=True)
+    return Change("policy", list_names(named, _MOST_WEIGHTS, separator="; "), differs=True)
 
 
 def _slate(release: Manifest, champion: Manifest) -> Change:
@@ -115,25 +115,13 @@ def _code(release: Manifest, champion: Manifest) -> Change:
     )
     if not changed:
         return Change("code", "the same", differs=False)
-    return Change("code", f"the code that scores differs: {_named(changed)}", differs=True)
+    return Change("code", f"the code that scores differs: {list_names(changed, _MOST_NAMED)}", differs=True)
 
 
 def _files(code: Mapping[str, str]) -> dict[str, str]:
     """Return the digests by file, without the folder that is named after its content."""
     parts = {path: PurePosixPath(path).parts for path in code}
     return {"/".join(parts[path][2:] or parts[path]): digest for path, digest in code.items()}
-
-
-def _named(names: Sequence[str], most: int = _MOST_NAMED, *, separator: str = ", ") -> str:
-    """List the first names, and count the rest.
-
-    Examples
-    --------
-    >>> _named(["a", "b", "c", "d", "e", "f"])
-    'a, b, c, d and 2 more'
-    """
-    more = len(names) - most
-    return separator.join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 _MOST_MOVERS: Final = 10

@@ -35,12 +35,7 @@ from tasks.promotion.pages.calibration import (
     task_calibrations,
 )
 from tasks.promotion.pages.changes import Change, Worths, describe_largest_change, list_largest_changes
-from tasks.promotion.pages.first_screen import (
-    FirstScreen,
-    Provenance,
-    first_screen,
-    say_after_override,
-)
+from tasks.promotion.pages.first_screen import FirstScreen, first_screen, say_after_override
 from tasks.promotion.pages.task_rows import (
     describe_overlaps,
     draw_heat_map,
@@ -83,35 +78,6 @@ class MlflowPages:
         if not (self.address and self.experiment and run_id):
             return ""
         return f"{self.address}/#/experiments/{quote(self.experiment)}/runs/{quote(run_id)}"
-
-
-@dataclass(frozen=True)
-class Pin:
-    """A pinned component, and the age of its newest training row when the release was made."""
-
-    name: str
-    version: int
-    address: str
-    sha256: str
-    newest: str
-    age: str
-    slices: str
-
-
-def list_pins(manifest: Manifest, pages: MlflowPages) -> list[Pin]:
-    """Return a row for every component of a release."""
-    return [
-        Pin(
-            name=part.name,
-            version=part.version,
-            address=pages.version(part.name, part.version),
-            sha256=part.sha256[:16],
-            newest="" if part.newest_training_row is None else str(part.newest_training_row),
-            age="" if (age := manifest.age(part)) is None else f"{age.days} days",
-            slices=", ".join(f"{name} {first} to {last}" for name, (first, last) in part.slices.items()),
-        )
-        for part in manifest.parts
-    ]
 
 
 def list_runs(verdicts: Sequence[Verdict]) -> dict[str, list[str]]:
@@ -191,8 +157,9 @@ class Dossier:
 
     ``pictures`` are SVG or PNG by caption, ``words`` the surface's vocabulary, ``changes`` the differences
     from the champion, ``mlflow`` the addresses of MLflow, ``readiness`` the checklist, ``overrides`` the
-    overrides with names and reasons, ``experiments`` the agreement of finished experiments with earlier
-    gates, ``surrogates`` the agreement of their slow outcomes with fast ones.
+    overrides with names and reasons, ``provenance`` the facts below the heading, ``version_page`` the address
+    of the release in MLflow (empty if unknown), ``experiments`` the agreement of finished experiments with
+    earlier gates, ``surrogates`` the agreement of their slow outcomes with fast ones.
     """
 
     evidence: GateEvidence
@@ -205,7 +172,8 @@ class Dossier:
     mlflow: MlflowPages = field(default_factory=MlflowPages)
     readiness: Sequence[ReadinessLine] = ()
     overrides: Sequence[str] = ()
-    provenance: Provenance | None = None
+    provenance: Sequence[str] = ()
+    version_page: str = ""
     experiments: Sequence[MetricAgreement] = ()
     surrogates: Sequence[Surrogate] = ()
 
@@ -234,8 +202,8 @@ class Dossier:
             readiness=self.readiness,
             overrides=self.overrides,
             facts=[made, *later, say_outcomes(of.verdicts)],
-            provenance=[f"as of {of.as_of}", *(self.provenance.facts() if self.provenance else ())],
-            version_page=self.provenance.page if self.provenance else "",
+            provenance=[f"as of {of.as_of}", *self.provenance],
+            version_page=self.version_page,
             release=of.release,
             first=self.first(),
             champion=simulation.champion,
@@ -260,7 +228,6 @@ class Dossier:
             validation=validation,
             shadow=shadow,
             manifest=self.manifest,
-            pins=list_pins(self.manifest, self.mlflow),
             runs=list_runs(of.verdicts),
             mlflow=self.mlflow,
             table=tabulate_verdicts(of.verdicts, self.words),

@@ -9,7 +9,6 @@ Verdicts that hold or warn are sorted like this::
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final, Literal
 
 from tasks.contracts import Family
@@ -33,24 +32,6 @@ _UNHARMED = "No segment is harmed beyond its limit."
 _SEVERITY = {Outcome.BLOCK: 0, Outcome.METRIC_MISSING: 1, Outcome.INCONCLUSIVE: 2, Outcome.WARN: 3}
 _FAMILIES = {Family.NEGATIVE: 1, Family.SAFETY: 2}
 _NEVER_SHOWN, _OTHER_GUARDRAIL, _OTHER_GATE = -1, 3, 4
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """The registration time of a release, its requester, and the team that owns the surface.
-
-    ``page`` is the address of its version in MLflow; empty if the address is unknown.
-    """
-
-    made_at: datetime
-    by: str
-    owner: str
-    page: str = ""
-
-    def facts(self) -> list[str]:
-        """Return the facts below the page's heading."""
-        by = f" by {self.by}" if self.by else ""
-        return [f"made {self.made_at:%Y-%m-%d %H:%M} UTC{by}", f"owner {self.owner}"]
 
 
 @dataclass(frozen=True)

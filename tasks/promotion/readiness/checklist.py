@@ -16,7 +16,7 @@ The items of the checklist, by source::
 An item on the contracts also checks the release, if there is one. Other items report what is missing.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,27 +33,9 @@ from tasks.promotion.readiness.facts import (
     ReadinessLine,
     ReadRelease,
     State,
-    conclusive_subjects,
+    conclusive_decisions,
 )
-from tasks.promotion.readiness.lines import (
-    business_balanced,
-    changes_tracked,
-    component_view,
-    composition_versioned,
-    delayed_outcomes,
-    guardrails_defined,
-    hard_constraints,
-    loss_weights_versioned,
-    masks,
-    maturity_handled,
-    negatives_handled,
-    predictions_calibrated,
-    segments_monitored,
-    slate_reranker,
-    tasks_explicit,
-    utility_weights_separate,
-    windows_defined,
-)
+from tasks.promotion.readiness.lines import readiness_lines
 from tasks.replay.evidence import SimulationEvidence
 from tasks.stores.aliases import CHAMPION, release_name
 from tasks.stores.audit import Entry, Kind
@@ -63,27 +45,6 @@ from tasks.stores.workspace import Workspace
 
 _LOOKED_AT: Final = 10
 """Number of earlier releases that are searched for a conclusive verdict on a guardrail."""
-
-
-LINES: Final[tuple[Callable[[ReadinessFacts], ReadinessLine], ...]] = (
-    tasks_explicit,
-    windows_defined,
-    maturity_handled,
-    masks,
-    loss_weights_versioned,
-    utility_weights_separate,
-    predictions_calibrated,
-    composition_versioned,
-    guardrails_defined,
-    hard_constraints,
-    segments_monitored,
-    delayed_outcomes,
-    negatives_handled,
-    business_balanced,
-    slate_reranker,
-    component_view,
-    changes_tracked,
-)
 
 
 @dataclass(frozen=True)
@@ -174,20 +135,16 @@ def conclusive_before(workspace: Workspace, release: int, verdicts: Sequence[Ver
     The newest releases before this one are examined, as far as their gate evidence can be read.
     """
     metrics = {rail.metric for rail in workspace.contracts.utility.guardrails}
-    left = metrics - conclusive_subjects(_decisions(verdicts))
+    left = metrics - conclusive_decisions(verdicts)
     found: set[str] = set()
     parts = workspace.store.registry.versions(release_name(workspace.surface)) if left else ()
     for part in [part for part in parts if part.version < release][:_LOOKED_AT]:
         run = workspace.store.runs.newest(workspace.surface, step="gate", release=part.version)
         evaluated = _found(workspace, run or "", GateEvidence)
-        found |= left & conclusive_subjects(_decisions(() if evaluated is None else evaluated.gates))
+        found |= left & conclusive_decisions(() if evaluated is None else evaluated.gates)
         if found == left:
             break
     return frozenset(found)
-
-
-def _decisions(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    return [verdict for verdict in verdicts if verdict.gate == "decision"]
 
 
 def _found(workspace: Workspace, run_id: str, kind: type[D]) -> D | None:
@@ -196,8 +153,3 @@ def _found(workspace: Workspace, run_id: str, kind: type[D]) -> D | None:
         return workspace.store.runs.read_evidence(run_id, kind) if run_id else None
     except (ContractError, StoreError):
         return None
-
-
-def readiness_lines(facts: ReadinessFacts) -> tuple[ReadinessLine, ...]:
-    """Return every item of the checklist in order."""
-    return tuple(line(facts) for line in LINES)

@@ -62,9 +62,12 @@ class ReadinessLine:
         return cls(name, State.NOT_APPLICABLE, why, tuple(filter(None, sources)))
 
 
-def conclusive_subjects(verdicts: Iterable[Verdict]) -> frozenset[str]:
-    """Return the subjects of verdicts that pass, warn or block; others are inconclusive or not measured."""
-    return frozenset(str(v.subject) for v in verdicts if v.outcome in CONCLUSIVE)
+def conclusive_decisions(verdicts: Iterable[Verdict]) -> frozenset[str]:
+    """Return the subjects on which the gate ``decision`` passes, warns or blocks.
+
+    Others are inconclusive or not measured.
+    """
+    return frozenset(str(v.subject) for v in verdicts if v.gate == "decision" and v.outcome in CONCLUSIVE)
 
 
 @dataclass(frozen=True)
@@ -83,10 +86,6 @@ class GateReading:
     def of(self, gate: str, *, outcome: Outcome | None = None) -> tuple[Verdict, ...]:
         """Return the verdicts of one gate, optionally of one outcome only."""
         return tuple(v for v in self.verdicts if v.gate == gate and outcome in {None, v.outcome})
-
-    def conclusive(self, gate: str) -> frozenset[str]:
-        """Return the subjects on which one gate passes, warns or blocks."""
-        return conclusive_subjects(self.of(gate))
 
     def findings(self, expectation: str) -> tuple[Finding, ...]:
         """Return the findings of one expectation of the labels suite."""

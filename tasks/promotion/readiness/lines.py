@@ -7,13 +7,15 @@
     evaluation  calibrated probabilities, segments, the components of the decision
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime, time, timedelta
+from typing import Final
 
 from tasks.contracts import Contracts, Family, SlateSpec, TasksSpec, UtilitySpec
 from tasks.contracts.crosscheck_utility import compare_with_losses
 from tasks.contracts.durations import describe_duration
 from tasks.contracts.metrics import read_metric
+from tasks.errors import list_names
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.gates.policy import POLICIES
@@ -24,6 +26,7 @@ from tasks.promotion.readiness.facts import (
     ReadinessFacts,
     ReadinessLine,
     ReadRelease,
+    conclusive_decisions,
 )
 from tasks.reports.numbers import format_counted, spoken
 from tasks.stores.manifest import PinnedPart, Role
@@ -39,22 +42,24 @@ def tasks_explicit(facts: ReadinessFacts) -> ReadinessLine:
     name, spec, release = "tasks explicit", facts.contracts.tasks, facts.release
     weighted = weighted_tasks(facts.contracts.utility)
     if len(weighted) == 1 and (parts := spec.parts(only := next(iter(weighted)))):
-        mixed = f"the order rests on '{only}' alone, which mixes {_listed(parts)} into one label"
+        mixed = f"the order rests on '{only}' alone, which mixes {', '.join(parts)} into one label"
         return ReadinessLine.not_met(name, f"{mixed}: weigh its parts", "utility.yaml", TASKS_FILE)
     if release is not None:
         heads = {*release.manifest.tasks}
         missing = [task for task in spec.trained if task not in heads]
         unknown = sorted(heads - {*spec.trained})
         if missing or unknown:
-            said = [f"no head for {_listed(missing)}"] * bool(missing)
-            said += [f"a head for {_listed(unknown)}, which no contract trains"] * bool(unknown)
+            said = [f"no head for {', '.join(missing)}"] * bool(missing)
+            said += [f"a head for {', '.join(unknown)}, which no contract trains"] * bool(unknown)
             return ReadinessLine.not_met(name, f"{release.name} has {' and '.join(said)}", TASKS_FILE)
     families = len({task.family for task in spec.tasks.values()})
     of = f"{format_counted(len(spec.tasks), 'task')} of {format_counted(families, 'family', 'families')}"
     what = f"{of}, each with an outcome of its own"
     heads_of = f"; {release.name} has a head for each" if release else ""
     if spec.measured:
-        heads_of += f"{' that is trained' * bool(release)}; measured, never trained: {_listed(spec.measured)}"
+        heads_of += (
+            f"{' that is trained' * bool(release)}; measured, never trained: {', '.join(spec.measured)}"
+        )
     return ReadinessLine.met(name, f"{what}{heads_of}", TASKS_FILE)
 
 
@@ -62,7 +67,7 @@ def windows_defined(facts: ReadinessFacts) -> ReadinessLine:
     """Check that each outcome has a window, and that the labels were built with the windows in force (R5)."""
     name, contracts, release = "windows defined", facts.contracts, facts.release
     spec = contracts.tasks
-    said = _listed([f"{task} {describe_duration(spec.window(task))}" for task in spec.tasks])
+    said = ", ".join(f"{task} {describe_duration(spec.window(task))}" for task in spec.tasks)
     if release is not None and release.manifest.snapshot.contract_digest != contracts.digests["tasks"]:
         built = (
             f"the labels of {release.name} (snapshot {release.manifest.snapshot.id}) were built by another"
@@ -78,10 +83,14 @@ def maturity_handled(facts: ReadinessFacts) -> ReadinessLine:
         return ReadinessLine.not_met(name, facts.without_release, TASKS_FILE)
     early = list(_learned_early(facts.contracts, release))
     if early:
-        return ReadinessLine.not_met(name, f"learned before they were mature: {_listed(early)}", release.run)
+        return ReadinessLine.not_met(
+            name, f"learned before they were mature: {', '.join(early)}", release.run
+        )
     slowest = _slowest(facts.contracts)
     corrected = [task for task in facts.contracts.tasks.trained if facts.contracts.delayed(task)]
-    apart = f"; {_listed(corrected)} learn from open windows, corrected for their delay" if corrected else ""
+    apart = (
+        f"; {', '.join(corrected)} learn from open windows, corrected for their delay" if corrected else ""
+    )
     why = f"every part of {release.name} learned from mature days alone, the slowest being {slowest}{apart}"
     return ReadinessLine.met(name, why, TASKS_FILE, release.run)
 
@@ -108,7 +117,7 @@ def loss_weights_versioned(facts: ReadinessFacts) -> ReadinessLine:
         return ReadinessLine.not_met(name, other, TASKS_FILE, release.run)
     weights = {task: contracts.tasks.tasks[task].loss_weight for task in contracts.tasks.trained}
     apart = [f"{task} {weight:g}" for task, weight in weights.items() if weight != 1.0]
-    said = _listed(apart) if apart else "1 for every task"
+    said = ", ".join(apart) or "1 for every task"
     digest = contracts.digests["tasks"][:12]
     return ReadinessLine.met(
         name, f"{said}; {release.name} pins {version}, {digest}", TASKS_FILE, release.run
@@ -126,10 +135,10 @@ def negatives_handled(facts: ReadinessFacts) -> ReadinessLine:
     bounded = {read_metric(rail.metric).subject for rail in contracts.utility.guardrails}
     loose = [task for task in costs if task not in weighted and task not in bounded]
     if loose:
-        why = f"{_listed(loose)} neither cost in the utility nor are bounded by a guardrail"
+        why = f"{', '.join(loose)} neither cost in the utility nor are bounded by a guardrail"
         return ReadinessLine.not_met(name, why, TASKS_FILE, "utility.yaml")
-    said = [f"{task} ({_handled(task, weighted, bounded)})" for task in costs]
-    return ReadinessLine.met(name, _listed(said), TASKS_FILE, "utility.yaml")
+    said = ", ".join(f"{task} ({_handled(task, weighted, bounded)})" for task in costs)
+    return ReadinessLine.met(name, said, TASKS_FILE, "utility.yaml")
 
 
 def _handled(task: str, weighted: Collection[str], bounded: Collection[str | None]) -> str:
@@ -147,10 +156,10 @@ def _validated(facts: ReadinessFacts, name: str, expectations: tuple[str, ...], 
         return ReadinessLine.not_met(name, facts.without_gates(release))
     run, findings = reading.runs.validation, [reading.findings(one) for one in expectations]
     if absent := [one for one, found in zip(expectations, findings, strict=True) if not found]:
-        return ReadinessLine.not_met(name, f"the validation of its labels holds no {_listed(absent)}", run)
+        return ReadinessLine.not_met(name, f"the validation of its labels holds no {', '.join(absent)}", run)
     failed = [f for found in findings for f in found if not f.success]
     if failed:
-        said = _listed([f"{one.subject}: {one.observed}" for one in failed])
+        said = ", ".join(f"{one.subject}: {one.observed}" for one in failed)
         return ReadinessLine.not_met(name, f"{failed[0].expectation} failed: {said}", run)
     seen = findings[0][0]
     return ReadinessLine.met(name, f"{what}: {seen.observed} break it ({seen.subject})", run)
@@ -175,10 +184,6 @@ def _slowest(contracts: Contracts) -> str:
     spec = contracts.tasks
     slowest = max(spec.tasks, key=spec.maturity)
     return f"{slowest} after {describe_duration(spec.maturity(slowest))}"
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
 
 
 _UTILITY, _SLATE = POLICIES["utility"], POLICIES["slate"]
@@ -226,7 +231,7 @@ def guardrails_defined(facts: ReadinessFacts) -> ReadinessLine:
     if release is None or reading is None:
         return ReadinessLine.met(name, said, _UTILITY)
     measured = {str(v.subject) for v in reading.of("decision") if v.outcome is not Outcome.METRIC_MISSING}
-    evaluated = {*reading.conclusive("decision"), *release.conclusive_before}
+    evaluated = {*conclusive_decisions(reading.verdicts), *release.conclusive_before}
     problems = {
         f"could not be evaluated for {release.name}": [one for one in metrics if one not in measured],
         f"inconclusive of {release.name} and of every release before": [
@@ -394,7 +399,7 @@ def _calibrated(facts: ReadinessFacts, release: ReadRelease, reading: GateReadin
     ]
     blocked = [v.of for v in reading.of("calibration", outcome=Outcome.BLOCK) if v.segment != ALL]
     if wrong or blocked:
-        return ReadinessLine.not_met(name, _first([*wrong, *blocked]), release.run, reading.run)
+        return ReadinessLine.not_met(name, list_names([*wrong, *blocked], _NAMED), release.run, reading.run)
     evaluated = [v for v in reading.of("calibration") if v.segment != ALL]
     off = f"none of {format_counted(len(evaluated), 'segment')} is shown to be off"
     why = f"{', '.join(tasks)} on the whole; {off if evaluated else 'no segment was evaluated'}"
@@ -415,7 +420,7 @@ def _segments(facts: ReadinessFacts, release: ReadRelease, reading: GateReading)
     verdicts, values = format_counted(len(evaluated), "verdict"), format_counted(len(segments), "segment")
     why = f"{verdicts} on {values} of {', '.join(gated)}"
     harmed = sorted({str(v.segment) for v in evaluated if v.outcome is Outcome.BLOCK})
-    alarm = f"; harmed: {_first(harmed)}" if harmed else "; none is shown to be harmed"
+    alarm = f"; harmed: {list_names(harmed, _NAMED)}" if harmed else "; none is shown to be harmed"
     return ReadinessLine.met(name, f"{why}{alarm}", "surface.yaml", reading.run)
 
 
@@ -435,7 +440,27 @@ def _components(facts: ReadinessFacts, release: ReadRelease, reading: GateReadin
     return ReadinessLine.met(name, f"a slot's utility of {total:.3g} is made of {said}", run)
 
 
-def _first(named: list[str]) -> str:
-    """List the first names and count the rest."""
-    rest = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
-    return f"{', '.join(named[:_NAMED])}{rest}"
+LINES: Final[tuple[Callable[[ReadinessFacts], ReadinessLine], ...]] = (
+    tasks_explicit,
+    windows_defined,
+    maturity_handled,
+    masks,
+    loss_weights_versioned,
+    utility_weights_separate,
+    predictions_calibrated,
+    composition_versioned,
+    guardrails_defined,
+    hard_constraints,
+    segments_monitored,
+    delayed_outcomes,
+    negatives_handled,
+    business_balanced,
+    slate_reranker,
+    component_view,
+    changes_tracked,
+)
+
+
+def readiness_lines(facts: ReadinessFacts) -> tuple[ReadinessLine, ...]:
+    """Return every item of the checklist in order."""
+    return tuple(line(facts) for line in LINES)

@@ -1,7 +1,6 @@
 """Gains over the champion: a head that predicts too much better is taken to know its outcome."""
 
 from dataclasses import replace
-from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from tasks.promotion.gates.gains import (
     Gains,
     RecipePair,
     SameDay,
-    TaskRecipe,
     evaluate_gains,
     evaluate_recipes,
     evaluate_same_day,
@@ -24,7 +22,6 @@ from tasks.promotion.gates.gains import (
 from tests.evaluation.task_figures import task_figures
 from tests.verdicts import bound, subject
 
-DAY = date(2026, 5, 1)
 HONEST = Estimate(-0.002, -0.004, 0.001, 900)
 LEAK = Estimate(-0.15, -0.17, -0.13, 900)
 COUNTED = Gains(counted={"buy"}, run="release run")
@@ -49,8 +46,7 @@ def comparison(rise: Estimate, **segments: Estimate) -> ChampionComparison:
 
 
 def changed(same_day: ChampionComparison | None, *added: str) -> RecipePair:
-    candidate, of_champion = TaskRecipe("buy", "new", DAY), TaskRecipe("buy", "old", DAY)
-    return RecipePair(candidate, of_champion, SameDay(same_day, "", "same-day run"), added)
+    return RecipePair("buy", "new", "old", 0, SameDay(same_day, "", "same-day run"), added)
 
 
 def judged(
@@ -189,51 +185,53 @@ LOST = Estimate(0.03, 0.02, 0.04, 900)
 VAGUE = Estimate(0.003, -0.02, 0.026, 40)
 
 
-def _pair(task: str, candidate: str | None, of_champion: str | None, *, newer: int) -> RecipePair:
-    return RecipePair(
-        TaskRecipe(task, candidate, DAY + timedelta(days=newer)), TaskRecipe(task, of_champion, DAY)
-    )
+UNCOMPARED = "another recipe than the champion's, and newer rows may be all of its gain"
 
 
-def test_the_same_recipe_differs_by_data_only() -> None:
-    verdict = evaluate_same_day(
-        [_pair("click", "a", "a", newer=7), _pair("hide", "b", "b", newer=5)], run="r"
-    )
-    assert (verdict.outcome, verdict.evidence) == (Outcome.NO_RULE, "r")
-    assert verdict.reason == "same recipe: what differs is data only, newer by 7 days"
-    assert verdict.observed is not None
-    assert verdict.observed.value == 7
-
-
-def test_another_recipe_on_newer_rows_warns_and_names_its_tasks() -> None:
-    verdict = evaluate_same_day(
-        [_pair("click", "new", "a", newer=7), _pair("hide", "b", "b", newer=7)], run="r"
-    )
-    assert verdict.outcome is Outcome.WARN
-    assert verdict.reason.endswith("may be all of its gain: click (rows newer by 7 days)")
-
-
-def test_another_recipe_on_rows_that_are_no_newer_earned_its_gain() -> None:
-    verdict = evaluate_same_day([_pair("click", "new", "a", newer=0)], run="r")
-    assert verdict.outcome is Outcome.NO_RULE
-
-
-def test_a_recipe_that_nobody_kept_is_unknown_and_not_the_same() -> None:
-    verdict = evaluate_same_day([_pair("click", "new", None, newer=7)], run="r")
-    assert (verdict.outcome, verdict.reason) == (
-        Outcome.NO_RULE,
-        "an earlier program kept no recipe of click; rows newer by 7 days",
-    )
-
-
-def test_a_model_that_both_serve_has_one_recipe_even_where_nobody_kept_it() -> None:
-    verdict = evaluate_same_day([_pair("return", None, None, newer=0)], run="r")
-    assert verdict.reason == "same recipe and equally new rows"
-
-
-def test_without_a_champion_or_a_common_task_there_is_nothing_to_compare() -> None:
-    assert evaluate_same_day(None, run="r").reason == "no champion to compare with"
-    assert evaluate_same_day([], run="r").reason == "no task in common with the champion"
+@pytest.mark.parametrize(
+    ("pairs", "outcome", "reason"),
+    [
+        (
+            [RecipePair("click", "a", "a", 7), RecipePair("hide", "b", "b", 5)],
+            Outcome.NO_RULE,
+            "same recipe: what differs is data only, newer by 7 days",
+        ),
+        (
+            [RecipePair("click", "new", "a", 7), RecipePair("hide", "b", "b", 7)],
+            Outcome.WARN,
+            f"{UNCOMPARED}: click (rows newer by 7 days)",
+        ),
+        (
+            [RecipePair("click", "new", "a", 0)],
+            Outcome.NO_RULE,
+            f"{UNCOMPARED}: click (rows newer by 0 days)",
+        ),
+        (
+            [RecipePair("click", "new", None, 7)],
+            Outcome.NO_RULE,
+            "an earlier program kept no recipe of click; rows newer by 7 days",
+        ),
+        ([RecipePair("return", None, None, 0)], Outcome.NO_RULE, "same recipe and equally new rows"),
+        ([], Outcome.NO_RULE, "no task in common with the champion"),
+        (None, Outcome.NO_RULE, "no champion to compare with"),
+    ],
+    ids=[
+        "the same recipe differs by data only",
+        "another recipe on newer rows",
+        "another recipe on rows that are no newer earned its gain",
+        "a recipe that nobody kept is unknown and not the same",
+        "a model that both serve has one recipe even where nobody kept it",
+        "no common task",
+        "no champion",
+    ],
+)
+def test_what_newer_rows_may_explain_of_a_gain_is_told(
+    pairs: list[RecipePair] | None, outcome: Outcome, reason: str
+) -> None:
+    verdict = evaluate_same_day(pairs, run="r")
+    assert (verdict.outcome, verdict.reason, verdict.evidence) == (outcome, reason, "r")
+    newer = verdict.observed and verdict.observed.value
+    assert newer == (max(pair.newer_by for pair in pairs) if pairs else None)
 
 
 def _compared(
@@ -242,8 +240,7 @@ def _compared(
     found = ChampionComparison(
         task="click", auc_drop=pooled, normalized_entropy_rise=rise, auc_by_request_drop=drop
     )
-    pair = _pair("click", "new", "old", newer=newer)
-    return RecipePair(pair.candidate, pair.champion, SameDay(found, "", "same-day run"))
+    return RecipePair("click", "new", "old", newer, SameDay(found, "", "same-day run"))
 
 
 def judged_recipes(*pairs: RecipePair) -> dict[str, Verdict]:
@@ -335,14 +332,13 @@ def _of(pair: RecipePair, name: str, *others: RecipePair) -> list[Verdict]:
 
 
 def test_a_compared_recipe_is_named_by_the_row_and_newer_rows_are_no_doubt_about_it() -> None:
-    row = evaluate_same_day([_compared(), _pair("hide", "b", "b", newer=7)], run="r")
+    row = evaluate_same_day([_compared(), RecipePair("hide", "b", "b", 7)], run="r")
     assert row.outcome is Outcome.NO_RULE
     assert row.reason == "another recipe than the champion's, compared with it as of the same day: click"
 
 
 def test_what_was_not_compared_warns_and_says_why_beside_what_was() -> None:
-    hide = _pair("hide", "new", "old", newer=7)
-    hide = RecipePair(hide.candidate, hide.champion, SameDay(None, "the log no longer has price", "run"))
+    hide = RecipePair("hide", "new", "old", 7, SameDay(None, "the log no longer has price", "run"))
     row = evaluate_same_day([_compared(), hide], run="r")
     assert row.outcome is Outcome.WARN
     assert row.reason.endswith("hide (rows newer by 7 days; not compared: the log no longer has price)")
@@ -351,5 +347,5 @@ def test_what_was_not_compared_warns_and_says_why_beside_what_was() -> None:
 
 
 def test_the_same_recipe_and_no_champion_are_judged_by_no_bound() -> None:
-    assert judged_recipes(_pair("click", "a", "a", newer=7)) == {}
+    assert judged_recipes(RecipePair("click", "a", "a", 7)) == {}
     assert list(evaluate_recipes(ModelGate(), None)) == []

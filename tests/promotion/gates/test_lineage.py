@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from tasks.evaluation.verdicts import Outcome, Verdict
-from tasks.promotion.gates.lineage import Lineage, PartLabels, evaluate_lineage
+from tasks.promotion.gates.lineage import Lineage, evaluate_lineage
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 
 AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
@@ -35,7 +35,7 @@ SOUND = _manifest(
     _part(Role.CALIBRATOR, date(2026, 3, 31)),
     _part(Role.UTILITY_POLICY, None),
 )
-OWN = PartLabels("abc123", AS_OF)
+OWN = "abc123", AS_OF
 LINEAGE = Lineage(SOUND, SOUND, 27, (), {"feed.task.click": OWN, "feed.calibrator.click": OWN})
 
 
@@ -57,14 +57,14 @@ def test_what_is_not_as_registered_blocks_and_the_first_problems_are_named() -> 
 
 
 def test_a_part_that_was_kept_learned_from_earlier_labels_and_passes() -> None:
-    kept = {**LINEAGE.labels, "feed.task.back": PartLabels("old", AS_OF - timedelta(days=28))}
+    kept = {**LINEAGE.labels, "feed.task.back": ("old", AS_OF - timedelta(days=28))}
     labels = _judged(replace(LINEAGE, labels=kept))["labels"]
     assert labels.outcome is Outcome.PASS
     assert labels.reason == "2 of 3 parts learned from snapshot abc123, from earlier ones feed.task.back"
 
 
 def test_a_part_that_learned_from_labels_of_a_later_instant_blocks() -> None:
-    late = {"feed.task.click": PartLabels("new", AS_OF + timedelta(seconds=1))}
+    late = {"feed.task.click": ("new", AS_OF + timedelta(seconds=1))}
     labels = _judged(replace(LINEAGE, labels=late))["labels"]
     assert labels.outcome is Outcome.BLOCK
     assert "feed.task.click" in labels.reason

@@ -11,7 +11,6 @@ from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.policy import (
     PolicyVersion,
     ReleasedPolicies,
-    SearchedFront,
     evaluate_front,
     evaluate_policy,
     find_lost_constraints,
@@ -107,7 +106,7 @@ def _proposal(gain: Estimate | None) -> WeightProposal:
     )
 
 
-def _front(**changes: Any) -> SearchedFront:
+def _front(**changes: Any) -> TuningEvidence:
     found = {
         "ending": "proposed",
         "release": 3,
@@ -127,49 +126,51 @@ def _front(**changes: Any) -> SearchedFront:
         "report": "",
         "notes": (),
     }
-    return SearchedFront(TuningEvidence.model_validate({**found, **changes}), "run-tune")
+    return TuningEvidence.model_validate({**found, **changes})
+
+
+def _on_front(policy: UtilitySpec, tuning: TuningEvidence | None) -> Verdict:
+    return evaluate_front(policy, tuning, tuning_run="run-tune", simulation="run-simulate")
 
 
 def test_without_a_front_nothing_is_said_but_how_to_find_one() -> None:
     for front in (None, _front(front=())):
-        verdict = evaluate_front(_policy(), front, run="run-simulate")
+        verdict = _on_front(_policy(), front)
         assert (verdict.outcome, verdict.evidence) == (Outcome.NO_RULE, "run-simulate")
         assert "equipoise tune" in verdict.reason
 
 
 def test_weights_of_a_point_are_on_the_front_and_the_row_names_its_run() -> None:
-    verdict = evaluate_front(_policy(weights=BETTER), _front(), run="run-simulate")
+    verdict = _on_front(_policy(weights=BETTER), _front())
     assert (verdict.outcome, verdict.evidence) == (Outcome.PASS, "run-tune")
     assert verdict.reason == "trial 7 of a front of 2; searched with release 3 on 2026-03-01 to 2026-03-14"
 
 
 def test_a_point_that_another_was_confirmed_to_beat_warns() -> None:
-    verdict = evaluate_front(
-        _policy(weights=BETTER), _front(front=(_point(7, BETTER, dominated=True),)), run="r"
-    )
+    verdict = _on_front(_policy(weights=BETTER), _front(front=(_point(7, BETTER, dominated=True),)))
     assert verdict.outcome is Outcome.WARN
 
 
 def test_weights_below_the_front_warn_where_a_gain_was_confirmed() -> None:
-    verdict = evaluate_front(_policy(), _front(proposal=_proposal(GAIN)), run="r")
+    verdict = _on_front(_policy(), _front(proposal=_proposal(GAIN)))
     assert verdict.outcome is Outcome.WARN
     assert "trial 7 was confirmed to gain click_rate +3.0%" in verdict.reason
 
 
 @pytest.mark.parametrize("gain", [None, Estimate(0.03, -0.01, 0.07, 400)])
 def test_a_gain_that_was_not_confirmed_is_no_warning(gain: Estimate | None) -> None:
-    verdict = evaluate_front(_policy(), _front(proposal=_proposal(gain)), run="r")
+    verdict = _on_front(_policy(), _front(proposal=_proposal(gain)))
     assert (verdict.outcome, "no gain was confirmed" in verdict.reason) == (Outcome.NO_RULE, True)
 
 
 def test_weights_that_no_search_began_with_are_no_part_of_it() -> None:
-    verdict = evaluate_front(_policy(weights={"click": 3.0, "hide": -1.0}), _front(), run="r")
+    verdict = _on_front(_policy(weights={"click": 3.0, "hide": -1.0}), _front())
     assert (verdict.outcome, "none of a front of 2" in verdict.reason) == (Outcome.NO_RULE, True)
 
 
 def test_a_weight_that_the_search_could_not_move_is_not_compared() -> None:
     policy = _policy(weights={**BETTER, "buy": 9.0})
-    assert evaluate_front(policy, _front(), run="r").outcome is Outcome.PASS
+    assert _on_front(policy, _front()).outcome is Outcome.PASS
 
 
 def test_a_lost_hard_constraint_is_a_warning_by_its_name() -> None:

@@ -44,10 +44,6 @@ def test_it_warns_and_does_not_hold() -> None:
     )
 
 
-def test_where_every_task_was_trained_there_is_nothing_to_say() -> None:
-    assert list(evaluate_reused({}, run="r")) == []
-
-
 def test_each_joint_that_was_not_measured_cannot_be_told_with_the_reason() -> None:
     (verdict,) = evaluate_unmeasured({"back": "No purchase from before its test days."}, run="run-1")
     assert (verdict.gate, str(verdict.subject)) == ("calibration", "back.joint")
@@ -63,8 +59,8 @@ def test_it_holds_or_warns_as_the_surface_says() -> None:
     assert decide_release(verdicts, inconclusive="warn").verdict == "promote"
 
 
-def test_where_every_joint_was_measured_there_is_nothing_to_say() -> None:
-    assert list(evaluate_unmeasured({}, run="r")) == []
+def test_where_every_task_was_trained_and_measured_there_is_nothing_to_say() -> None:
+    assert [*evaluate_reused({}, run="r"), *evaluate_unmeasured({}, run="r")] == []
 
 
 RNG = np.random.default_rng(2)
@@ -96,15 +92,19 @@ def test_a_proxy_that_leads_up_passes() -> None:
     assert verdict.observed.low > 0
 
 
-def test_a_proxy_whose_best_is_the_worst_warns_and_says_so() -> None:
-    verdict = judged(evidence_of(np.where(CLICK > 0.9, 0.05, 0.4)))
-    assert verdict.outcome is Outcome.WARN
-    assert verdict.reason == "the top tenth of the proxy is the worst of all tenths"
+WORST_AT_TOP = np.where(CLICK > 0.9, 0.05, 0.4)
 
 
-def test_a_proxy_whose_best_is_below_the_rest_warns() -> None:
-    verdict = judged(evidence_of(np.where((CLICK < 0.1), 0.02, np.where(CLICK > 0.9, 0.15, 0.4))))
-    assert verdict.reason == "the top tenth of the proxy is worse than the rest"
+@pytest.mark.parametrize(
+    ("rate", "where"),
+    [
+        (WORST_AT_TOP, "the worst of all tenths"),
+        (np.where(CLICK < 0.1, 0.02, np.where(CLICK > 0.9, 0.15, 0.4)), "worse than the rest"),
+    ],
+)
+def test_a_proxy_whose_best_is_below_the_rest_warns_and_says_so(rate: Any, where: str) -> None:
+    verdict = judged(evidence_of(rate))
+    assert (verdict.outcome, verdict.reason) == (Outcome.WARN, f"the top tenth of the proxy is {where}")
 
 
 def test_a_cost_that_rises_with_its_proxy_warns() -> None:
@@ -119,10 +119,7 @@ def test_too_little_data_warns_and_never_passes(rows: int) -> None:
 
 
 def test_no_proxy_holds_a_release() -> None:
-    verdicts = [
-        judged(evidence_of(np.where(CLICK > 0.9, 0.05, 0.4))),
-        judged(evidence_of(np.full(N, 0.1), rows=0)),
-    ]
+    verdicts = [judged(evidence_of(WORST_AT_TOP)), judged(evidence_of(np.full(N, 0.1), rows=0))]
     assert decide_release(verdicts, inconclusive="hold").verdict == "promote"
 
 

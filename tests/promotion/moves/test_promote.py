@@ -18,7 +18,7 @@ from tasks.cli import main
 from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.pipeline import recheck
 from tasks.promotion.moves import answers, promote, rollback
-from tasks.promotion.moves.answers import Review, ReviewRequest
+from tasks.promotion.moves.answers import Review
 from tasks.promotion.moves.promote import ApproveResult, MoveResult, account_name
 from tasks.promotion.moves.rules import PromotionSupport
 from tasks.release import step as release
@@ -315,9 +315,8 @@ def test_a_role_that_nobody_answered_for_in_time_is_one_row_of_the_audit_and_mov
 ) -> None:
     evidence = prepared(workspace).evidence
     approve(workspace, evidence, "product", run=RUN)
-    question = ReviewRequest("safety", 2, evidence, RUN)
     for _ in range(2):  # a step that is repeated says it once
-        answers.time_out(workspace, question, waited=timedelta(days=3))
+        answers.time_out(workspace, "safety", release=2, evidence=evidence, run=RUN, waited=timedelta(days=3))
     *_, unanswered = release_view.history(workspace)
     found = (unanswered["kind"], unanswered["by"], unanswered["role"], unanswered["why"])
     assert found == ("time-out", "nobody", "safety", "no review within 3 days")
@@ -330,7 +329,7 @@ def test_a_role_that_nobody_answered_for_in_time_is_one_row_of_the_audit_and_mov
 
 def test_who_answers_when_asked_again_after_a_time_out_has_answered(workspace: Workspace) -> None:
     evidence = prepared(workspace).evidence
-    answers.time_out(workspace, ReviewRequest("safety", 2, evidence, RUN), waited=timedelta(days=3))
+    answers.time_out(workspace, "safety", release=2, evidence=evidence, run=RUN, waited=timedelta(days=3))
     approve(workspace, evidence, run=RUN)
     assert promote_2(workspace, run=RUN).moved is not None
 

@@ -5,15 +5,10 @@ from dataclasses import replace
 import pytest
 
 from tasks.evaluation.release_evidence import GateEvidence
-from tasks.evaluation.subjects import Segment, Threshold
+from tasks.evaluation.subjects import ALL, Segment, Threshold
 from tasks.evaluation.verdicts import Outcome, Power, Verdict
 from tasks.promotion.pages.changes import Change
-from tasks.promotion.pages.first_screen import (
-    FirstScreen,
-    first_screen,
-    order_worst_first,
-    say_next,
-)
+from tasks.promotion.pages.first_screen import FirstScreen, first_screen, order_worst_first, say_next
 from tasks.replay.compared import BIASED
 from tasks.replay.metrics import REORDERING
 from tasks.reports.phrases import phrase_verdict
@@ -69,20 +64,13 @@ def test_no_verdict_and_no_pass_are_reported() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 8, 30])
-def test_eight_reasons_are_listed_and_the_others_counted(count: int) -> None:
-    rows = [verdict("data", f"task{n}.rows", Outcome.BLOCK, 9, 9, 9, threshold=">= 10") for n in range(count)]
-    first = screen(FINE, *rows, held=True)
-    assert (len(first.holding), first.more_holding) == (min(count, 8), max(count - 8, 0))
-
-
-@pytest.mark.parametrize("count", [0, 8, 30])
-def test_eight_harmed_segments_are_named_and_the_others_counted(count: int) -> None:
-    rows = [
-        rail("hide_rate", Outcome.WARN, 0.3, 0.2, 0.4, allowed=RISE, segment=Segment("tenure", str(n)))
-        for n in range(count)
-    ]
-    first = screen(*rows, held=False)
-    assert (len(first.harmed), first.more_harmed) == (min(count, 8), max(count - 8, 0))
+def test_eight_reasons_and_eight_harmed_segments_are_named_and_the_others_counted(count: int) -> None:
+    shown = (min(count, 8), max(count - 8, 0))
+    held = screen(FINE, *(verdict("data", f"t{n}.rows", Outcome.BLOCK) for n in range(count)), held=True)
+    assert (len(held.holding), held.more_holding) == shown
+    harmed = [replace(HARM, segment=Segment("tenure", str(n)), outcome=Outcome.WARN) for n in range(count)]
+    first = screen(*harmed, held=False)
+    assert (len(first.harmed), first.more_harmed) == shown
 
 
 @pytest.mark.parametrize(
@@ -126,30 +114,32 @@ def test_the_primary_comes_before_costs_safety_other_guardrails_and_other_gates(
     ]
 
 
-def test_what_may_never_be_shown_comes_before_the_primary() -> None:
-    primary = rail("observed_utility", Outcome.BLOCK, -0.3, -0.4, -0.2, allowed=RISE)
-    leak = verdict("constraints", "legal", Outcome.BLOCK, 3, 3, 3)
-    assert order_worst_first([primary, leak], WORDS) == [leak, primary]
+def whole(name: str, outcome: Outcome, *, holds: bool | None = None, of: Segment = ALL) -> Verdict:
+    return rail(name, outcome, 0.0, -0.2, 0.2, allowed=RISE, segment=of, holds=holds)
 
 
-def test_a_broken_bound_comes_before_what_cannot_be_told_and_that_before_a_warning() -> None:
-    unknown = rail("observed_utility", Outcome.INCONCLUSIVE, 0.0, -0.2, 0.2, allowed=RISE, holds=True)
-    warned = rail("observed_utility", Outcome.WARN, 0.3, 0.2, 0.4, allowed=RISE)
-    broken = rail("coverage", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=RISE)
-    assert order_worst_first([warned, unknown, broken], WORDS) == [broken, unknown, warned]
+BROKEN, UNTOLD = whole("coverage", Outcome.BLOCK), whole("coverage", Outcome.INCONCLUSIVE, holds=True)
 
 
-def test_a_inconclusive_that_only_warns_comes_after_one_that_holds() -> None:
-    warns = rail("observed_utility", Outcome.INCONCLUSIVE, 0.0, -0.2, 0.2, allowed=RISE, holds=False)
-    holds = rail("coverage", Outcome.INCONCLUSIVE, 0.0, -0.2, 0.2, allowed=RISE, holds=True)
-    assert order_worst_first([warns, holds], WORDS) == [holds, warns]
-
-
-def test_the_whole_comes_before_its_segments_and_what_passes_is_not_told() -> None:
-    new = rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=RISE, segment=Segment("tenure", "new"))
-    whole = rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=RISE)
-    passed = rail("hide_rate", Outcome.PASS, 0.0, -0.1, 0.05, allowed=RISE)
-    assert order_worst_first([passed, new, whole], WORDS) == [whole, new]
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (verdict("constraints", "legal", Outcome.BLOCK, 3, 3, 3), whole("observed_utility", Outcome.BLOCK)),
+        (BROKEN, whole("observed_utility", Outcome.INCONCLUSIVE, holds=True)),
+        (UNTOLD, whole("observed_utility", Outcome.WARN)),
+        (UNTOLD, whole("observed_utility", Outcome.INCONCLUSIVE, holds=False)),
+        (whole("hide_rate", Outcome.BLOCK), whole("hide_rate", Outcome.BLOCK, of=Segment("tenure", "new"))),
+    ],
+    ids=[
+        "what may never be shown before the primary",
+        "a broken bound before what cannot be told",
+        "what cannot be told before a warning",
+        "inconclusive that holds before one that only warns",
+        "the whole before its segments",
+    ],
+)
+def test_the_worse_comes_first_and_what_passes_is_not_told(first: Verdict, then: Verdict) -> None:
+    assert order_worst_first([whole("hide_rate", Outcome.PASS), then, first], WORDS) == [first, then]
 
 
 UNKNOWN = rail("hide_rate", Outcome.INCONCLUSIVE, 0.0, -0.2, 0.2, allowed=Threshold(high=0.1))

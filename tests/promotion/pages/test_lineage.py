@@ -1,41 +1,46 @@
 """Every pin leads to MLflow where people open it, and nowhere else."""
 
+import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date
 
 import pytest
 
 from tasks.evaluation.verdicts import Outcome
-from tasks.promotion.pages.dossier import MlflowPages, list_pins, list_runs, tabulate_verdicts
+from tasks.promotion.pages.dossier import MlflowPages, list_runs, tabulate_verdicts
 from tasks.reports.phrases import phrase_verdict
-from tests.promotion.pages.test_dossier import MANIFEST
+from tasks.stores.manifest import Manifest
+from tests.promotion.pages.test_dossier import DOSSIER, MANIFEST
 from tests.reports.vocabularies import WORDS, verdict
 
 PAGES = MlflowPages("http://mlflow", "7")
 
 
-def test_a_pin_shows_what_it_is_how_old_and_where() -> None:
-    (pin,) = list_pins(MANIFEST, PAGES)
-    assert (pin.name, pin.version, pin.sha256, pin.newest, pin.age) == (
-        "feed.task.click",
-        3,
-        "f" * 16,
-        "2026-03-01",
-        "60 days",
-    )
-    assert pin.address == "http://mlflow/#/models/feed.task.click/versions/3"
+def lineage(manifest: Manifest = MANIFEST, pages: MlflowPages = PAGES) -> str:
+    """Return the table of a dossier on what a release is made from."""
+    page = replace(DOSSIER, manifest=manifest, mlflow=pages).to_html()
+    return page.partition("<h3>Made from</h3>")[2].partition("</table>")[0]
 
 
-def test_each_of_two_versions_of_a_trunk_has_its_own_age() -> None:
+def test_each_part_shows_what_it_is_how_old_and_where() -> None:
+    """Also where two versions of a trunk are pinned."""
     (part,) = MANIFEST.parts
-    older = replace(part, version=2, newest_training_row=part.trained_until() - timedelta(days=7))
-    pins = list_pins(replace(MANIFEST, parts=(older, part)), PAGES)
-    assert [(pin.version, pin.age) for pin in pins] == [(2, "67 days"), (3, "60 days")]
+    days = date(2026, 1, 1), date(2026, 2, 22)
+    older = replace(part, version=2, newest_training_row=days[1], slices={"train": days, "test": days})
+    table = lineage(replace(MANIFEST, parts=(part, older)))
+    cells = [
+        re.sub("<[^>]*>", "", cell)
+        for cell in re.findall("<td.*?</td>", table.replace("\N{NO-BREAK SPACE}", " "))
+    ]
+    sha, both = "f" * 16, "2026-01-01 to 2026-02-22"
+    assert cells[:6] == ["feed.task.click", "3", sha, "", "2026-03-01", "60 days"]
+    slices = f"train {both}, test {both}"
+    assert cells[6:12] == ["feed.task.click", "2", sha, slices, "2026-02-22", "67 days"]
+    assert 'href="http://mlflow/#/models/feed.task.click/versions/3"' in table
 
 
 def test_without_a_server_nothing_is_linked() -> None:
-    (pin,) = list_pins(MANIFEST, MlflowPages())
-    assert pin.address == ""
+    assert "href" not in lineage(pages=MlflowPages())
     assert MlflowPages().run("a") == MlflowPages("http://mlflow").run("a") == PAGES.run("") == ""
 
 

@@ -8,8 +8,9 @@ from tasks.evaluation.verdicts import Outcome
 from tasks.pipeline import recheck
 from tasks.promotion import overview
 from tasks.promotion.readiness import checklist
-from tasks.promotion.readiness.checklist import LINES, ReadinessResult, readiness_lines
-from tasks.promotion.readiness.facts import ReadinessFacts, ReadinessLine, State
+from tasks.promotion.readiness.checklist import ReadinessResult
+from tasks.promotion.readiness.facts import ReadinessFacts, ReadinessLine, State, conclusive_decisions
+from tasks.promotion.readiness.lines import LINES, readiness_lines
 from tasks.stores.runs import StepKey
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
@@ -166,7 +167,7 @@ def test_a_judgement_gives_the_verdicts_of_one_gate_and_outcome() -> None:
     evaluated = s.reading()
     assert [str(v.subject) for v in evaluated.of("decision")] == ["back_2d_rate"]
     assert evaluated.of("decision", outcome=Outcome.BLOCK) == ()
-    assert evaluated.conclusive("decision") == {"back_2d_rate"}
+    assert conclusive_decisions(evaluated.verdicts) == {"back_2d_rate"}
 
 
 def test_a_state_reads_as_words() -> None:
