@@ -18,7 +18,7 @@ Ages are counted from the last midnight in UTC. A run after an interruption cont
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -112,10 +112,11 @@ def run(workspace: Workspace, *, dry_run: bool = False, now: datetime | None = N
     with workspace.store.alone(f"{surface}.promotion", doing=f"pruning {surface}"):
         plan = _Plan.make(workspace, keep, today)
         swept = plan.sweep(dry_run=True)
+        removed, kept = list(plan.removed(swept)), list(plan.stays())
         notes = []
         if not dry_run:
             if (swept is not None and swept.files) or plan.models or plan.runs:
-                plan.record(swept)
+                plan.record(removed)
             plan.sweep(dry_run=False)
             with workspace.store.registry.exclusive():
                 plan.inventory.remove_models(plan.models)
@@ -124,39 +125,35 @@ def run(workspace: Workspace, *, dry_run: bool = False, now: datetime | None = N
                 page.unlink(missing_ok=True)
             left = "" if keep.runs is None else empty_bin(workspace.store, surface, now=instant)
             notes = [left] if left else []
-    return PruneResult(surface, dry_run, list(plan.removed(swept)), list(plan.stays()), notes)
+    return PruneResult(surface, dry_run, removed, kept, notes)
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """The removal plan: ``releases`` and ``kept_runs`` map each kept version and run to a reason."""
+    """The removal plan: what goes, and why each kept release and run stays."""
 
     workspace: Workspace
     keep: Keep
     today: datetime
     inventory: Inventory
-    sizes: Mapping[str, int]
     versions: tuple[Part, ...]
-    releases: Mapping[int, str]
-    kept_runs: Mapping[str, str]
-    runs: tuple[str, ...]
-    models: tuple[str, ...]
 
     @classmethod
     def make(cls, workspace: Workspace, keep: Keep, today: datetime) -> "_Plan":
-        """Read the inventory and plan the removal."""
-        store = workspace.store
-        inventory = Inventory.read(store, workspace.surface)
-        versions = store.registry.versions(release_name(workspace.surface))
-        reader = _Needs(workspace, inventory, keep, today, versions)
-        gone = {part.version for part in versions} - reader.releases.keys()
-        runs = tuple(run for run in inventory.runs if run not in reader.runs)
-        models = tuple(reader.models_of(gone, runs))
-        sizes = {run: inventory.size_of_run(run) for run in runs}
-        sizes |= {model: inventory.size_of_model(model) for model in models}
-        return cls(
-            workspace, keep, today, inventory, sizes, versions, reader.releases, reader.runs, runs, models
-        )
+        """Read the inventory, then the versions: what is registered meanwhile stays."""
+        inventory = Inventory.read(workspace.store, workspace.surface)
+        versions = workspace.store.registry.versions(release_name(workspace.surface))
+        return cls(workspace, keep, today, inventory, versions)
+
+    @cached_property
+    def runs(self) -> tuple[str, ...]:
+        """Return the runs to remove."""
+        return tuple(run for run in self.inventory.runs if run not in self.kept_runs)
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:
+        """Return the logged models of removed releases and runs, and those without a version."""
+        return tuple(self._models())
 
     @cached_property
     def pages(self) -> dict[Path, os.stat_result]:
@@ -176,7 +173,7 @@ class _Plan:
             self.workspace, keep=self.keep.snapshots, dry_run=dry_run, now=self.today, releases=pinning
         )
 
-    def record(self, swept: VacuumResult | None) -> None:
+    def record(self, removed: Iterable[Removed]) -> None:
         """Add an audit row unless the last prune kept the same items; without a release there is no row."""
         if not self.versions:
             return
@@ -185,7 +182,7 @@ class _Plan:
         what = [
             format_counted(one.count, one.kind.removesuffix("s"))
             + (f" ({', '.join(map(str, one.versions))})" if one.versions else "")
-            for one in self.removed(swept)
+            for one in removed
             if one.count
         ]
         facts = {
@@ -207,19 +204,19 @@ class _Plan:
         moves.add(decide)
 
     def removed(self, swept: VacuumResult | None) -> Iterator[Removed]:
-        """Yield the removed items by kind."""
+        """Yield the items to remove by kind; they still exist, so that their sizes can be measured."""
         inventory, model = self.inventory, release_name(self.workspace.surface)
         parts = {one: inventory.held[one] for one in self.models if one in inventory.held}
         releases = [one for one, part in parts.items() if part.name == model]
         others = [one for one in self.models if one not in releases]
         gone = tuple(sorted(parts[one].version for one in releases))
-        for kind, names, made, versions in (
-            ("releases", releases, inventory.made, gone),
-            ("models", others, inventory.made, ()),
-            ("runs", self.runs, inventory.began, ()),
+        for kind, names, made, size, versions in (
+            ("releases", releases, inventory.made, inventory.size_of_model, gone),
+            ("models", others, inventory.made, inventory.size_of_model, ()),
+            ("runs", self.runs, inventory.began, inventory.size_of_run, ()),
         ):
             ages = [made(name) for name in names]
-            total = sum(self.sizes[name] for name in names)
+            total = sum(size(name) for name in names)
             yield Removed(kind, len(ages), total, min(ages, default=None), max(ages, default=None), versions)
         total = sum(one.st_size for one in self.pages.values())
         ages = [datetime.fromtimestamp(one.st_mtime, UTC) for one in self.pages.values()]
@@ -234,17 +231,6 @@ class _Plan:
             yield KeptItem("releases", why, len(versions), versions)
         for why, count in Counter(self.kept_runs.values()).most_common():
             yield KeptItem("runs", why, count)
-
-
-@dataclass(frozen=True)
-class _Needs:
-    """The reason to keep each release and each run."""
-
-    workspace: Workspace
-    inventory: Inventory
-    keep: Keep
-    today: datetime
-    versions: tuple[Part, ...]
 
     @cached_property
     def reader(self) -> ReleaseReader:
@@ -273,7 +259,7 @@ class _Needs:
         return {version: reason for version, reason in why.items() if version in there}
 
     @cached_property
-    def runs(self) -> dict[str, str]:
+    def kept_runs(self) -> dict[str, str]:
         """Return the kept runs, each with the first reason that applies."""
         runs, age = self.inventory.runs, self.keep.runs
         if age is None:
@@ -294,13 +280,10 @@ class _Needs:
                 above = self._tag(above, PARENT) if above in runs else None
         return {run: reason for run, reason in why.items() if run in runs}
 
-    def models_of(self, releases: Collection[int], runs: Collection[str]) -> Iterator[str]:
-        """Yield the logged models of removed releases and runs, and those without a version."""
-        registry, model, held = (
-            self.workspace.store.registry,
-            release_name(self.workspace.surface),
-            self.inventory.held,
-        )
+    def _models(self) -> Iterator[str]:
+        registry, held = self.workspace.store.registry, self.inventory.held
+        model, runs = release_name(self.workspace.surface), set(self.runs)
+        releases = {part.version for part in self.versions} - self.releases.keys()
         for model_id, part in held.items():
             if part.version in releases if part.name == model else registry.run_id(part) in runs:
                 yield model_id
