@@ -14,7 +14,7 @@ from typer import Argument, Option
 
 from tasks.cli import text
 from tasks.cli.command import Baseline, CommandGroup, ParentRun, ReleaseOption
-from tasks.cli.text import Plain, change, level, share, unbroken, written_segment
+from tasks.cli.text import Plain, change, figure, level, share, unbroken, written_segment
 from tasks.errors import list_names
 from tasks.reports.numbers import (
     format_change,
@@ -70,12 +70,12 @@ def write_gradient(plain: Plain) -> Iterator[RenderableType]:
     for name, one in plain["gradients"].items():
         tenth = [None if one[key] is None else one[key] / 10 for key in ("value", "low", "high")]
         size = format_number(one["size"])
-        table.add_row(name, _figure(tenth[0]), _interval(tenth[1], tenth[2]), size, spoken(one["direction"]))
+        table.add_row(name, figure(tenth[0]), _interval(tenth[1], tenth[2]), size, spoken(one["direction"]))
     yield table
     rows = format_counted(plain["left_out"], "row")
     unknown = f"; {rows} without an observed label" if plain["left_out"] else ""
     requests, users = (format_counted(plain[f"{one}s"], one) for one in ("request", "user"))
-    yield Text(f"{requests} of {users}, mean reward of a request {_figure(plain['mean_reward'])}{unknown}")
+    yield Text(f"{requests} of {users}, mean reward of a request {figure(plain['mean_reward'])}{unknown}")
 
 
 def _estimates(plain: Plain) -> Table:
@@ -84,16 +84,12 @@ def _estimates(plain: Plain) -> Table:
         table.add_row(
             name,
             one["per"],
-            _figure(one["value"]),
+            figure(one["value"]),
             _interval(one["low"], one["high"]),
             _interval(one["bernstein_low"], one["bernstein_high"]),
-            *_weight_range(one),
+            *(("", "") if one["ess"] is None else (f"{one['ess']:,.0f}", format_number(one["max_weight"]))),
         )
     return table
-
-
-def _weight_range(one: Plain) -> tuple[str, str]:
-    return ("", "") if one["ess"] is None else (f"{one['ess']:,.0f}", format_number(one["max_weight"]))
 
 
 def _interval(low: float | None, high: float | None) -> str:
@@ -104,11 +100,7 @@ def _interval(low: float | None, high: float | None) -> str:
     >>> _interval(0.00275, 0.00804), _interval(None, None)
     ('[0.00275, 0.00804]', '')
     """
-    return "" if low is None or high is None else f"[{_figure(low)}, {_figure(high)}]"
-
-
-def _figure(value: float | None) -> str:
-    return "unknown" if value is None else format_number(value)
+    return "" if low is None or high is None else f"[{figure(low)}, {figure(high)}]"
 
 
 _ope = CommandGroup("Policy", word="ope", help="Estimate a policy from a log with propensities.")

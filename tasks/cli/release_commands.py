@@ -33,7 +33,16 @@ from tasks.cli.command import (
     Release,
     ReleaseOption,
 )
-from tasks.cli.text import Plain, change, level, unbroken, write_pairs, written_segment, written_subject
+from tasks.cli.text import (
+    Plain,
+    change,
+    figure,
+    level,
+    unbroken,
+    write_pairs,
+    written_segment,
+    written_subject,
+)
 from tasks.reports.numbers import format_change, format_counted, format_number, format_signed, spoken
 
 if TYPE_CHECKING:
@@ -89,8 +98,8 @@ def _candidate(rows: Sequence[Plain]) -> Iterator[RenderableType]:
         terms.add_row(*(Text(cell, overflow="fold") for cell in _term(row)))
     yield ""
     yield Text(", ".join([f"{place} {one['item_id']}{slot}", *notes]), style="bold")
-    total = "" if "total" not in one else f" of a total of {_number(one['total'])}"
-    yield Padding(f"utility {_number(one['utility'])}{total}{error}{_next(one)}", (0, 0, 0, 3))
+    total = "" if "total" not in one else f" of a total of {figure(one['total'])}"
+    yield Padding(f"utility {figure(one['utility'])}{total}{error}{_next(one)}", (0, 0, 0, 3))
     yield Padding(terms, (0, 0, 0, 3))
 
 
@@ -104,9 +113,9 @@ def _next(one: Plain) -> str:
 
 
 def _term(row: Plain) -> tuple[str, str, str, str]:
-    times = "" if row["times"] is None else f" x {row['times']} {_number(row['value'])}"
+    times = "" if row["times"] is None else f" x {row['times']} {figure(row['value'])}"
     of = "" if row["head"] in {row["task"], None} else f" of {row['head']}"
-    prediction = "" if row["head"] is None else f"{_number(row['prediction'])}{of} x "
+    prediction = "" if row["head"] is None else f"{figure(row['prediction'])}{of} x "
     factors = f"{prediction}{format_number(row['weight'])}{times}"
     added = "unknown" if row["contribution"] is None else format_signed(row["contribution"])
     return row["task"], factors, f"= {added}", _error(row)
@@ -124,10 +133,6 @@ def _error(row: Plain) -> str:
 def _error_bar(error: float | None, *, least: object) -> str:
     """Format an error bar; ``least``: errors of some terms are unknown."""
     return "" if error is None else f" +/- {'at least ' if least else ''}{format_number(error, 2)}"
-
-
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else format_number(value)
 
 
 _FIRST: Final = frozenset({"rate", "observed_utility", "expected_utility"})

@@ -448,6 +448,11 @@ def number(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else format_number(value)
 
 
+def figure(value: float | None) -> str:
+    """Format a figure that may be unknown."""
+    return "unknown" if value is None else format_number(value)
+
+
 def level(estimate: Plain | None) -> str:
     """Format a figure with its 95 % interval; a dash for a missing figure. Counts have no interval.
 

@@ -79,8 +79,9 @@ def decide_release(
     if not verdicts:
         return GateDecision(("no gate was evaluated",))
     ordered = sorted(verdicts, key=lambda verdict: (verdict.gate != CONSTRAINTS, not verdict.harms_segment))
-    warnings = tuple(explain_verdict(v, words) for v in ordered if _warns(v, inconclusive))
     holding = find_holding(ordered, inconclusive=inconclusive)
+    uncertain = [v for v in ordered if v.outcome in {Outcome.WARN, Outcome.INCONCLUSIVE}]
+    warnings = tuple(explain_verdict(v, words) for v in uncertain if not holds_release(v, inconclusive))
     reasons = tuple(explain_verdict(verdict, words) for verdict in holding)
     if not reasons and not any(v.outcome in {Outcome.PASS, Outcome.WARN} for v in verdicts):
         reasons = ("every verdict is inconclusive or has no limit: none is a pass",)
@@ -112,11 +113,6 @@ def holds_release(verdict: Verdict, inconclusive: Literal["hold", "warn"]) -> bo
     if verdict.outcome is Outcome.INCONCLUSIVE:
         return inconclusive == "hold" if verdict.holds is None else bool(verdict.holds)
     return stops(verdict.outcome)
-
-
-def _warns(verdict: Verdict, inconclusive: Literal["hold", "warn"]) -> bool:
-    uncertain = verdict.outcome in {Outcome.WARN, Outcome.INCONCLUSIVE}
-    return uncertain and not holds_release(verdict, inconclusive)
 
 
 def explain_verdict(verdict: Verdict, words: Vocabulary = NO_WORDS) -> str:

@@ -30,7 +30,7 @@ from tasks.promotion.pages.first_screen import FirstScreen, first_screen
 from tasks.release.description import markdown_table, plain_markdown
 from tasks.release.view import release_policy
 from tasks.reports.numbers import format_outcomes, spoken
-from tasks.reports.phrases import Vocabulary, vocabulary
+from tasks.reports.phrases import vocabulary
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.audit import live_ramps
 from tasks.stores.manifest import Manifest
@@ -101,8 +101,11 @@ def show(
         raise GateRefused(
             f"The evidence for {part} has changed since the request was made. Start the promotion again"
         )
-    words = vocabulary(workspace.contracts, champion=champion)
-    first = _first_screen(workspace, request, (manifest, old), words)
+    # composed from the stores, not from the stored page
+    utility = release_policy(workspace, manifest)
+    old_utility = None if old is None else release_policy(workspace, old)
+    changes = list_changes(manifest, old, utility, old_utility)
+    first = first_screen(dossier, champion, changes, vocabulary(workspace.contracts, champion=champion))
     return write_request(request, first, links=links)
 
 
@@ -118,20 +121,6 @@ def _gate_run(workspace: Workspace, release: int) -> str:
     if run is None:
         raise StoreError(f"MLflow holds no finished run of the gate on release {release}: evaluate it again")
     return run
-
-
-def _first_screen(
-    workspace: Workspace,
-    request: PromotionRequest,
-    manifests: tuple[Manifest, Manifest | None],
-    words: Vocabulary,
-) -> FirstScreen:
-    """Compose the first screen of the dossier from the stores, not from the stored page."""
-    manifest, old = manifests
-    utility = release_policy(workspace, manifest)
-    old_utility = None if old is None else release_policy(workspace, old)
-    changes = list_changes(manifest, old, utility, old_utility)
-    return first_screen(request.gate, request.champion, changes, words)
 
 
 def write_request(request: PromotionRequest, first: FirstScreen, *, links: Mapping[str, str]) -> str:
