@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tasks.contracts.gates import ModelGate
-from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
+from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.gains import RecipePair, SameDay, evaluate_recipes
@@ -29,6 +29,7 @@ from tasks.training.same_day import SameDayEvidence
 from tasks.training.trees import predict_rows, read_model
 from tests.feeds import mini
 from tests.feeds.mini import Retrained
+from tests.promotion.moves.test_rules import a_case
 from tests.verdicts import bound, subject
 
 DWELL = "dwell_seconds_1d"
@@ -47,21 +48,7 @@ def _write_dossier(workspace: Workspace, release: int, *gained: tuple[str, Segme
         )
         for name, segment, outcome, value in gained
     )
-    evidence = GateEvidence(
-        surface=workspace.surface,
-        release=release,
-        as_of="",
-        verdict="hold",
-        reasons=(),
-        warnings=(),
-        notes=(),
-        gates=verdicts,
-        runs=EvidenceRuns("", "", "", ""),
-        calibration_in_slots={},
-        sensitivity=(),
-        manifest={},
-        rules={},
-    )
+    evidence = a_case(surface=workspace.surface, release=release, verdict="hold", gates=verdicts).gate
     write_report(workspace, f"dossier-release-{release}.json", json.dumps(evidence.to_json()))
 
 

@@ -15,7 +15,8 @@ from tasks.promotion.gates.policy import (
     evaluate_policy,
     find_lost_constraints,
 )
-from tasks.tuning.evidence import FrontPoint, Objective, TuningEvidence, WeightProposal
+from tasks.tuning.evidence import FrontPoint, TuningEvidence, WeightProposal
+from tests.tuning.tuning_documents import evidence
 
 CONTRACTS = {"surface": "s", "tasks": "t", "utility": "u", "slate": "l"}
 UTILITY, SLATE = PolicyVersion("feed-utility", "2", "u2"), PolicyVersion("feed-slate", "1", "l1")
@@ -92,41 +93,17 @@ def _point(trial: int, weights: dict[str, float], *, dominated: bool = False) ->
 
 
 def _proposal(gain: Estimate | None) -> WeightProposal:
-    return WeightProposal(
-        trial=7,
-        version=2,
-        weights=BETTER,
-        moved=0.5,
-        gain_searched=0.1,
-        gain_metric="click_rate",
-        gain=gain,
-        gain_predicted=gain,
-        verdicts=(),
-        file="",
-    )
+    proposal = evidence().proposal
+    assert proposal is not None
+    return proposal.model_copy(update={"trial": 7, "gain": gain})
 
 
-def _front(**changes: Any) -> TuningEvidence:
-    found = {
-        "ending": "proposed",
-        "release": 3,
-        "baseline": "champion 3",
-        "days": (date(2026, 3, 1), date(2026, 3, 14)),
-        "requests": (900, 900),
-        "objectives": (Objective(metric="click_rate", raised=True, model_judged=False),),
-        "current": CURRENT,
-        "searched_policies": (90, 90),
-        "confirmed_policies": (3, 3),
-        "feasible": 80,
-        "exceeded": {},
-        "front": (_point(7, BETTER), _point(9, {"click": 2.0, "hide": -5.0})),
-        "hypervolume": 0.1,
-        "knee": 7,
-        "proposal": None,
-        "report": "",
-        "notes": (),
-    }
-    return TuningEvidence.model_validate({**found, **changes})
+def _front(**changes: object) -> TuningEvidence:
+    """Return a tuning of two points, without a proposal."""
+    days = date(2026, 3, 1), date(2026, 3, 14)
+    front = _point(7, BETTER), _point(9, {"click": 2.0, "hide": -5.0})
+    plain = {"release": 3, "days": days, "current": CURRENT, "front": front, "proposal": None}
+    return evidence(**(plain | changes))
 
 
 def _on_front(policy: UtilitySpec, tuning: TuningEvidence | None) -> Verdict:

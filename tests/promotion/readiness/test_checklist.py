@@ -1,10 +1,9 @@
 """The readiness of the mini feed as it stands in real stores."""
 
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
-from tasks.evaluation.verdicts import Outcome
+from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.pipeline import recheck
 from tasks.promotion import overview
 from tasks.promotion.readiness import checklist
@@ -14,12 +13,13 @@ from tasks.promotion.readiness.lines import LINES, readiness_lines
 from tasks.stores.runs import StepKey
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
-from tasks.tuning.evidence import TuningEvidence
+from tasks.tuning.evidence import FrontPoint, TuningEvidence
 from tests.feeds import mini
 from tests.feeds.mini import NAME
 from tests.promotion.moves.moving import promote_2
 from tests.promotion.readiness import standings as s
 from tests.stores.mlflow_home import new_home
+from tests.tuning.tuning_documents import evidence
 from tests.verdicts import subject_of
 
 
@@ -77,29 +77,10 @@ def test_after_a_tuning_the_release_is_read_by_its_simulation(workspace: Workspa
 def tuning(workspace: Workspace) -> TuningEvidence:
     """A search whose front has a better point than the weights in force."""
     weights = {task: term.weight for task, term in workspace.contracts.utility.weights.items()}
-    point = {"trial": 7, "weights": {task: 2 * weight for task, weight in weights.items()}}
-    gain = {"value": 0.03, "low": 0.01, "high": 0.05, "n": 400}
-    return TuningEvidence.model_validate(
-        {
-            "ending": "proposed",
-            "release": 2,
-            "baseline": "champion 1",
-            "days": (date(2026, 2, 1), date(2026, 2, 3)),
-            "requests": (90, 90),
-            "objectives": ({"metric": "click_30m_rate", "raised": True, "model_judged": False},),
-            "current": weights,
-            "searched_policies": (9, 9),
-            "confirmed_policies": (3, 3),
-            "feasible": 8,
-            "exceeded": {},
-            "front": ({**point, "searched": (0.1,), "confirmed": (gain,), "dominated": False},),
-            "hypervolume": 0.1,
-            "knee": 7,
-            "proposal": None,
-            "report": "",
-            "notes": (),
-        }
-    )
+    better = {task: 2 * weight for task, weight in weights.items()}
+    gain = Estimate(0.03, 0.01, 0.05, 400)
+    point = FrontPoint(trial=7, weights=better, searched=(0.1,), confirmed=(gain,), dominated=False)
+    return evidence(current=weights, front=(point,), knee=7, proposal=None)
 
 
 def test_before_any_release_nothing_is_made_up(workspace: Workspace, tmp_path: Path) -> None:
