@@ -247,7 +247,7 @@ def write_release(folder: Path, *, trees: int) -> None:
     signature = release_signature(frame[[*scorer.columns]], scorer.score(frame.head(0)))
     snapshot = PinnedSnapshot("0" * 16, "a" * 64, "b" * 64, instant)
     manifest = Manifest("bench", instant, snapshot, {}, (day, day), (), {}, {})
-    write_files(folder, package_release(files, manifest, signature=signature).files)
+    write_files(folder, package_release(files, manifest, signature=signature)[0])
 
 
 if __name__ == "__main__":

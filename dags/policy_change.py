@@ -5,6 +5,7 @@
     champion -> validate -> release -> simulate, shadow -> gate -> propose
 """
 
+from dataclasses import asdict
 from typing import Any
 
 from airflow.sdk import DAG
@@ -58,7 +59,7 @@ def champion(surface: str, ti: Any = None) -> dict[str, Any]:
     tell(f"models of the champion, as of {written(reused.as_of)}")
     ti.xcom_push("as_of", written(reused.as_of))
     ti.xcom_push("tasks", [part.task for part in parts])
-    ti.xcom_push("parts", [part.to_json() for part in parts])
+    ti.xcom_push("parts", [asdict(part) for part in parts])
     return {"snapshot": reused.snapshot.id}
 
 

@@ -12,7 +12,7 @@ begins at validation, with the champion's models; `recheck` repeats the last ste
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import groupby
@@ -209,7 +209,7 @@ def _keep_part(*names: str) -> Callable[[Any], dict[str, Any]]:
     def keep(result: Any) -> dict[str, Any]:
         from tasks.release import parts
 
-        return result.to_json() if isinstance(result, parts.ReusedChampion) else _fields(*names)(result)
+        return asdict(result) if isinstance(result, parts.ReusedChampion) else _fields(*names)(result)
 
     return keep
 
@@ -379,7 +379,7 @@ def apply_policy(workspace: "Workspace", *, parent_run: str | None = None) -> Re
     from tasks.release import parts
 
     champion, trained = parts.champion_parts(workspace)
-    calibrated = [part.to_json() for part in trained]
+    calibrated = [asdict(part) for part in trained]
     known = {"labels": {"snapshot": champion.snapshot.id}, "calibrate": calibrated}
     with _parent(workspace, "policy_change", champion.as_of, parent_run) as parent:
         asked = Retrain(workspace, champion.as_of, parent, steps=_Steps(len(POLICY_CHANGE)))

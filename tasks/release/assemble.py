@@ -9,7 +9,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
@@ -24,15 +24,9 @@ from tasks.ranking.scoring import Scorer
 from tasks.release.description import describe
 from tasks.release.factor_models import FactorModels
 from tasks.release.inputs import release_inputs
-from tasks.release.packaging import (
-    PackagedRelease,
-    number_columns,
-    package_release,
-    requirements,
-    typical_request,
-)
+from tasks.release.packaging import number_columns, package_release, requirements, typical_request
 from tasks.release.parts import Pins, pin_trunks, release_files
-from tasks.release.refit import ScoredRelease, calibrated_on, refit_shifts
+from tasks.release.refit import refit_shifts
 from tasks.release.release_days import ReleaseDays, Reports, read_examination
 from tasks.stores.aliases import release_name
 from tasks.stores.files import sha256
@@ -132,20 +126,19 @@ class _Making:
             step=self.step,
         )
         sent, signature = release_days.sent_columns(files, wanted.slices.test)
-        packaged = package_release(
+        packaged, manifest = package_release(
             files,
             self._manifest(),
             signature=signature,
             numbers=number_columns(sent),
             example=typical_request(sent),
         )
-        self._link(packaged.manifest)
-        evidence = self._evidence(packaged.manifest, figures, reports, served=files)
+        self._link(manifest)
+        evidence = self._evidence(manifest, figures, reports, served=files)
         self.step.text("release.md", evidence.description)
-        self.step.json("manifest.json", packaged.manifest.to_json())
-        return Model(
-            evidence, packaged.files, kind="release", metrics=_flat(figures), tags=self._tags(packaged)
-        )
+        self.step.json("manifest.json", manifest.to_json())
+        tags = self._tags(packaged, manifest)
+        return Model(evidence, packaged, kind="release", metrics=_flat(figures), tags=tags)
 
     @cached_property
     def _release_days(self) -> ReleaseDays:
@@ -219,15 +212,8 @@ class _Making:
         return {task: models for task, models in found.items() if models is not None}
 
     def _refit(self, tested: Tested, reports: Reports, served: Files) -> RefitEvidence:
-        days = self.wanted.slices.test
-        shifts = refit_shifts(
-            reports.release_days,
-            days,
-            tested=ScoredRelease(reports.scores, calibrated_on(self.registry, tested.pins)),
-            served=ScoredRelease(
-                reports.release_days.scores(served), calibrated_on(self.registry, self.wanted.pins)
-            ),
-        )
+        refitted = replace(reports, scores=reports.release_days.scores(served), pins=self.wanted.pins)
+        shifts = refit_shifts(self.wanted.slices.test, tested=reports, served=refitted)
         return RefitEvidence(tested=tested.release.version, shifts=tuple(shifts))
 
     def _measured(self, pins: Pins) -> dict[str, TaskFigures]:
@@ -270,11 +256,11 @@ class _Making:
             backfilled=wanted.backfilled,
         )
 
-    def _tags(self, packaged: PackagedRelease) -> dict[str, object]:
-        manifest, contracts = packaged.manifest, self.wanted.workspace.contracts
+    def _tags(self, packaged: Files, manifest: Manifest) -> dict[str, object]:
+        contracts = self.wanted.workspace.contracts
         # digests of the files that the manifest cannot list: itself and MLflow's own files
         listed = {f"{ROOT}/{path}" for path in manifest.files} | set(manifest.code)
-        own = {path: sha256(data) for path, data in packaged.files.items() if path not in listed}
+        own = {path: sha256(data) for path, data in packaged.items() if path not in listed}
         return {
             "surface": manifest.surface,
             "as_of": format_instant(self.wanted.as_of),
@@ -291,10 +277,9 @@ class _Making:
     def _link(self, manifest: Manifest) -> None:
         """Link the run to its inputs; parts find their releases by the version's component tags."""
         self.wanted.snapshot.log_to(self.step, context="test")
-        factor_models = self.wanted.factor_models.values()
         made = (
             part
-            for factor_model in factor_models
+            for factor_model in self.wanted.factor_models.values()
             for parent in factor_model.made
             for part in factor_model.chain[parent]
         )

@@ -356,8 +356,10 @@ class TrainRows:
 
 
 def gains_of(head: Head) -> dict[str, float]:
-    """Return each feature's share of a head's gain, largest first."""
-    return gain_shares(head.encoder.names, head.booster.feature_importance("gain").tolist())
+    """Return each feature's share of the gain of all splits of a head, largest first."""
+    gains = dict(zip(head.encoder.names, head.booster.feature_importance("gain").tolist(), strict=True))
+    total = sum(gains.values()) or 1.0
+    return {name: gain / total for name, gain in sorted(gains.items(), key=lambda one: -one[1])}
 
 
 def _sample(
@@ -467,16 +469,3 @@ def _count_categories(values: Floats, common: Floats) -> Floats:
     """Count each common category and, in the last place, all others."""
     places = np.where(np.isin(values, common), np.searchsorted(common, values), common.size)
     return np.bincount(places, minlength=common.size + 1).astype(np.float64)
-
-
-def gain_shares(names: Sequence[str], gains: Sequence[float]) -> dict[str, float]:
-    """Return each feature's share of the gain of all splits, the largest first.
-
-    Examples
-    --------
-    >>> gain_shares(["price", "age"], [1.0, 3.0])
-    {'age': 0.75, 'price': 0.25}
-    """
-    total = sum(gains) or 1.0
-    shares = {name: float(gain / total) for name, gain in zip(names, gains, strict=True)}
-    return dict(sorted(shares.items(), key=lambda one: -one[1]))

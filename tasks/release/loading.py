@@ -112,10 +112,6 @@ class LoadedRelease:
         """Heads of the release, one per task."""
         return tuple(self._model.scorer.heads.heads.values())
 
-    def find_strange_inputs(self, frame: pd.DataFrame) -> dict[str, float]:
-        """Return the share of candidates with a value unseen in training, by feature."""
-        return find_strange_inputs(self.heads, frame)
-
     def explain(self, frame: pd.DataFrame, request_id: object) -> pd.DataFrame:
         """Return one request's candidates with their components, drop reasons and moves."""
         return _translate_errors(self._model.explain, frame, request_id)

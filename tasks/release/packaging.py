@@ -21,7 +21,7 @@ import importlib.metadata
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -176,14 +176,6 @@ def requirements() -> list[str]:
     return [f"{name}=={importlib.metadata.version(name)}" for name in RUNTIME]
 
 
-@dataclass(frozen=True)
-class PackagedRelease:
-    """The model's files by path, and the manifest that lists them."""
-
-    files: Mapping[str, bytes]
-    manifest: Manifest
-
-
 def package_release(
     files: Mapping[str, bytes],
     manifest: Manifest,
@@ -191,8 +183,8 @@ def package_release(
     signature: ModelSignature,
     numbers: Sequence[str] = (),
     example: pd.DataFrame | None = None,
-    source: Path | None = None,
-) -> PackagedRelease:
+    source: Path = SCRIPT.parents[1],
+) -> tuple[dict[str, bytes], Manifest]:
     """Package a release: stage its code, list every file in the manifest, save it as a pyfunc.
 
     Parameters
@@ -203,9 +195,13 @@ def package_release(
     numbers : columns in which booleans are refused.
     example : an input example without user data, since every reader of the registry sees it.
     source : the ``tasks`` folder to stage; by default the running one.
+
+    Returns
+    -------
+    The model's files by path, and the manifest that lists them.
     """
     with tempfile.TemporaryDirectory(prefix="equipoise-release-") as scratch:
-        package, code = stage_code(Path(scratch) / "code", **({"source": source} if source else {}))
+        package, code = stage_code(Path(scratch) / "code", source=source)
         digests = {path: sha256(data) for path, data in files.items()}
         closed = replace(manifest, files=digests, code=code)
         folder = Path(scratch) / RELEASE
@@ -221,7 +217,7 @@ def package_release(
             signature=signature,
             input_example=example,
         )
-        return PackagedRelease(_read(saved), closed)
+        return _read(saved), closed
 
 
 def _save(into: Path, *, identity: Model, **given: Any) -> None:

@@ -28,7 +28,7 @@ A policy change needs no training::
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, assert_never
 
@@ -59,10 +59,6 @@ class Trained:
     model_version: int
     calibrator_version: int
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class ReusedChampion:
@@ -70,10 +66,6 @@ class ReusedChampion:
 
     task: str
     why: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON."""
-        return asdict(self)
 
 
 TaskResult = Trained | ReusedChampion
@@ -91,7 +83,7 @@ def read_reused(plain: Mapping[str, object]) -> ReusedChampion | None:
 
 
 def read_result(plain: Mapping[str, str | int | bool]) -> TaskResult:
-    """Read the JSON of `to_json`; additional keys are ignored.
+    """Read a result from its plain JSON; additional keys are ignored.
 
     Examples
     --------

@@ -49,7 +49,7 @@ from tasks.evaluation.segments import segment_values
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate
 from tasks.release.parts import Pins, Trained, pin_trained
-from tasks.release.release_days import HeadScores, ReleaseDays, users_of
+from tasks.release.release_days import Reports, users_of
 from tasks.stores.manifest import PinnedPart, Role
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
@@ -115,17 +115,7 @@ def calibrated_on(registry: Registry, pins: Pins) -> dict[str, int]:
     }
 
 
-@dataclass(frozen=True)
-class ScoredRelease:
-    """Predictions of a release's models, and the number of calibration positives by task."""
-
-    scores: HeadScores
-    positives: Mapping[str, int]
-
-
-def refit_shifts(
-    release_days: ReleaseDays, days: DaySlice, *, tested: ScoredRelease, served: ScoredRelease
-) -> Iterator[RefitShift]:
+def refit_shifts(days: DaySlice, *, tested: Reports, served: Reports) -> Iterator[RefitShift]:
     """Measure the shift between served and tested predictions on the shared test days.
 
     Yields
@@ -136,9 +126,10 @@ def refit_shifts(
         either side was calibrated on fewer than `LEAST_POSITIVES` positives. Rankings have no scale and are
         skipped.
     """
-    contracts = release_days.workspace.contracts
-    heads = tested.scores.heads
-    frame = release_days.days(days, (*heads.columns, *heads.optional), [])
+    workspace, heads = tested.release_days.workspace, tested.scores.heads
+    contracts = workspace.contracts
+    positives = [calibrated_on(workspace.store.registry, side.pins) for side in (tested, served)]
+    frame = tested.release_days.days(days, (*heads.columns, *heads.optional), [])
     before, after = (side.scores.of([*side.scores.heads.heads], days, frame) for side in (tested, served))
     gated = [one for one in contracts.surface.segments if one.name in contracts.surface.gates.calibration.by]
     segments = {name: np.asarray(values) for name, values in segment_values(frame, gated).items()}
@@ -148,7 +139,7 @@ def refit_shifts(
         shifts = prediction_shift(old, after[task], users_of(frame), segments=segments)
         shares = predicted_shares(old, segments)
         for segment, shift in shifts.items():
-            counts = [shares[segment] * side.positives[task] for side in (tested, served)]
+            counts = [shares[segment] * side[task] for side in positives]
             bound = max(contracts.surface.gates.model.refit_shift_max_of(task), chance_shift(*counts))
             known = shift if min(counts) >= LEAST_POSITIVES else replace(shift, low=nan, high=nan)
             yield RefitShift(task=task, segment=segment, shift=known, bound=bound)

@@ -29,7 +29,7 @@ from tasks.logs import parquet_footer
 from tasks.logs.footers import impossible_time
 from tasks.logs.tables import to_frame
 from tasks.progress import report
-from tasks.release.loading import LoadedRelease
+from tasks.release.loading import LoadedRelease, find_strange_inputs
 from tasks.release.sensitivity import whole_ratios, with_error_bars
 from tasks.release.view import load_to_serve
 from tasks.reports.numbers import format_counted
@@ -75,7 +75,7 @@ def run(workspace: Workspace, *, release: str, source: Path, out: Path) -> Score
     candidates = read_candidates(source, _our_names(workspace, loaded))
     report("score", format_counted(len(candidates), "candidate"), done=1, of=4)
     scored, provenance = loaded.score(candidates, certificate=True), loaded.provenance | {"release": version}
-    unseen = loaded.find_strange_inputs(candidates)
+    unseen = find_strange_inputs(loaded.heads, candidates)
     report("write", done=3, of=4)
     write_atomically(scored.assign(**provenance), out, metadata=provenance)
     _warn_of_unseen(unseen)

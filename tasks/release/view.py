@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from tasks.contracts import UtilitySpec
 from tasks.contracts.effective_policy import describe_weight
@@ -42,6 +42,8 @@ from tasks.stores.releases import (
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.text_files import LARGEST_DOCUMENT, read_text
 
+K = TypeVar("K")
+V = TypeVar("V")
 _COMPARED: Final = ("version", "aliases", "as_of", "snapshot", "verdict", "reasons")
 
 
@@ -130,25 +132,31 @@ def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[s
     ``metrics``: both values by task and figure.
     """
     first, second = (show(workspace, ref) for ref in (before, after))
-    names = dict.fromkeys((*first["digests"], *second["digests"]))
-    digests = {name: [side["digests"].get(name) for side in (first, second)] for name in names}
-    moved = {name: pair for name, pair in digests.items() if pair[0] != pair[1]}
+    moved = [name for name, _, _ in _differences(first["digests"], second["digests"])]
     pinned = {*first["pins"], *second["pins"]} & set(moved)
     parts = {name: [side["pins"].get(name) for side in (first, second)] for name in moved if name in pinned}
     dossiers = [_dossier(side["dossier"]) for side in (first, second)]
+    manifests = (workspace.releases.manifest(side["version"]) for side in (first, second))
+    policies = [release_policy(workspace, manifest) for manifest in manifests]
     return {
         "from": {name: first[name] for name in _COMPARED},
         "to": {name: second[name] for name in _COMPARED},
         "contracts": sorted(set(moved) - set(parts) - {"release", "manifest"}),
         "parts": parts,
-        "weights": _list_changes(
-            ("context", "task"),
-            *(
-                _weights(release_policy(workspace, workspace.releases.manifest(side["version"])))
-                for side in (first, second)
-            ),
-        ),
-        "verdicts": _list_verdicts(*map(_outcomes, dossiers)),
+        "weights": [
+            {"context": context, "task": task, "from": old, "to": new}
+            for (context, task), old, new in _differences(*map(_weights, policies))
+        ],
+        "verdicts": [
+            {
+                "gate": gate,
+                "subject": subject.to_json(),
+                "segment": segment.to_json(),
+                "from": old,
+                "to": new,
+            }
+            for (gate, subject, segment), old, new in _differences(*map(_outcomes, dossiers))
+        ],
         "simulated": _simulated(*dossiers),
         "metrics": _compare_figures(first["metrics"], second["metrics"]),
     }
@@ -160,7 +168,14 @@ def release_policy(workspace: Workspace, manifest: Manifest) -> UtilitySpec:
     return UtilitySpec.model_validate_json(workspace.store.registry.files(pinned)[POLICY_FILE])
 
 
-def _weights(policy: UtilitySpec) -> dict[tuple[str | None, ...], str]:
+def _differences(first: Mapping[K, V], second: Mapping[K, V]) -> Iterator[tuple[K, V | None, V | None]]:
+    """Yield the keys whose values differ, with both values; None if one side has none."""
+    for key in dict.fromkeys((*first, *second)):
+        if first.get(key) != second.get(key):
+            yield key, first.get(key), second.get(key)
+
+
+def _weights(policy: UtilitySpec) -> dict[tuple[str | None, str], str]:
     """Return each weight of a utility policy, with its value column, by context and task."""
     by_context = {None: policy.named_terms} | {one.name: one.named_terms for one in policy.contexts}
     return {
@@ -172,22 +187,18 @@ def _weights(policy: UtilitySpec) -> dict[tuple[str | None, ...], str]:
 
 def changed_weights(before: UtilitySpec, after: UtilitySpec) -> list[str]:
     """Return the terms whose weights differ, with both weights."""
-    changes = _list_changes(("context", "task"), _weights(before), _weights(after))
     return [
-        f"{one['task']}{' in ' + one['context'] if one['context'] else ''} "
-        f"{one['from'] or 'without weight'} to {one['to'] or 'none'}"
-        for one in changes
+        f"{task}{' in ' + context if context else ''} {old or 'without weight'} to {new or 'none'}"
+        for (context, task), old, new in _differences(_weights(before), _weights(after))
     ]
 
 
 def changed_constraints(before: UtilitySpec, after: UtilitySpec) -> list[str]:
     """Return the hard constraints and relevance floors that were added, removed or changed."""
-    old, new = dict(_constraints(before)), dict(_constraints(after))
     return [
         f"{name}{' in ' + context if context else ''} "
-        f"{'added' if (context, name) not in old else 'removed' if (context, name) not in new else 'changed'}"
-        for context, name in dict.fromkeys((*old, *new))
-        if old.get((context, name)) != new.get((context, name))
+        f"{'added' if old is None else 'removed' if new is None else 'changed'}"
+        for (context, name), old, new in _differences(dict(_constraints(before)), dict(_constraints(after)))
     ]
 
 
@@ -225,40 +236,7 @@ def _simulated(first: Iterable[Verdict], second: Iterable[Verdict]) -> list[dict
 
 def _outcomes(verdicts: Iterable[Verdict]) -> dict[tuple[str, Subject, Segment], str]:
     """Return the outcome of each verdict, the worst one if a key has several."""
-    found: dict[tuple[str, Subject, Segment], str] = {}
-    for one in verdicts:
-        found[one.gate, one.subject, one.segment] = one.outcome.value
-    return found
-
-
-def _list_verdicts(
-    first: Mapping[tuple[str, Subject, Segment], str], second: Mapping[tuple[str, Subject, Segment], str]
-) -> list[dict[str, Any]]:
-    """List the verdicts whose outcomes differ; None if one release has none."""
-    return [
-        {
-            "gate": gate,
-            "subject": subject.to_json(),
-            "segment": segment.to_json(),
-            "from": first.get((gate, subject, segment)),
-            "to": second.get((gate, subject, segment)),
-        }
-        for gate, subject, segment in dict.fromkeys((*first, *second))
-        if first.get((gate, subject, segment)) != second.get((gate, subject, segment))
-    ]
-
-
-def _list_changes(
-    names: Sequence[str],
-    first: Mapping[tuple[str | None, ...], str],
-    second: Mapping[tuple[str | None, ...], str],
-) -> list[dict[str, str | None]]:
-    """List the keys whose values differ, with both values; None if one side has none."""
-    return [
-        {**dict(zip(names, key, strict=True)), "from": first.get(key), "to": second.get(key)}
-        for key in dict.fromkeys((*first, *second))
-        if first.get(key) != second.get(key)
-    ]
+    return {(one.gate, one.subject, one.segment): one.outcome.value for one in verdicts}
 
 
 def _compare_figures(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, dict[str, list[Any]]]:
@@ -341,9 +319,8 @@ def _file_problems(
     """Yield each file that differs from the tags and the manifest, is missing or is extra."""
     expected = {key.removeprefix(FILE): value for key, value in tags.items() if key.startswith(FILE)}
     if manifest is not None:
-        expected |= {f"{ROOT}/{path}": digest for path, digest in manifest.files.items()} | dict(
-            manifest.code
-        )
+        expected |= {f"{ROOT}/{path}": digest for path, digest in manifest.files.items()}
+        expected |= manifest.code
     for path in sorted(digests.keys() | expected.keys()):
         if path not in expected:
             yield f"{path} was not registered with this release."

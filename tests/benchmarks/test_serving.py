@@ -17,7 +17,7 @@ def test_the_lean_server_gives_what_the_kernel_gives(tmp_path: Path) -> None:
     files, frame = toy_files(), a_frame(requests=3)
     scored = Scorer.from_files(files).score(frame)
     signature = release_signature(frame, scored)
-    write_files(tmp_path, package_release(files, toy_manifest(), signature=signature).files)
+    write_files(tmp_path, package_release(files, toy_manifest(), signature=signature)[0])
     body = json.dumps({str(name): frame[name].tolist() for name in frame}).encode()
     answered = json.loads(score(load_release(tmp_path), body))
     assert [*answered] == [*scored.columns]

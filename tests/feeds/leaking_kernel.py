@@ -43,9 +43,9 @@ def register_leaking(workspace: Workspace, release: int) -> Iterator[Part]:
     with tempfile.TemporaryDirectory() as folder, leaking_program():
         (Path(folder) / "MLmodel").write_bytes(files["MLmodel"])
         signature = Model.load(folder).signature
-        packed = package_release(own, manifest, signature=signature)
+        packed, _ = package_release(own, manifest, signature=signature)
     run = registry.run_id(part)
-    leaking = registry.register(part.name, packed.files, run_id=run, tags={}, model_type="release")
+    leaking = registry.register(part.name, packed, run_id=run, tags={}, model_type="release")
     yield leaking
     registry.client.delete_model_version(leaking.name, str(leaking.version))
 

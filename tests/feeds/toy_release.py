@@ -126,14 +126,12 @@ def register(home: Path, own: Mapping[str, bytes], frame: pd.DataFrame, *, surfa
     signature = release_signature(frame, scorer.score(frame.head(0)))
     numbers, example = number_columns(frame), typical_request(frame)
     manifest = toy_manifest(surface, json.loads(own["heads.json"])["heads"])
-    packaged = package_release(own, manifest, signature=signature, numbers=numbers, example=example)
+    packaged, closed = package_release(own, manifest, signature=signature, numbers=numbers, example=example)
     Store.open(home).aliases(surface).begin()
     registry = Store.open(home).registry
-    run = registry.client.create_run(
-        registry.client.create_experiment(f"{surface}-{packaged.manifest.digest}")
-    )
+    run = registry.client.create_run(registry.client.create_experiment(f"{surface}-{closed.digest}"))
     part = registry.register(
-        f"{surface}.release", packaged.files, run_id=run.info.run_id, tags={}, model_type="release"
+        f"{surface}.release", packaged, run_id=run.info.run_id, tags={}, model_type="release"
     )
     registry.set_alias(part, "champion")
     return part

@@ -144,7 +144,7 @@ def test_a_packaged_release_scores_like_the_code_that_made_it(
 ) -> None:
     frame = a_frame()
     signature = release_signature(frame[list(scorer.columns)], scorer.score(frame))
-    write_files(tmp_path, package_release(files, manifest, signature=signature).files)
+    write_files(tmp_path, package_release(files, manifest, signature=signature)[0])
     release = load_release(tmp_path)
     pd.testing.assert_frame_equal(release.score(frame), scorer.score(frame))
     with pytest.raises(DataError, match="Did you mean 'prices'"):
@@ -201,8 +201,8 @@ def test_a_release_with_a_calibrator_by_segment_scores_with_the_code_it_brought(
     frame = a_frame().assign(user_tenure="new")
     scorer = Scorer.from_files(by_tenure)
     signature = release_signature(frame[list(scorer.columns)], scorer.score(frame.head(0)))
-    packaged = package_release(by_tenure, manifest, signature=signature)
-    write_files(tmp_path / "release", packaged.files)
+    packaged, _ = package_release(by_tenure, manifest, signature=signature)
+    write_files(tmp_path / "release", packaged)
     pd.testing.assert_frame_equal(load_release(tmp_path / "release").score(frame), scorer.score(frame))
 
 
@@ -215,8 +215,8 @@ def test_a_served_release_writes_by_what_each_users_weights_were_multiplied(
     assert "user_id" in scorer.columns
     frame["user_id"] = frame["request_id"].str[:3]
     signature = release_signature(frame[list(scorer.columns)], scorer.score(frame.head(0)))
-    packaged = package_release(perturbed, manifest, signature=signature)
-    write_files(tmp_path / "release", packaged.files)
+    packaged, _ = package_release(perturbed, manifest, signature=signature)
+    write_files(tmp_path / "release", packaged)
     scored = load_release(tmp_path / "release").score(frame)
     clicks = np.where(frame["page"] == "checkout", 2.0, 1.0) * scored["factor_click_30m"]
     bought = 20 * scored["factor_buy_7d"] * frame["margin"]
@@ -239,8 +239,8 @@ def test_a_served_release_adds_terms_of_a_column_of_the_greater_head_and_above_a
     frame.loc[7, "risk"] = np.nan
     assert "risk" in scorer.columns
     signature = release_signature(frame[list(scorer.columns)], scorer.score(frame))
-    packaged = package_release({**files, "utility.json": policy}, manifest, signature=signature)
-    write_files(tmp_path, packaged.files)
+    packaged, _ = package_release({**files, "utility.json": policy}, manifest, signature=signature)
+    write_files(tmp_path, packaged)
     scored = mlflow.pyfunc.load_model(str(tmp_path)).predict(frame, params={"components": True})
     clicks, buys = scored["p_click_30m"], scored["p_buy_7d"]
     assert 0 < (clicks >= 0.3).mean() < 1

@@ -76,13 +76,13 @@ def make_release(tmp_path: Path, manifest: Manifest) -> Make:
     """Make release folders: ``make_release("one", factor=1, weight=2.0)``."""
 
     def make(name: str, *, factor: int = 1, weight: float = 1.0) -> Path:
-        packaged = package_release(
+        packaged, _ = package_release(
             {"weight.json": str(weight).encode(), "utility.json": b"{}", "slate.json": b'{"length": 3}'},
             manifest,
             signature=ModelSignature(inputs=Schema([ColSpec("double", "x")])),
             source=a_source(tmp_path / f"source-{factor}", factor=factor),
         )
-        write_files(tmp_path / name, packaged.files)
+        write_files(tmp_path / name, packaged)
         return tmp_path / name
 
     return make

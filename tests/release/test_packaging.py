@@ -19,7 +19,6 @@ from mlflow.utils.proto_json_utils import dataframe_from_parsed_json
 from tasks.errors import StoreError
 from tasks.release.packaging import (
     SCRIPT,
-    PackagedRelease,
     package_release,
     release_signature,
     requirements,
@@ -34,50 +33,45 @@ SIGNATURE = ModelSignature(inputs=Schema([ColSpec("double", "x")]))
 FILES = {"weight.json": b"1.0", "models/click_30m.txt": b"tree"}
 
 
-def package(manifest: Manifest) -> PackagedRelease:
-    return package_release(FILES, manifest, signature=SIGNATURE)
-
-
 def test_the_same_inputs_make_the_same_bytes(
     manifest: Manifest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    one = package(manifest)
+    one = package_release(FILES, manifest, signature=SIGNATURE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    two = package(manifest)
-    assert one.files == two.files
-    assert one.manifest == two.manifest
+    assert package_release(FILES, manifest, signature=SIGNATURE) == one
 
 
 def test_the_manifest_lists_every_file_but_itself_and_mlflow_s_own(manifest: Manifest) -> None:
-    packaged = package(manifest)
-    listed = {f"{ROOT}/{path}" for path in packaged.manifest.files} | set(packaged.manifest.code)
+    packaged, closed = package_release(FILES, manifest, signature=SIGNATURE)
+    listed = {f"{ROOT}/{path}" for path in closed.files} | set(closed.code)
     own = {f"{ROOT}/{MANIFEST}", "MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt"}
-    assert listed | own == set(packaged.files)
-    for path, digest in packaged.manifest.files.items():
-        assert digest == sha256(packaged.files[f"{ROOT}/{path}"])
-    for path, digest in packaged.manifest.code.items():
-        assert digest == sha256(packaged.files[path])
+    assert listed | own == set(packaged)
+    for path, digest in closed.files.items():
+        assert digest == sha256(packaged[f"{ROOT}/{path}"])
+    for path, digest in closed.code.items():
+        assert digest == sha256(packaged[path])
 
 
 def test_an_example_travels_as_a_server_takes_it(manifest: Manifest) -> None:
-    packaged = package_release(FILES, manifest, signature=SIGNATURE, example=pd.DataFrame({"x": [1.5, 2.0]}))
-    sent = json.loads(packaged.files["serving_input_example.json"])
+    example = pd.DataFrame({"x": [1.5, 2.0]})
+    packaged, _ = package_release(FILES, manifest, signature=SIGNATURE, example=example)
+    sent = json.loads(packaged["serving_input_example.json"])
     assert sent == {"dataframe_split": {"columns": ["x"], "data": [[1.5], [2.0]]}}
 
 
 def test_the_configuration_holds_the_manifest_s_digest(manifest: Manifest) -> None:
-    packaged = package(manifest)
-    flavour = yaml.safe_load(packaged.files["MLmodel"])["flavors"]["python_function"]
-    assert flavour["config"]["manifest_sha256"] == sha256(packaged.files[f"{ROOT}/{MANIFEST}"])
-    assert f"code/{flavour['config']['package']}/ranking/scoring.py" in packaged.files
+    packaged, _ = package_release(FILES, manifest, signature=SIGNATURE)
+    flavour = yaml.safe_load(packaged["MLmodel"])["flavors"]["python_function"]
+    assert flavour["config"]["manifest_sha256"] == sha256(packaged[f"{ROOT}/{MANIFEST}"])
+    assert f"code/{flavour['config']['package']}/ranking/scoring.py" in packaged
 
 
 def test_no_path_of_this_machine_and_no_pickle_is_in_it(manifest: Manifest) -> None:
-    packaged = package(manifest)
-    assert tempfile.gettempdir() not in packaged.files["MLmodel"].decode()
-    assert str(Path.cwd()) not in packaged.files["MLmodel"].decode()
-    assert not [path for path in packaged.files if path.endswith((".pkl", ".pickle"))]
+    packaged, _ = package_release(FILES, manifest, signature=SIGNATURE)
+    assert tempfile.gettempdir() not in packaged["MLmodel"].decode()
+    assert str(Path.cwd()) not in packaged["MLmodel"].decode()
+    assert not [path for path in packaged if path.endswith((".pkl", ".pickle"))]
 
 
 def test_other_code_makes_another_release(make_release: Callable[..., Path]) -> None:

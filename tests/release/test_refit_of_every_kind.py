@@ -25,8 +25,8 @@ from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.release import step as release
 from tasks.release.parts import Pins, Trained, pin_examination, pin_tasks, release_files
-from tasks.release.refit import Refit, ScoredRelease, calibrated_on, refit_shifts
-from tasks.release.release_days import ReleaseDays
+from tasks.release.refit import Refit, calibrated_on, refit_shifts
+from tasks.release.release_days import ReleaseDays, Reports
 from tasks.stores.manifest import BOOSTER, Role
 from tasks.stores.workspace import Workspace
 from tasks.training import examination
@@ -237,20 +237,16 @@ def test_all_but_an_order_is_held_against_what_was_tested(refitted: Refitted) ->
     curve = pin_examination(registry, examination.run(workspace, snapshot=snapshot.id))
     release_days = ReleaseDays(workspace, snapshot, slices.tasks)
     tested, served = (
-        ScoredRelease(
-            release_days.scores(release_files(workspace, registry, pins, curve)),
-            calibrated_on(registry, pins),
-        )
+        Reports(release_days, release_days.scores(release_files(workspace, registry, pins, curve)), pins)
         for pins in (refitted.tested, refitted.served)
     )
-    measured = {
-        one.task: one for one in refit_shifts(release_days, slices.test, tested=tested, served=served)
-    }
+    measured = {one.task: one for one in refit_shifts(slices.test, tested=tested, served=served)}
+    positives = [calibrated_on(registry, side.pins) for side in (tested, served)]
     shifts = {task: one.shift for task, one in measured.items()}
     assert set(shifts) == set(MAPS) - {"order_1d"}
     assert all(0 < shift.low <= shift.value <= shift.high < 1 for shift in shifts.values())
     for task, one in measured.items():
-        chance = 2.75 * (1 / tested.positives[task] + 1 / served.positives[task]) ** 0.5
+        chance = 2.75 * sum(1 / side[task] for side in positives) ** 0.5
         assert one.bound == pytest.approx(
             max(workspace.contracts.surface.gates.model.refit_shift_max, chance)
         )

@@ -109,10 +109,10 @@ def test_the_example_that_mlflow_shows_is_answered(ask: Ask) -> None:
     scorer = serving_scorer()
     sent = FRAME[[*scorer.columns]]
     signature = release_signature(sent, scorer.score(sent.head(0)))
-    packaged = package_release(
+    packaged, _ = package_release(
         toy_files(), toy_manifest(), signature=signature, example=typical_request(sent)
     )
-    answered = ask(body=packaged.files["serving_input_example.json"]).rows
+    answered = ask(body=packaged["serving_input_example.json"]).rows
     assert [row["item_id"] for row in answered] == ["item-1", "item-2"]
     assert 0 < answered[0]["p_click_30m"] < 1
 

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def test_where_all_would_be_kept_there_is_nothing_new() -> None:
 
 @pytest.mark.parametrize("result", [Trained("click", 2, 3), ReusedChampion("buy", "3 positives")])
 def test_a_result_comes_back_from_plain_json(result: Trained | ReusedChampion) -> None:
-    assert read_result({**result.to_json(), "run_id": "r1"}) == result
+    assert read_result({**asdict(result), "run_id": "r1"}) == result
 
 
 @pytest.fixture(scope="module")
