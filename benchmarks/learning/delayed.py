@@ -9,7 +9,7 @@ import pandas as pd
 from benchmarks.learning.days import Days
 from benchmarks.learning.feed import Bools, Distance, Feed, Floats, calibrated, learned, predicted
 from tasks.ranking.heads import Head
-from tasks.training.debiasing import TruncatedOutcomes, position_weights, truncate_outcomes
+from tasks.training.debiasing import position_weights, truncate_outcomes
 
 WINDOW = timedelta(days=7).total_seconds()
 
@@ -29,17 +29,17 @@ class Delayed:
 def delays(feed: Feed) -> dict[str, Delayed]:
     """Learn purchases from the train days as they were known when these ended, in four ways."""
     days, true = feed.train, feed.train.happened["purchase"]
-    known, elapsed = as_known(days)
+    labels, arrived, kept, elapsed = as_known(days)
     closed = elapsed >= WINDOW
     there = ~(_newcomer(days) & closed)
 
     def corrected(days: Days, rows: Bools, labels: Floats, scores: Floats | None) -> Floats:
-        return position_weights(labels, known.arrived[rows], scores)
+        return position_weights(labels, arrived[rows], scores)
 
     heads = {
         "waiting for the window": learned(days, true, there & closed, leaves=8),
-        "ignoring what is to come": learned(days, known.labels, there, leaves=8),
-        "delayed: true": learned(days, known.labels, there & known.kept, weigh=corrected, leaves=8),
+        "ignoring what is to come": learned(days, labels, there, leaves=8),
+        "delayed: true": learned(days, labels, there & kept, weigh=corrected, leaves=8),
         "all that came, known later": learned(days, true, there, leaves=8),
     }
     return {name: _measured(feed, head) for name, head in heads.items()}
@@ -57,10 +57,10 @@ def _newcomer(days: Days) -> Bools:
     return (days.frame["category"] == NEWCOMER).to_numpy()
 
 
-def as_known(days: Days) -> tuple[TruncatedOutcomes, Floats]:
+def as_known(days: Days) -> tuple[Floats, Floats, Bools, Floats]:
     """Return what was known of purchases at the last day's end, and the seconds since each row was shown."""
     shown = pd.to_datetime(days.frame["shown_at"])
     end = shown.max().normalize() + pd.Timedelta(days=1)
     elapsed = np.asarray((end - shown).dt.total_seconds(), dtype=np.float64)
-    known = truncate_outcomes(days.happened["purchase"], days.seconds["purchase"], elapsed, window=WINDOW)
-    return known, elapsed
+    truncated = truncate_outcomes(days.happened["purchase"], days.seconds["purchase"], elapsed, window=WINDOW)
+    return *truncated, elapsed

@@ -25,7 +25,6 @@ looks better on the data that it was made on, even without any true gain (Cawley
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -92,15 +91,13 @@ Tuned with ``benchmarks/calibration.py``."""
 MEASURED: Final = FOLDS
 """Index of the fold for the reported figures, as large as the others."""
 
-Kind = MapKind
-
-ERRORS: Final[Mapping[Kind, float]] = {"none": 3.0, "segment": 2.0}
+ERRORS: Final[Mapping[MapKind, float]] = {"none": 3.0, "segment": 2.0}
 """Standard errors by which another choice must be better than one map: two are the one-sided 2.3 %; three if
 a wrong choice would leave the scores uncorrected (``benchmarks/calibration.py``, docs/decisions/0016)."""
 _NO_MAP: Final = maps.LogisticMap(1.0, 0.0)
 """The unchanged scores."""
 _TOO_FEW_USERS: Final = "one map: positives or negatives come from too few users to hold some out"
-_WORDS: Final[Mapping[Kind, str]] = {"none": "no map", "global": "one map", "segment": "segments"}
+_WORDS: Final[Mapping[MapKind, str]] = {"none": "no map", "global": "one map", "segment": "segments"}
 
 
 def choose_map(
@@ -143,17 +140,19 @@ def choose_map(
     chosen_on = SegmentRows.of(s[choosing], y[choosing], frame[choosing], segments, w[choosing])
     fit = SegmentFit.of(chosen_on) if segments and min(y.sum(), (1 - y).sum()) >= LOGISTIC_BELOW else None
     predicted = _predict_held_out(s[choosing], chosen_on, fit, fold[choosing])
-    kind = _choose_kind(_HeldOutFigures.of(y[choosing], w[choosing], user[choosing], predicted).gains)
+    _, gains = _measure_kinds(y[choosing], w[choosing], user[choosing], predicted)
+    kind = _choose_kind(gains)
     predicted = _predict_measured(s, frame, chosen_on, fit, ~choosing)
-    measured = _HeldOutFigures.of(y[~choosing], w[~choosing], user[~choosing], predicted)
-    choice = measured.choice(kind)
+    held_out, gains = _measure_kinds(y[~choosing], w[~choosing], user[~choosing], predicted)
+    reason = _explain(kind, held_out, gains)
+    choice = MapChoice(kind=kind, reason=reason, held_out=held_out, gains=gains)
     if kind == "segment":
         return SegmentFit.of(SegmentRows.of(s, y, frame, segments, w)).segmented(), choice
     return (_NO_MAP if kind == "none" else one_map), choice
 
 
 def refit_map(
-    kind: Kind,
+    kind: MapKind,
     scores: npt.ArrayLike,
     outcomes: npt.ArrayLike,
     frame: pd.DataFrame,
@@ -185,39 +184,33 @@ def assign_folds(users: npt.NDArray[Any]) -> tuple[Indices, Indices]:
     return user, (np.random.default_rng(0).permutation(len(known)) % (FOLDS + 1))[user]
 
 
-@dataclass(frozen=True)
-class _HeldOutFigures:
-    """Normalized entropy of each kind on held-out users, and its gain over one map with standard error."""
+def _measure_kinds(
+    y: Floats, w: Floats, user: Indices, predicted: Mapping[MapKind, Floats]
+) -> tuple[dict[MapKind, float], dict[MapKind, Gain]]:
+    """Return the normalized entropy of each kind on held-out users, and its gain over one map."""
+    losses = {kind: w * binary.row_losses(y, p) for kind, p in predicted.items()}
+    unit = float(w.sum() * binary.entropy((w * y).sum() / w.sum()))
+    return (
+        {kind: float(loss.sum() / unit) for kind, loss in losses.items()},
+        {kind: _measure_gain(losses, kind, user, unit) for kind in losses if kind != "global"},
+    )
 
-    entropies: dict[Kind, float]
-    gains: dict[Kind, Gain]
 
-    @classmethod
-    def of(cls, y: Floats, w: Floats, user: Indices, predicted: Mapping[Kind, Floats]) -> "_HeldOutFigures":
-        losses = {kind: w * binary.row_losses(y, p) for kind, p in predicted.items()}
-        unit = float(w.sum() * binary.entropy((w * y).sum() / w.sum()))
-        return cls(
-            {kind: float(loss.sum() / unit) for kind, loss in losses.items()},
-            {kind: _measure_gain(losses, kind, user, unit) for kind in losses if kind != "global"},
-        )
-
-    def choice(self, kind: Kind) -> MapChoice:
-        """Return the choice of a kind, with these figures as its reason."""
-        differences = ", ".join(
-            f"{_WORDS[name]} {self.entropies[name]:.4f} "
-            f"({-one.gain:+.4f}, standard error {one.standard_error:.4f})"
-            for name, one in self.gains.items()
-        )
-        one = f"{self.entropies['global']:.4f} with one map"
-        reason = f"{_WORDS[kind]}: on users held out of the choice normalized entropy is {one}, {differences}"
-        return MapChoice(kind=kind, reason=reason, held_out=self.entropies, gains=self.gains)
+def _explain(kind: MapKind, entropies: Mapping[MapKind, float], gains: Mapping[MapKind, Gain]) -> str:
+    """Explain the choice of a kind with the held-out figures."""
+    differences = ", ".join(
+        f"{_WORDS[name]} {entropies[name]:.4f} ({-one.gain:+.4f}, standard error {one.standard_error:.4f})"
+        for name, one in gains.items()
+    )
+    one = f"{entropies['global']:.4f} with one map"
+    return f"{_WORDS[kind]}: on users held out of the choice normalized entropy is {one}, {differences}"
 
 
 def _predict_held_out(
     s: Floats, rows: SegmentRows, fit: SegmentFit | None, fold: Indices
-) -> dict[Kind, Floats]:
+) -> dict[MapKind, Floats]:
     """Predict every row [n] with fits to the other folds."""
-    predicted: dict[Kind, Floats] = {"none": s, "global": np.empty_like(s)}
+    predicted: dict[MapKind, Floats] = {"none": s, "global": np.empty_like(s)}
     if fit is not None:
         predicted["segment"] = np.empty_like(s)
     for held in range(FOLDS):
@@ -235,10 +228,10 @@ def _predict_measured(
     chosen_on: SegmentRows,
     fit: SegmentFit | None,
     at: Flags,
-) -> dict[Kind, Floats]:
+) -> dict[MapKind, Floats]:
     """Predict the rows of the reported figures with fits to the choosing rows."""
     tallies = chosen_on.tally()
-    predicted: dict[Kind, Floats] = {
+    predicted: dict[MapKind, Floats] = {
         "none": s[at],
         "global": fit_tallies(tallies.logits, tallies).apply(s[at]),
     }
@@ -247,26 +240,26 @@ def _predict_measured(
     return predicted
 
 
-def _measure_gain(losses: Mapping[Kind, Floats], kind: Kind, user: Indices, unit: float) -> Gain:
+def _measure_gain(losses: Mapping[MapKind, Floats], kind: MapKind, user: Indices, unit: float) -> Gain:
     """Return the gain in normalized entropy over one map, and its standard error over users."""
     by_user = np.bincount(user, losses["global"] - losses[kind])
     error = float(np.sqrt(((by_user - by_user.mean()) ** 2).sum()))
     return Gain(gain=float(by_user.sum()) / unit, standard_error=error / unit)
 
 
-def _choose_kind(gains: Mapping[Kind, Gain]) -> Kind:
+def _choose_kind(gains: Mapping[MapKind, Gain]) -> MapKind:
     better = {kind: one.gain for kind, one in gains.items() if one.gain > ERRORS[kind] * one.standard_error}
     return max(better, key=better.__getitem__, default="global")
 
 
 def fit_map(
-    rows: TaskRows, table: pa.Table, scores: Floats, outcomes: Floats, *, tested: Kind | None
+    rows: TaskRows, table: pa.Table, scores: Floats, outcomes: Floats, *, tested: MapKind | None
 ) -> tuple[segmented_map.Calibrator, MapChoice | None]:
     """Fit a task's map.
 
     Parameters
     ----------
-    table : calibrate rows [n] from `TaskRows.read_for_report`.
+    table : calibrate rows [n] from `TaskRows.report`.
     scores, outcomes : [n] values of those rows.
     tested : the kind of map of a tested recipe; None chooses on held-out users.
     """
@@ -284,7 +277,7 @@ def fit_map(
 
 
 def read_segment_columns(rows: TaskRows, table: pa.Table) -> pd.DataFrame:
-    """Return the columns of the segments from rows of `TaskRows.read_for_report`."""
+    """Return the columns of the segments from rows of `TaskRows.report`."""
     return table.select(segment_columns(rows.workspace.contracts.surface.segments)).to_pandas()
 
 

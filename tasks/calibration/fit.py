@@ -231,7 +231,7 @@ def _fit_isotonic(blocks: Blocks, logits: Floats, s: Floats, y: Floats, w: Float
     )
     x, z = _separate_knots(x, z)
     draft = maps.IsotonicMap(_floats(maps.expit(x)), _floats(maps.expit(z)))
-    shift = find_level(maps.logit(draft.apply(s)), y, w)
+    shift = _find_level(maps.logit(draft.apply(s)), y, w)
     return maps.IsotonicMap(draft.knots_x, _floats(maps.expit(maps.logit(draft.knots_y) + shift)))
 
 
@@ -315,7 +315,7 @@ def fit_logistic(x: Floats, y: Floats, w: Floats) -> maps.LogisticMap:
         precision = LEVEL_SPREAD**-2
         mode = _find_posterior_mode(centred, y, w, centre=centre, precision=precision)
     slope = max(mode[1], LEAST_LOGISTIC_SLOPE)
-    level = find_level(slope * centred, y, w, centre=centre, precision=precision)
+    level = _find_level(slope * centred, y, w, centre=centre, precision=precision)
     return maps.LogisticMap(slope, level - slope * centre)
 
 
@@ -345,20 +345,13 @@ def _refutes_level(mode: tuple[float, float], x: Floats, w: Floats, centre: floa
     return abs(level - centre) > REFUTED * variance**0.5
 
 
-def find_level(z: Floats, y: Floats, w: Floats, *, centre: float = 0.0, precision: float = 0.0) -> float:
+def _find_level(z: Floats, y: Floats, w: Floats, *, centre: float = 0.0, precision: float = 0.0) -> float:
     """Find the shift of all logits with which the probabilities sum to the outcomes.
 
     Parameters
     ----------
     z, y, w : [n] logits, outcomes or rates, weights.
     centre, precision : normal prior of the shift; a precision of 0 means no prior.
-
-    Examples
-    --------
-    >>> z, y, w = maps.logit([0.1, 0.2]), np.array([0.2, 0.4]), np.array([50.0, 50.0])
-    >>> shift = find_level(z, y, w)
-    >>> round(float((w * maps.expit(z + shift)).sum()), 6)
-    30.0
     """
     total = float((w * y).sum())
 

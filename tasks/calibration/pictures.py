@@ -179,8 +179,6 @@ def draw_large(title: str, curves: Mapping[str, Curve], frame: Frame) -> charts.
 
     Examples
     --------
-    >>> from tasks.calibration.reliability import reliability_curve
-    >>> from tasks.evaluation.resampling import Clusters
     >>> p, y = np.array([0.1, 0.1, 0.4, 0.4]), np.array([0.0, 0.0, 0.0, 1.0])
     >>> curve = reliability_curve(p, y, Clusters(np.arange(4), 4, "users"))
     >>> frame = Frame.around([curve], rare=False, binary=True)
@@ -216,8 +214,6 @@ def draw_small(
 
     Examples
     --------
-    >>> from tasks.calibration.reliability import reliability_curve
-    >>> from tasks.evaluation.resampling import Clusters
     >>> p, y = np.array([0.1, 0.1, 0.4, 0.4]), np.array([0.0, 0.0, 0.0, 1.0])
     >>> curve = reliability_curve(p, y, Clusters(np.arange(4), 4, "users"))
     >>> frame = Frame.around([curve], rare=False, binary=True)

@@ -239,8 +239,8 @@ def shrink(
 
     Examples
     --------
-    >>> from tasks.ranking.segmented_map import Cells
-    >>> cells = Cells(np.array([0, 1]), {"source": np.array([0, 1])}, {"source": ("ads", "feed")})
+    >>> codes, names = {"source": np.array([0, 1])}, {"source": ("ads", "feed")}
+    >>> cells = segmented_map.Cells(np.array([0, 1]), codes, names)
     >>> cell, scores, rows = np.repeat([0, 1], 8), np.tile(np.arange(-3.0, 1.0, 0.5), 2), np.full(16, 1e4)
     >>> chances = 1 / (1 + np.exp(-scores - np.where(cell == 0, 0.4, -0.4)))
     >>> tallies = Tallies(cell, scores, rows, rows * chances)

@@ -38,7 +38,6 @@ The required columns are read with the rows and stay in the table.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import lightgbm as lgb
@@ -97,19 +96,17 @@ def restore_known_labels(rows: TaskRows, table: pa.Table) -> pa.Table:
     """
     if not rows.delayed:
         return table
-    opened, end = (
-        _instants(table, _opening_column(rows)),
-        np.datetime64(rows.slices.calibrate.start.replace(tzinfo=None)),
-    )
-    known = truncate_outcomes(
+    opened = _instants(table, _opening_column(rows))
+    end = np.datetime64(rows.slices.calibrate.start.replace(tzinfo=None))
+    labels, arrived, kept = truncate_outcomes(
         read_labels(table, rows.task),
         (_instants(table, at(rows.task)) - opened) / _SECOND,
         (end - opened) / _SECOND,
         window=rows.window.total_seconds(),
     )
     place = table.schema.get_field_index(rows.task)
-    table = table.set_column(place, rows.task, pa.array(known.labels))
-    return table.append_column(ARRIVED, pa.array(known.arrived)).filter(pa.array(known.kept))
+    table = table.set_column(place, rows.task, pa.array(labels))
+    return table.append_column(ARRIVED, pa.array(arrived)).filter(pa.array(kept))
 
 
 def weight_factors(rows: TaskRows, table: pa.Table) -> Iterator[tuple[str, Floats]]:
@@ -141,7 +138,7 @@ def _read_positions(rows: TaskRows, table: pa.Table) -> Floats:
 
 
 def ranking_examination(rows: TaskRows, table: pa.Table) -> Floats | None:
-    """Return the examination weights of a ranking on `TaskRows.read_for_report`; None for other heads."""
+    """Return the examination weights of a ranking on `TaskRows.report`; None for other heads."""
     if rows.kind != "ranking" or POSITION not in table.column_names:
         return None
     part = examination.run(rows.workspace, snapshot=rows.snapshot.id)
@@ -337,23 +334,9 @@ def response_weights(probabilities: Floats, *, rate: float, clip: float) -> Floa
     return np.minimum(rate / np.maximum(probabilities, np.finfo(np.float64).tiny), clip)
 
 
-@dataclass(frozen=True)
-class TruncatedOutcomes:
-    """Rows as observed at an instant.
-
-    Attributes
-    ----------
-    labels : [n] the outcome so far.
-    arrived : [n] share of positives that had arrived by then, 1 if the window was closed.
-    kept : [n] rows to learn from: those with a share of at least `LEAST`.
-    """
-
-    labels: Floats
-    arrived: Floats
-    kept: Flags
-
-
-def truncate_outcomes(labels: Floats, delays: Floats, elapsed: Floats, *, window: float) -> TruncatedOutcomes:
+def truncate_outcomes(
+    labels: Floats, delays: Floats, elapsed: Floats, *, window: float
+) -> tuple[Floats, Floats, Flags]:
     """Truncate outcomes at an instant, and return the share of positives that had arrived.
 
     Parameters
@@ -363,16 +346,21 @@ def truncate_outcomes(labels: Floats, delays: Floats, elapsed: Floats, *, window
     elapsed : [n] time from the window's opening to the instant, in the same unit.
     window : length of the window, after which a row is closed.
 
+    Returns
+    -------
+    labels : [n] the outcome so far.
+    arrived : [n] share of positives that had arrived by then, 1 if the window was closed.
+    kept : [n] rows to learn from: those with a share of at least `LEAST`.
+
     Examples
     --------
-    >>> known = truncate_outcomes(
+    >>> truncate_outcomes(
     ...     np.array([1.0, 1.0, 0.0, 1.0]),
     ...     np.array([1.0, 3.0, np.nan, 3.0]),
     ...     np.array([9.0, 9.0, 2.0, 2.0]),
     ...     window=7,
     ... )
-    >>> known.labels, known.arrived
-    (array([1., 1., 0., 0.]), array([1. , 1. , 0.5, 0.5]))
+    (array([1., 1., 0., 0.]), array([1. , 1. , 0.5, 0.5]), array([ True,  True,  True,  True]))
     """
     closed = elapsed >= window
     came = np.sort(delays[closed & (labels > 0)])
@@ -384,4 +372,4 @@ def truncate_outcomes(labels: Floats, delays: Floats, elapsed: Floats, *, window
     share = np.searchsorted(came, elapsed, side="left") / len(came)
     arrived = np.where(closed, 1.0, share)
     by_then = (labels > 0) & (delays < elapsed)
-    return TruncatedOutcomes(by_then.astype(np.float64), arrived, (elapsed > 0) & (arrived >= LEAST))
+    return by_then.astype(np.float64), arrived, (elapsed > 0) & (arrived >= LEAST)

@@ -5,7 +5,7 @@
     observed rows of the train days, with outcomes as observed then (debiasing.py) -> drop rows of weight 0
       -> encoder -> sample negatives by key and segment -> weights, offsets, fold -> Examples
 
-The features of the remaining rows are read last, in pieces (`TaskRows.stream_features`), or by the workers of
+The features of the remaining rows are read last, in pieces (`TaskRows.observed_rows`), or by the workers of
 a cluster (``tasks/training/cluster.py``). Each decision is one small function, in this order; each factor of
 the weights is one line in `_weight_factors`.
 """
@@ -184,10 +184,8 @@ def _weight_factors(rows: TaskRows, table: pa.Table, newest: datetime | None) ->
     """Yield all other weight factors, each above 0, by name."""
     spec = _example_weights(rows)
     if spec.half_life is not None and len(table):
-        yield (
-            "half_life",
-            age_weights(table.column(SHOWN_AT).to_numpy(), spec.half_life, newest=newest),
-        )
+        shown_at = table.column(SHOWN_AT).to_numpy()
+        yield "half_life", age_weights(shown_at, spec.half_life, newest=newest)
     if spec.propensity is not None:
         logged = _read_floats(table, PROPENSITY, "weights.propensity")
         yield "propensity", propensity_weights(logged, clip=spec.propensity.clip, task=rows.task)
@@ -241,11 +239,12 @@ def _find_features(
 
     For training on a cluster the features are not read here.
     """
+    source = rows.observed_rows(rows.slices.train)
     if (scheduler := rows.training.cluster) is not None:
-        return ClusterFeatures(scheduler, rows.observed_rows(rows.slices.train), encoder, numbers)
+        return ClusterFeatures(scheduler, source, encoder, numbers)
     order = None if (numbers[1:] > numbers[:-1]).all() else np.argsort(numbers)
     ascending = numbers if order is None else numbers[order]
-    pieces = encode_pieces(encoder, rows.stream_features(rows.slices.train, encoder.names, ascending))
+    pieces = encode_pieces(encoder, source.stream_numbered(encoder.names, ascending))
     folder = scratch_folder(rows.workspace.home)
     stored = StoredFeatures.write(pieces, folder, width=len(encoder.names))
     return stored if order is None else stored.take(np.argsort(order))

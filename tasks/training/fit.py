@@ -42,7 +42,6 @@ def shift_scores(booster: lgb.Booster, offset: float) -> lgb.Booster:
 
     Examples
     --------
-    >>> import numpy as np
     >>> booster = lgb.train({"verbosity": -1}, lgb.Dataset(np.arange(100.0)[:, None], np.arange(100.0)), 1)
     >>> before = booster.predict([[3.0]], raw_score=True)
     >>> (shift_scores(booster, 2.0).predict([[3.0]], raw_score=True) - before).round(6)
@@ -59,7 +58,6 @@ def scale_scores(booster: lgb.Booster, slope: float) -> lgb.Booster:
 
     Examples
     --------
-    >>> import numpy as np
     >>> booster = lgb.train({"verbosity": -1}, lgb.Dataset(np.arange(100.0)[:, None], np.arange(100.0)), 1)
     >>> before = booster.predict([[3.0]], raw_score=True)
     >>> (scale_scores(booster, 2.0).predict([[3.0]], raw_score=True) / before).round(6)
@@ -76,7 +74,6 @@ def stack_boosters(below: lgb.Booster | None, above: lgb.Booster) -> lgb.Booster
 
     Examples
     --------
-    >>> import numpy as np
     >>> booster = lgb.train({"verbosity": -1}, lgb.Dataset(np.arange(100.0)[:, None], np.arange(100.0)), 1)
     >>> twice = stack_boosters(booster, booster)
     >>> twice.num_trees(), (twice.predict([[3.0]]) / booster.predict([[3.0]])).round(6)
@@ -97,7 +94,6 @@ def is_constant(booster: lgb.Booster) -> bool:
 
     Examples
     --------
-    >>> import numpy as np
     >>> price = np.arange(100.0)[:, None]
     >>> data = (lgb.Dataset(price, labels) for labels in (np.arange(100.0), np.ones(100)))
     >>> [is_constant(lgb.train({"verbosity": -1}, rows, 1)) for rows in data]
@@ -268,7 +264,7 @@ def fit_head(
             growth = ClusterPlan(examples.features, settings, rounds, patience, start)
             trained, kept, value = grow_on_cluster(shifted, growth)
         else:
-            data = bin_examples(examples, settings, loss_weight=loss_weight, constant=base, start=start)
+            data = _bin_examples(examples, settings, loss_weight=loss_weight, constant=base, start=start)
             train, fold = _split(data, held)
             del data  # its bins are now in train and fold
             trained, kept, value = _train(
@@ -284,23 +280,15 @@ def _truncate(trained: lgb.Booster, rounds: int, *, threads: int) -> lgb.Booster
     return lgb.Booster(model_str=text.replace(f"[num_threads: {threads}]", "[num_threads: 0]"))
 
 
-def bin_examples(
+def _bin_examples(
     examples: Examples,
     settings: Mapping[str, Any],
     *,
-    loss_weight: float = 1.0,
-    constant: float = 0.0,
-    start: lgb.Booster | None = None,
+    loss_weight: float,
+    constant: float,
+    start: lgb.Booster | None,
 ) -> lgb.Dataset:
-    """Bin examples once; every training on them uses subsets of the bins.
-
-    Examples
-    --------
-    >>> price, clicks, fold = np.arange(100.0)[:, None], np.tile([0.0, 1.0], 50), np.zeros(100, dtype=bool)
-    >>> examples = Examples(price, clicks, fold, ("price",))
-    >>> bin_examples(examples, {"verbosity": -1}).num_data()
-    100
-    """
+    """Bin examples once; every training on them uses subsets of the bins."""
     weights = _scale_weights(examples, loss_weight)
     begin = _initial_scores(examples, constant, start, threads=settings.get("num_threads", 0))
     lengths = None if examples.groups is None else run_lengths(examples.groups)

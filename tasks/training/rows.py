@@ -80,7 +80,10 @@ class ObservedRows:
         return self.snapshot.stream(names, first_day=self.days.first, last_day=self.days.last, where=where)
 
     def stream_numbered(self, names: Sequence[str], numbers: Integers | RowNumbers) -> Iterator[pa.Table]:
-        """Read keys and columns of the rows with these ascending numbers."""
+        """Read keys and columns of the rows with these ascending numbers (`ROW`), in pieces.
+
+        The numbers count the rows of all of these days, as `TaskRows.read_outcomes` does for the same days.
+        """
         begin = 0
         for piece in self.stream(list(dict.fromkeys([*KEYS, *names]))):
             first, last = np.searchsorted(numbers, [begin, begin + len(piece)])
@@ -227,22 +230,12 @@ class TaskRows:
         table = table.append_column(ROW, pa.array(np.arange(len(table), dtype=np.int32)))
         if self.whole:
             table = _join_chain(table, self._links)
-        return keep_first_rows(table) if self.spec.level == "request" else table
-
-    def stream_features(
-        self, days: DaySlice, names: Sequence[str], numbers: RowNumbers
-    ) -> Iterator[pa.Table]:
-        """Read keys and features of rows that `read_outcomes` returned, in pieces.
-
-        Parameters
-        ----------
-        days : the days of these rows; all of their rows must have been read.
-        numbers : `ROW` of the rows, in ascending order.
-        """
-        return self.observed_rows(days).stream_numbered(names, numbers)
+        if self.spec.level == "request":  # its outcome is one observation
+            table = table.filter(pa.array(mark_first_rows(table.column(REQUEST_ID).to_numpy())))
+        return table
 
     def observed_rows(self, days: DaySlice) -> ObservedRows:
-        """Return the source of the rows of some days with an observed outcome."""
+        """Return the source, also of features, of the rows of some days with an observed outcome."""
         return ObservedRows(self.snapshot, self._links[0], days)
 
     @property
@@ -274,7 +267,7 @@ class TaskRows:
 
     def stream_report(self, days: DaySlice, names: Sequence[str]) -> Iterator[pa.Table]:
         """Read keys and features of the rows of `report`, in pieces."""
-        return self.stream_features(days, names, self.report(days).column(ROW).to_numpy())
+        return self.observed_rows(days).stream_numbered(names, self.report(days).column(ROW).to_numpy())
 
     def measured(self, predictions: Floats, *, examination: Floats | None) -> TaskFigures:
         """Measure predictions of the test rows, overall and by segment.
@@ -362,11 +355,6 @@ def _copy(table: pa.Table) -> pa.Table:
 def read_labels(table: pa.Table, task: str) -> Floats:
     """Return a task's labels as floats, shape [rows]."""
     return np.asarray(table.column(task).to_numpy(), dtype=np.float64)
-
-
-def keep_first_rows(table: pa.Table) -> pa.Table:
-    """Keep the first row of each request, because a request-level outcome is one observation."""
-    return table.filter(pa.array(mark_first_rows(table.column(REQUEST_ID).to_numpy())))
 
 
 def mark_first_rows(requests: npt.NDArray[Any], known: Flags | None = None) -> Flags:

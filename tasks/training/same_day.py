@@ -64,6 +64,9 @@ _SAME_HEAD: Final = ("kind", "level", "parent")
 Kept = Mapping[str, JsonValue]
 """Content of a recipe, as in the evidence."""
 
+_Scored = tuple[Floats, Floats | None]
+"""A model's scores of the test rows, and their mapped values if the calibrate days allow a map."""
+
 _LIGHTGBM: Final = "lightgbm"
 
 LEAST_SLOPE: Final = 0.05
@@ -106,14 +109,6 @@ class _Other:
     def workspace(self) -> Workspace:
         """The surface and its home."""
         return self.rows.workspace
-
-
-@dataclass(frozen=True)
-class _ScoredRows:
-    """A model's scores of the test rows, and their mapped values if the calibrate days allow a map."""
-
-    scores: Floats
-    mapped: Floats | None
 
 
 def run(rows: TaskRows, model: Part, *, parent_run: str | None = None) -> str | None:
@@ -202,11 +197,7 @@ def _measure(rows: TaskRows, other: _Other, evidence: SameDayEvidence) -> SameDa
     scores = rows.score_once(other.model.sha256, test, lambda: score_rows(rows, test, *model))
     new = _score(rows, scores, *model)
     old = _score(reference, score_rows(reference, test, *grown), *grown)
-    days = {
-        "train": reference.slices.train,
-        "calibrate": reference.slices.calibrate,
-        "test": test,
-    }
+    days = {"train": reference.slices.train, "calibrate": reference.slices.calibrate, "test": test}
     return evidence.model_copy(
         update={
             "slices": {name: (of.first, of.last) for name, of in days.items()},
@@ -243,21 +234,21 @@ def _under_recipe(rows: TaskRows, recipe: Kept) -> TaskRows:
     return reference
 
 
-def _score(rows: TaskRows, given: Floats, booster: lgb.Booster, encoder: FeatureEncoder) -> _ScoredRows:
+def _score(rows: TaskRows, given: Floats, booster: lgb.Booster, encoder: FeatureEncoder) -> _Scored:
     """Convert scores of the test rows to the shown positions, and map them with the calibrate days."""
     scores = debiasing.predict_where_shown(rows, rows.test, given)
     if rows.kind in {"quantile", "ranking"}:
-        return _ScoredRows(scores, scores)
+        return scores, scores
     days = rows.slices.calibrate
     before, labels = predict_rows(rows, days, booster, encoder), read_labels(rows.report(days), rows.task)
     if rows.kind == "value":
         predicted, happened = float(before.sum()), float(labels.sum())
-        return _ScoredRows(scores, scores * happened / predicted if min(predicted, happened) > 0 else scores)
+        return scores, scores * happened / predicted if min(predicted, happened) > 0 else scores
     line = fit_score_line(before, labels)
-    return _ScoredRows(scores, None if line is None else line.apply(scores))
+    return scores, None if line is None else line.apply(scores)
 
 
-def _hold_against(rows: TaskRows, new: _ScoredRows, old: _ScoredRows) -> ChampionComparison:
+def _hold_against(rows: TaskRows, new: _Scored, old: _Scored) -> ChampionComparison:
     """Compare the losses of the new and the old recipe on the test rows, overall and by segment."""
     table, segments = rows.test, rows.test_segments
     frame = table.select([USER_ID, REQUEST_ID]).to_pandas()
@@ -266,8 +257,9 @@ def _hold_against(rows: TaskRows, new: _ScoredRows, old: _ScoredRows) -> Champio
         labels = read_labels(table, rows.task)
         return ComparedRows.of(PairedRows(labels, before, after, frame[USER_ID], frame[REQUEST_ID]), segments)
 
-    scores = compared(old.scores, new.scores)
-    calibrated = None if old.mapped is None or new.mapped is None else compared(old.mapped, new.mapped)
+    (old_scores, old_mapped), (new_scores, new_mapped) = old, new
+    scores = compared(old_scores, new_scores)
+    calibrated = None if old_mapped is None or new_mapped is None else compared(old_mapped, new_mapped)
     if rows.kind == "ranking":
         return scores.compare_order(rows.task)
     if rows.kind in {"value", "quantile"}:

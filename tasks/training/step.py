@@ -92,7 +92,6 @@ def run(
     task: str,
     as_of: datetime,
     snapshot: str,
-    repeats: int | None = None,
     parent_run: str | None = None,
 ) -> TrainResult:
     """Train one task.
@@ -101,8 +100,6 @@ def run(
     ----------
     as_of : the instant up to which data are used, as in the snapshot.
     snapshot : id of a published label snapshot.
-    repeats : version of a tested model, whose recipe is refitted on the newest mature days. The refit is not
-        measured, because it learns from the test days.
     parent_run : the parent MLflow run.
 
     Raises
@@ -115,8 +112,6 @@ def run(
         All labels are equal, or a feature does not match the contract.
     """
     rows = TaskRows.open(workspace, task=task, as_of=as_of, snapshot=snapshot)
-    if repeats is not None:
-        return train(for_refit(rows, repeats), parent_run=parent_run)
     return train_and_compare(rows, parent_run=parent_run)
 
 
@@ -139,7 +134,10 @@ def train(rows: TaskRows, *, parent_run: str | None = None) -> TrainResult:
 
 
 def for_refit(rows: TaskRows, tested: int) -> TaskRows:
-    """Return the rows for a refit of a tested version's recipe."""
+    """Return the rows for a refit of a tested version's recipe on the newest mature days.
+
+    The refit is not measured, because it learns from the test days.
+    """
     registry = rows.workspace.store.registry
     model = registry.part(model_name(rows.workspace.surface, rows.task), tested)
     return rows.for_refit(Recipe.of(registry, model))

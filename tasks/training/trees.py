@@ -240,22 +240,12 @@ def start_from_dense(
     25.0
     """
     learned_from = examples.where(~examples.held_out)
-    start = rescale_predictions if by == "predictions" else refit_leaves
+    start = _rescale_predictions if by == "predictions" else _refit_leaves
     return start(lgb.Booster(model_str=dense.model_to_string()), learned_from, threads=threads)
 
 
-def rescale_predictions(dense: lgb.Booster, examples: Examples, *, threads: int | None = None) -> lgb.Booster:
-    """Fold an intercept and a slope of the dense log odds into the dense trees' leaves, in place.
-
-    Examples
-    --------
-    >>> price, fold = np.arange(100.0)[:, None], np.zeros(100, dtype=bool)
-    >>> labels = (price[:, 0] > 49).astype(float)
-    >>> dense = lgb.train({"objective": "binary", "verbosity": -1}, lgb.Dataset(price, labels), 2)
-    >>> sparse = Examples(price, labels * (price[:, 0] > 74), fold, ("price",))
-    >>> round(float(rescale_predictions(dense, sparse).predict(price).sum()), 3)
-    25.0
-    """
+def _rescale_predictions(dense: lgb.Booster, examples: Examples, *, threads: int | None) -> lgb.Booster:
+    """Fold an intercept and a slope of the dense log odds into the dense trees' leaves, in place."""
     raw = examples.raw_scores(dense, threads=threads)
     design = np.column_stack([np.ones(len(raw)), raw])
     intercept, slope = fit_log_odds(
@@ -264,20 +254,11 @@ def rescale_predictions(dense: lgb.Booster, examples: Examples, *, threads: int 
     return shift_scores(scale_scores(dense, float(slope)), float(intercept))
 
 
-def refit_leaves(dense: lgb.Booster, examples: Examples, *, threads: int | None = None) -> lgb.Booster:
+def _refit_leaves(dense: lgb.Booster, examples: Examples, *, threads: int | None) -> lgb.Booster:
     """Refit the leaves' values, starting from the sparse task's mean log odds.
 
     This is LightGBM's ``Booster.refit`` with a decay rate of 0. The features and each row's leaf in each tree
     are in memory at once.
-
-    Examples
-    --------
-    >>> price, fold = np.arange(100.0)[:, None], np.zeros(100, dtype=bool)
-    >>> labels = (price[:, 0] > 49).astype(float)
-    >>> dense = lgb.train({"objective": "binary", "verbosity": -1}, lgb.Dataset(price, labels), 2)
-    >>> sparse = Examples(price, labels * (price[:, 0] > 74), fold, ("price",))
-    >>> refit_leaves(dense, sparse).num_trees()
-    2
     """
     ones, offsets = np.ones((len(examples), 1)), examples.offsets
     (mean,) = fit_log_odds(ones, examples.labels, weights=examples.weights, offsets=offsets)

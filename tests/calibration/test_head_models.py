@@ -80,14 +80,6 @@ def test_a_blend_is_no_worse_by_its_estimate_and_of_no_trunk_that_is_shown_to_be
         assert not trunk.low > WORST * trees
 
 
-@given(trunk=estimates, blend=estimates, over=estimates, trees=st.floats(0.1, 1.1))
-def test_a_blend_that_is_worse_by_its_estimate_leaves_the_trees_or_the_trunk(
-    trunk: Estimate, blend: Estimate, over: Estimate, trees: float
-) -> None:
-    worse = replace(blend, value=abs(blend.value) + 1e-9)
-    assert decide(trunk, worse, over, trees=trees) != "blend"
-
-
 @given(seed=st.integers(0, 2**16), noise=st.floats(0, 3))
 def test_the_order_of_rows_does_not_matter(seed: int, noise: float) -> None:
     rows = world(seed, trees=1.0, trunk=noise)

@@ -230,13 +230,7 @@ def test_every_row_is_counted_in_one_bar_also_beyond_the_frame() -> None:
     assert np.allclose(edges[1:] / edges[:-1], edges[1] / edges[0])
 
 
-def curve(factor: float = 1.0) -> Curve:
-    p = np.linspace(0.01, 0.5, 200)
-    y = (np.arange(200) % 3 == 0).astype(float)
-    return reliability_curve(factor * p, y, Clusters(np.arange(200), 200, "users"))
-
-
-PAIR = {"before": curve(0.5), "after": curve()}
+PAIR = {name: curve_of(np.linspace(0.01, 0.5, 200) * of) for name, of in (("before", 0.5), ("after", 1.0))}
 FRAME = Frame.around(list(PAIR.values()), rare=False, binary=True)
 
 

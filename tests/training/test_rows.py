@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.contracts import load_surface
-from tasks.training.rows import keep_first_rows, mark_first_rows, measured_head, read_labels
+from tasks.training.rows import mark_first_rows, measured_head, read_labels
 from tests.contracts.files import setting, write_surface
 
 
@@ -17,10 +17,8 @@ def test_labels_are_floats() -> None:
 def test_a_request_s_first_row_stands_for_it_wherever_its_others_are() -> None:
     requests = ["r", "s", "r", "t", "s"]
     assert mark_first_rows(np.array(requests)).tolist() == [True, True, False, True, False]
-    table = pa.table({"request_id": requests, "visit": [1, 0, 1, 0, 0]})
     known = np.array([False, False, True, False, True])
     assert mark_first_rows(np.array(requests), known).tolist() == known.tolist(), "where the outcome is known"
-    assert keep_first_rows(table).to_pydict() == {"request_id": ["r", "s", "t"], "visit": [1, 0, 0]}
 
 
 def test_a_head_is_measured_by_its_quantile_and_the_slots_of_the_slate(tmp_path: Path) -> None:
