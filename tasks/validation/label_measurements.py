@@ -113,9 +113,8 @@ def _figures(task: str) -> Iterator[exp.Expr]:
 def _broken(
     connection: duckdb.DuckDBPyConnection, rules: Rules, broken: list[int], rows: int
 ) -> Iterator[Measurement]:
-    key = {name: x.column(name) for name in c.IMPRESSION_KEY}
     for ((rule, task), condition), count in zip(rules.items(), broken, strict=True):
-        examples = find_examples(connection, LABELS, condition, key) if count else ""
+        examples = find_examples(connection, LABELS, condition, count=count)
         yield Measurement(rule, task, rows=count, of=rows, examples=examples)
 
 
@@ -134,17 +133,13 @@ def measure_distributions(
     connection: duckdb.DuckDBPyConnection, surface: SurfaceSpec, *, days: int
 ) -> list[Measurement]:
     """Measure the values of each feature and segment on the newest days of the relation ``labels``."""
-    present = {kind.subject for kind in measure_columns(connection, LABELS, described_columns(surface))}
+    read = (*surface.features.names, *(segment.column for segment in surface.segments))
+    present = {kind.subject for kind in measure_columns(connection, LABELS, read)}
     _look_at(connection, sorted(present), days)
     measured: list[Measurement] = []
     for name, binned in _binned(connection, surface, present).items():
         measured += _by_day(connection, name, binned)
     return measured
-
-
-def described_columns(surface: SurfaceSpec) -> tuple[str, ...]:
-    """Return the columns that features and segments are computed from."""
-    return tuple(dict.fromkeys((*surface.features.names, *(s.column for s in surface.segments))))
 
 
 def _look_at(connection: duckdb.DuckDBPyConnection, columns: Sequence[str], days: int) -> None:

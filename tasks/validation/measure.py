@@ -183,7 +183,6 @@ def _quarantined(
 
 KNOWN_EVENTS = "known_events"
 SHOWN_ITEMS = "shown_items"
-_NAMED_BY = (c.EVENT, c.HAPPENED_AT)
 
 
 def measure_events(
@@ -230,8 +229,7 @@ def _broken(
         broken=count_if(condition),
         events=x.table(KNOWN_EVENTS),
     )
-    key = {name: x.column(name) for name in _NAMED_BY}
-    examples = find_examples(connection, KNOWN_EVENTS, condition.copy(), key) if count else ""
+    examples = find_examples(connection, KNOWN_EVENTS, condition, count=count, key=(c.EVENT, c.HAPPENED_AT))
     yield Measurement(rule, subject, rows=count, of=rows, examples=examples)
 
 

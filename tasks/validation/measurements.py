@@ -11,7 +11,7 @@
 DuckDB computes the counts; the suites of ``expectations/`` evaluate these rows.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +19,7 @@ import duckdb
 import pandas as pd
 from sqlglot import exp
 
+from tasks.columns import IMPRESSION_KEY
 from tasks.sql import expressions as x
 
 ROWS: Final = "rows"
@@ -116,19 +117,24 @@ def count_if(condition: exp.Expr) -> exp.Expr:
 
 
 def find_examples(
-    connection: duckdb.DuckDBPyConnection, table: str, broken: exp.Expr, key: Mapping[str, exp.Expr]
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    broken: exp.Expr,
+    *,
+    count: int,
+    key: Iterable[str] = IMPRESSION_KEY,
 ) -> str:
-    """Return up to three rows that break a rule, as text of their keys."""
-    named = x.call(
-        "CONCAT_WS", x.text("/"), *(x.coalesce(x.cast(k, "VARCHAR"), x.text("null")) for k in key.values())
-    )
+    """Return up to three of the ``count`` rows that break a rule, as text of the columns of their key."""
+    if not count:
+        return ""
+    parts = (x.coalesce(x.cast(x.column(name), "VARCHAR"), x.text("null")) for name in key)
     ((examples,),) = fetch(
         connection,
         "SELECT min($key, $few) FROM $table WHERE $broken",
-        key=named,
+        key=x.call("CONCAT_WS", x.text("/"), *parts),
         few=x.integer(EXAMPLES),
         table=x.table(table),
-        broken=broken,
+        broken=broken.copy(),
     )
     return "; ".join(examples or ())
 

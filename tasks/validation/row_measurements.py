@@ -59,8 +59,7 @@ def measure_impressions(
         table=x.table(table),
     )
     rows, later = sum(row[1] for row in counted), sum(row[2] for row in counted)
-    key = {name: x.column(name) for name in c.IMPRESSION_KEY}
-    examples = find_examples(connection, table, future, key) if later else ""
+    examples = find_examples(connection, table, future, count=later)
     measured = [
         *types,
         *measure_newest(connection, table, c.SHOWN_AT),
@@ -166,8 +165,8 @@ def measure_requests(
             table=x.table(table),
             reached=reached.copy(),
         )
-        key = {name: x.column(name) for name in (*c.IMPRESSION_KEY, c.POSITION)}
-        examples = find_examples(connection, table, x.all_of(reached.copy(), odd), key) if rows else ""
+        key = (*c.IMPRESSION_KEY, c.POSITION)
+        examples = find_examples(connection, table, x.all_of(reached.copy(), odd), count=rows, key=key)
         yield Measurement(m.POSITION, c.POSITION, rows=rows, of=of, examples=examples)
     yield _users(connection, table, reached)
 
@@ -403,8 +402,7 @@ def _nulls(connection: duckdb.DuckDBPyConnection, table: str, column: str, where
         table=x.table(table),
         where=where,
     )
-    key = {name: x.column(name) for name in c.IMPRESSION_KEY}
-    examples = find_examples(connection, table, x.all_of(unknown.copy(), where.copy()), key) if nulls else ""
+    examples = find_examples(connection, table, x.all_of(unknown.copy(), where.copy()), count=nulls)
     return Measurement(m.CONSTRAINT_NULLS, column, rows=nulls, of=rows, examples=examples)
 
 
@@ -459,8 +457,7 @@ def measure_infinite(
             table=x.table(table),
             where=where,
         )
-        key = {name: x.column(name) for name in c.IMPRESSION_KEY}
         for (name, condition), count in zip(infinite.items(), counted, strict=True):
             broken = x.all_of(condition.copy(), where.copy())
-            examples = find_examples(connection, table, broken, key) if count else ""
+            examples = find_examples(connection, table, broken, count=count)
             yield Measurement(statistic, f"{prefix}{name}", rows=count, of=rows, examples=examples)

@@ -1,7 +1,5 @@
 """Measurements of any relation: kinds of columns, newest rows, top users, examples of broken rows."""
 
-from collections.abc import Iterator
-
 import duckdb
 import pytest
 
@@ -11,16 +9,13 @@ from tasks.validation.measurements import Measurement
 
 
 @pytest.fixture
-def engine() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(
-            """CREATE TABLE log AS SELECT * FROM (VALUES
-                 ('r1', 'ana', 1, TIMESTAMPTZ '2026-03-01 00:00:00Z'),
-                 ('r2', 'ana', 2, TIMESTAMPTZ '2026-03-02 00:00:00Z'),
-                 ('r3', NULL, 3, NULL)) AS rows(request_id, user_id, price, happened_at)"""
-        )
-        yield connection
+def engine(engine: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    return engine.execute(
+        """CREATE TABLE log AS SELECT * FROM (VALUES
+             ('r1', 'ana', 1, TIMESTAMPTZ '2026-03-01 00:00:00Z'),
+             ('r2', 'ana', 2, TIMESTAMPTZ '2026-03-02 00:00:00Z'),
+             ('r3', NULL, 3, NULL)) AS rows(request_id, user_id, price, happened_at)"""
+    )
 
 
 def test_a_frame_is_ordered_whatever_the_order_of_measurements() -> None:
@@ -58,6 +53,5 @@ def test_the_top_user_is_named_and_rows_without_a_user_count_among_all(
 
 
 def test_broken_rows_are_named_by_their_keys(engine: duckdb.DuckDBPyConnection) -> None:
-    key = {name: x.column(name) for name in ("request_id", "user_id")}
     broken = x.gt(x.column("price"), x.integer(1))
-    assert m.find_examples(engine, "log", broken, key) == "r2/ana; r3/null"
+    assert m.find_examples(engine, "log", broken, count=2, key=("request_id", "user_id")) == "r2/ana; r3/null"

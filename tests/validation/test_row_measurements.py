@@ -64,14 +64,6 @@ def register(engine: duckdb.DuckDBPyConnection, **changed: list[Any]) -> None:
     engine.register("labels", pa.table({**columns, "shown_at": times}))
 
 
-def keys(engine: duckdb.DuckDBPyConnection, **changed: list[Any]) -> Measurement:
-    register(engine, **changed)
-    (found,) = (
-        m for m in measure_impressions(engine, ["user_id"], as_of=AS_OF) if m.statistic == "repeated_key"
-    )
-    return found
-
-
 def test_rows_and_nulls_are_counted_by_day(engine: duckdb.DuckDBPyConnection) -> None:
     register(engine, user_id=["u1", None])
     measured = measure_impressions(engine, ["user_id"], as_of=AS_OF)
@@ -79,18 +71,16 @@ def test_rows_and_nulls_are_counted_by_day(engine: duckdb.DuckDBPyConnection) ->
     assert Measurement("nulls", "user_id", "", MATURE.date(), 1, 2) in measured
 
 
-def test_keys_of_their_own_are_sound(engine: duckdb.DuckDBPyConnection) -> None:
-    assert (keys(engine).rows, keys(engine).of) == (0, 2)
-
-
-def test_a_repeated_key_counts_each_of_its_rows(engine: duckdb.DuckDBPyConnection) -> None:
-    found = keys(engine, request_id=["r1", "r1"])
-    assert (found.rows, found.examples) == (2, "r1/i1")
-
-
-def test_a_key_with_a_null_is_found(engine: duckdb.DuckDBPyConnection) -> None:
-    found = keys(engine, request_id=["r1", None])
-    assert (found.rows, found.examples) == (1, "null/i1")
+@pytest.mark.parametrize(
+    ("requests", "rows", "examples"),
+    [(["r1", "r2"], 0, ""), (["r1", "r1"], 2, "r1/i1"), (["r1", None], 1, "null/i1")],
+)
+def test_each_row_of_a_repeated_key_and_a_key_with_a_null_are_counted(
+    engine: duckdb.DuckDBPyConnection, requests: list[str | None], rows: int, examples: str
+) -> None:
+    register(engine, request_id=requests)
+    (found,) = (m for m in measure_impressions(engine, [], as_of=AS_OF) if m.statistic == "repeated_key")
+    assert (found.rows, found.of, found.examples) == (rows, 2, examples)
 
 
 def test_an_impression_from_the_future_is_found(engine: duckdb.DuckDBPyConnection) -> None:
