@@ -13,7 +13,7 @@ no surface declares may be a typo, and is reported with the most similar known n
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -364,6 +364,63 @@ def load_surface(root: Path, name: str) -> Contracts:
         lines = "\n".join(f"  {problem}" for problem in checked.problems)
         raise ContractError(f"{len(checked.problems)} problem(s) in the contracts of '{name}':\n{lines}")
     return checked.contracts
+
+
+def read_policy(path: Path, contracts: Contracts) -> UtilitySpec:
+    """Read a utility policy from a file, and check it with a surface's contracts.
+
+    Raises
+    ------
+    ContractError
+        The file cannot be read, is not a utility policy, or is invalid for this surface.
+    """
+    try:
+        policy = UtilitySpec.model_validate(read_yaml(path))
+    except ValidationError as error:
+        problems = problems_of_validation(path.name, error, UtilitySpec)
+    else:
+        models = {
+            "surface": contracts.surface,
+            "tasks": contracts.tasks,
+            "utility": policy,
+            "slate": contracts.slate,
+        }
+        problems = [
+            one if one.file == "slate.yaml" else replace(one, file=path.name)
+            for one in find_problems(contracts.name, models)
+        ]
+        if not problems:
+            return policy
+    raise _refusal(path, "utility", contracts, problems)
+
+
+def read_policies(path: Path, contracts: Contracts) -> tuple[UtilitySpec, SlateSpec]:
+    """Read a utility policy or a slate policy from a file; the surface's contracts supply the other.
+
+    A file with a ``length`` is a slate policy.
+
+    Raises
+    ------
+    ContractError
+        The file cannot be read, or is not a valid policy for this surface.
+    """
+    plain = read_yaml(path)
+    if "length" not in plain:
+        return read_policy(path, contracts), contracts.slate
+    try:
+        slate = SlateSpec.model_validate(plain)
+    except ValidationError as error:
+        raise _refusal(
+            path, "slate", contracts, problems_of_validation(path.name, error, SlateSpec)
+        ) from error
+    if problems := list(find_slate_problems(slate, contracts.utility, ALL_READ)):
+        raise _refusal(path, "slate", contracts, [replace(one, file=path.name) for one in problems])
+    return contracts.utility, slate
+
+
+def _refusal(path: Path, kind: str, contracts: Contracts, problems: Sequence[Problem]) -> ContractError:
+    listed = "; ".join(map(str, problems))
+    return ContractError(f"{path} is not a {kind} policy for {contracts.name}: {listed}")
 
 
 def events_elsewhere(root: Path, surface: str) -> dict[str, str]:

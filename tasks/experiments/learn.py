@@ -41,6 +41,7 @@ from scipy.special import stdtrit
 from tasks.arrays import Floats
 from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.experiment import outcome_of
+from tasks.contracts.load import read_policy
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.errors import ContractError, DataError, unknown
 from tasks.evaluation.verdicts import Estimate
@@ -53,7 +54,6 @@ from tasks.experiments.evidence import (
     WeightLearning,
 )
 from tasks.experiments.results import newest_by_version, surface_experiments
-from tasks.replay.policy_diff import read_policy
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Done, Step
 from tasks.stores.workspace import Workspace, format_instant, refuse_future, write_report

@@ -31,7 +31,7 @@ from tasks.evaluation.evidence import Measured, Sensitivity, TermShare, UtilityC
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
-from tasks.ranking.explain import CONTRIBUTION, HEAD, MULTIPLIED_BY, TASK, TIER, TOTAL
+from tasks.ranking import explain as e
 
 RATIO, RATIO_LOW, RATIO_HIGH = "calibration_ratio", "calibration_ratio_low", "calibration_ratio_high"
 ERROR, ERROR_LOW, ERROR_HIGH = "error", "error_low", "error_high"
@@ -120,10 +120,10 @@ def with_error_bars(explained: pd.DataFrame, ratios: Mapping[str, Estimate]) -> 
     >>> shown[["item_id", "utility_error", "gap", "gap_error", "order"]].round(3).values.tolist()
     [['a', 0.08, 0.1, 0.02, 'significant'], ['b', 0.06, nan, nan, nan]]
     """
-    rows = explained.assign(off=[furthest(_ratio_of(head, ratios)) for head in explained[HEAD]])
+    rows = explained.assign(off=[furthest(_ratio_of(head, ratios)) for head in explained[e.HEAD]])
     contributions, errors = (
-        rows.pivot_table(index=ITEM_ID, columns=TASK, values=name, aggfunc="first", dropna=False)
-        for name in (CONTRIBUTION, "off")
+        rows.pivot_table(index=ITEM_ID, columns=e.TASK, values=name, aggfunc="first", dropna=False)
+        for name in (e.CONTRIBUTION, "off")
     )
     off = errors.to_numpy(dtype=np.float64)
     candidates = explained.drop_duplicates(ITEM_ID).set_index(ITEM_ID).reindex(contributions.index)
@@ -138,10 +138,10 @@ def _ratio_of(head: object, ratios: Mapping[str, Estimate]) -> Estimate:
 
 def _with_errors(explained: pd.DataFrame, ratios: Mapping[str, Estimate]) -> pd.DataFrame:
     """Add each term's ratio and error; a contribution of 0 has no error."""
-    of = [_ratio_of(head, ratios) for head in explained[HEAD]]
+    of = [_ratio_of(head, ratios) for head in explained[e.HEAD]]
     known = [ratio if ratio.known else UNKNOWN_ESTIMATE for ratio in of]
     value, low, high = (np.array([getattr(r, end) for r in known]) for end in ("value", "low", "high"))
-    added = explained[CONTRIBUTION].to_numpy(dtype=np.float64)
+    added = explained[e.CONTRIBUTION].to_numpy(dtype=np.float64)
     errors = [np.where(added == 0, 0.0, added * (ratio - 1)) for ratio in (value, low, high)]
     return explained.assign(
         **{
@@ -173,15 +173,15 @@ def _gaps(candidates: pd.DataFrame, contributions: pd.DataFrame, off: Floats) ->
     added = contributions.loc[ranked.index].to_numpy(dtype=np.float64)
     off = off[contributions.index.get_indexer(ranked.index)]
     apart, off = added[:-1] - added[1:], np.maximum(off[:-1], off[1:])
-    total = ranked[TOTAL if TOTAL in ranked else UTILITY].to_numpy(dtype=np.float64)
+    total = ranked[e.TOTAL if e.TOTAL in ranked else UTILITY].to_numpy(dtype=np.float64)
     gap, error = total[:-1] - total[1:], _squares(apart, off)
     order = np.full(len(gap), Order.SIGNIFICANT, dtype=object)
     order[(np.isnan(off) & (apart != 0)).any(axis=1)] = Order.INCONCLUSIVE
     order[np.abs(gap) <= error] = Order.WITHIN_ERROR
-    if MULTIPLIED_BY in ranked:
-        multiplied = ranked[MULTIPLIED_BY].fillna("").to_numpy()
+    if e.MULTIPLIED_BY in ranked:
+        multiplied = ranked[e.MULTIPLIED_BY].fillna("").to_numpy()
         order[multiplied[:-1] != multiplied[1:]] = Order.BY_MULTIPLIER
-    tier = ranked[TIER].to_numpy(dtype=np.float64, na_value=np.nan)
+    tier = ranked[e.TIER].to_numpy(dtype=np.float64, na_value=np.nan)
     order[np.nan_to_num(tier[:-1]) != np.nan_to_num(tier[1:])] = Order.BY_TIER
     return pd.DataFrame({GAP: gap, GAP_ERROR: error, ORDER: order}, index=ranked.index[:-1])
 

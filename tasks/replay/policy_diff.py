@@ -8,19 +8,15 @@
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from tasks import columns as c
-from tasks.contracts import Contracts, Problem, SlateSpec, UtilitySpec, canonical
-from tasks.contracts.crosscheck import find_slate_problems
-from tasks.contracts.load import find_problems, read_yaml
+from tasks.contracts import SlateSpec, UtilitySpec, canonical
+from tasks.contracts.load import read_policies
 from tasks.contracts.metrics import mix_columns
-from tasks.contracts.problems import ALL_READ, problems_of_validation
 from tasks.errors import ContractError
 from tasks.release.view import load, release_policy
 from tasks.replay.decided_slice import Entrant, Entrants, SliceBuilder, build_slice, decided_blocks
@@ -38,64 +34,6 @@ from tasks.stores.aliases import CHAMPION, release_name
 from tasks.stores.manifest import Role
 from tasks.stores.releases import POLICY_FILE
 from tasks.stores.workspace import Workspace, write_report
-
-
-def read_policy(path: Path, contracts: Contracts) -> UtilitySpec:
-    """Read a utility policy from a file, and check it with a surface's contracts.
-
-    Raises
-    ------
-    ContractError
-        The file cannot be read, is not a utility policy, or is invalid for this surface.
-    """
-    try:
-        policy = UtilitySpec.model_validate(read_yaml(path))
-    except ValidationError as error:
-        problems = problems_of_validation(path.name, error, UtilitySpec)
-    else:
-        models = {
-            "surface": contracts.surface,
-            "tasks": contracts.tasks,
-            "utility": policy,
-            "slate": contracts.slate,
-        }
-        problems = [
-            one if one.file == "slate.yaml" else replace(one, file=path.name)
-            for one in find_problems(contracts.name, models)
-        ]
-        if not problems:
-            return policy
-    raise _refusal(path, "utility", contracts, problems)
-
-
-def read_policies(path: Path, contracts: Contracts) -> tuple[UtilitySpec, SlateSpec]:
-    """Read a utility policy or a slate policy from a file; the surface's contracts supply the other.
-
-    A file with a ``length`` is a slate policy.
-
-    Raises
-    ------
-    ContractError
-        The file cannot be read, or is not a valid policy for this surface.
-    """
-    plain = read_yaml(path)
-    if "length" not in plain:
-        return read_policy(path, contracts), contracts.slate
-    try:
-        slate = SlateSpec.model_validate(plain)
-    except ValidationError as error:
-        raise _refusal(
-            path, "slate", contracts, problems_of_validation(path.name, error, SlateSpec)
-        ) from error
-    if problems := list(find_slate_problems(slate, contracts.utility, ALL_READ)):
-        raise _refusal(path, "slate", contracts, [replace(one, file=path.name) for one in problems])
-    return contracts.utility, slate
-
-
-def _refusal(path: Path, kind: str, contracts: Contracts, problems: Sequence[Problem]) -> ContractError:
-    listed = "; ".join(map(str, problems))
-    return ContractError(f"{path} is not a {kind} policy for {contracts.name}: {listed}")
-
 
 _ORDER_ALONE = (
     "Reordering of what was shown: nothing else is logged, so exposure is not measurable, and items enter or "

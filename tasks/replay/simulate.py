@@ -37,6 +37,7 @@ import numpy as np
 from tasks import columns as c
 from tasks.arrays import Flags, Floats
 from tasks.contracts import Contracts, UtilitySpec, canonical, digest
+from tasks.contracts.load import read_policy
 from tasks.contracts.tasks import join_outcomes
 from tasks.contracts.utility import Term
 from tasks.evaluation.binary import divide
@@ -57,7 +58,6 @@ from tasks.replay.measured_policies import Selection, count_luck, tag_policies
 from tasks.replay.metrics import within_request
 from tasks.replay.off_policy_check import check_off_policy, disagreements
 from tasks.replay.page import Heading, note_examined, notes_of, other_slate, simulation_page, stood_in
-from tasks.replay.policy_diff import read_policy
 from tasks.replay.slate_checks import evaluate_leaks
 from tasks.replay.spark_stream import decide_slice_with_spark
 from tasks.reports.numbers import format_counted

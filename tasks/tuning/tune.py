@@ -20,14 +20,13 @@ import yaml
 from mlflow.entities import Metric, Param
 
 from tasks.contracts import Contracts, UtilitySpec
-from tasks.contracts.load import read_yaml
+from tasks.contracts.load import read_policy, read_yaml
 from tasks.contracts.utility import Constrained
 from tasks.errors import ContractError
 from tasks.evaluation.verdicts import Verdict
 from tasks.replay import guardrails
 from tasks.replay.entrants import Baseline, EntrantVersions
 from tasks.replay.evaluate import OfflineEvaluation, evaluate_offline
-from tasks.replay.policy_diff import read_policy
 from tasks.reports.numbers import format_change, format_estimate
 from tasks.reports.phrases import vocabulary
 from tasks.stores.runs import INPUTS, PARENT, StepRun

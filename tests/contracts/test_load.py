@@ -1,7 +1,6 @@
 import ast
 import os
 import socket
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -47,28 +46,6 @@ def test_comments_and_order_do_not_change_a_digest_and_a_weight_does(tmp_path: P
     ).digests
     assert changed["utility"] != before["utility"]
     assert changed["tasks"] == before["tasks"]
-
-
-def test_logs_end_at_the_midnight_after_their_last_day(tmp_path: Path) -> None:
-    ended = load_surface(
-        write_surface(tmp_path / "a", setting("surface.until", "2017-12-31")), "feed"
-    ).surface
-    assert ended.ends_at == datetime(2018, 1, 1, tzinfo=UTC)
-    assert load_surface(write_surface(tmp_path / "b"), "feed").surface.ends_at is None
-
-
-def test_a_task_is_learned_by_its_own_section_over_the_default_one(tmp_path: Path) -> None:
-    training = {"default": {"refit": True, "position": "feature"}, "buy": {"position": "none"}}
-    surface = load_surface(write_surface(tmp_path, setting("surface.training", training)), "feed").surface
-    assert (surface.training_for("buy").position, surface.training_for("buy").refit) == ("none", True)
-    assert surface.training_for("click").position == "feature"
-
-
-def test_a_head_predicts_what_its_objective_says(tmp_path: Path) -> None:
-    training = {"happy": {"objective": "lambdarank"}, "spend": {"objective": "quantile", "quantile": 0.9}}
-    contracts = load_surface(write_surface(tmp_path, setting("surface.training", training)), "feed")
-    kinds = {task: contracts.head_kind(task) for task in ("click", "happy", "spend")}
-    assert kinds == {"click": "binary", "happy": "ranking", "spend": "quantile"}
 
 
 def test_all_problems_of_all_files_are_shown_at_once(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.contracts import check_surface
-from tasks.contracts.surface import Features, PostgresTable, SparkTable, SurfaceSpec, check_cron, parse_source
+from tasks.contracts.surface import PostgresTable, SparkTable, SurfaceSpec, check_cron, parse_source
 from tests.contracts.files import VALID, setting, write_surface
 
 
@@ -39,16 +39,6 @@ def test_a_segment_s_bins_increase_and_a_name_stands_for_its_column() -> None:
     assert [(s.name, s.column) for s in surface().segments] == [("category", "category"), ("age", "item_age")]
     with pytest.raises(ValidationError, match="bins must increase"):
         surface(segments=[{"name": "age", "from": "item_age", "bins": [7, 1]}])
-
-
-def test_a_feature_is_numeric_or_categorical() -> None:
-    with pytest.raises(ValidationError, match="both numeric and categorical: price"):
-        Features.model_validate({"numeric": ["price"], "categorical": ["price"]})
-
-
-def test_slices_are_whole_days() -> None:
-    with pytest.raises(ValidationError, match="must be whole days"):
-        surface(split={"train": "PT36H", "calibrate": "P7D", "test": "P7D"})
 
 
 def test_a_surface_is_not_named_as_a_folder_of_another_ones_builds() -> None:

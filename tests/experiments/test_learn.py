@@ -16,6 +16,7 @@ from scipy.linalg import eigh
 
 from tasks.arrays import Floats
 from tasks.contracts.experiment import outcome_of
+from tasks.contracts.load import read_policy
 from tasks.errors import ContractError, DataError
 from tasks.experiments import learn
 from tasks.experiments.evidence import (
@@ -26,7 +27,6 @@ from tasks.experiments.evidence import (
 )
 from tasks.experiments.learn import LEAST_ARMS, LEAST_SIGNAL, LearningWork, learn_weights, why_refused
 from tasks.experiments.results import READ_STEP
-from tasks.replay.policy_diff import read_policy
 from tasks.stores.runs import StepKey
 from tasks.stores.workspace import Workspace
 from tests.docs.pages import DOCS

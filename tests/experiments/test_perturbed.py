@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from tasks.cli import main
+from tasks.contracts.load import read_policy
 from tasks.errors import ContractError, DataError
 from tasks.experiments import perturbed
-from tasks.replay.policy_diff import read_policy
 from tasks.stores.workspace import Workspace
 from tests.experiments.arms_feed import ENDS, STARTS, ArmsFeed
 from tests.feeds import mini

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tasks import columns as c
+from tasks.contracts.load import read_policy
 from tasks.errors import ContractError
 from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import Estimate
@@ -15,7 +16,6 @@ from tasks.replay import policy_diff
 from tasks.replay import slates as slices
 from tasks.replay.evidence import PolicyDiff
 from tasks.replay.moves import Pair
-from tasks.replay.policy_diff import read_policy
 from tasks.replay.replay_policies import Replay
 from tasks.replay.slates import Scored
 from tasks.reports.numbers import format_estimate, keep_together

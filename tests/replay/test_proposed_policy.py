@@ -8,10 +8,9 @@ import pytest
 import yaml
 
 from tasks.contracts import Contracts
-from tasks.contracts.load import load_surface, read_yaml
+from tasks.contracts.load import load_surface, read_policy, read_yaml
 from tasks.contracts.slate import Decay
 from tasks.errors import ContractError
-from tasks.replay.policy_diff import read_policy
 from tests.feeds.mini import NAME
 
 

@@ -9,10 +9,9 @@ import pytest
 
 from tasks.cli import main
 from tasks.contracts import load_surface
-from tasks.contracts.load import read_yaml
+from tasks.contracts.load import read_policy, read_yaml
 from tasks.errors import ContractError
 from tasks.replay.guardrails import one_sided
-from tasks.replay.policy_diff import read_policy
 from tasks.stores.steps import Done
 from tasks.stores.workspace import Workspace
 from tasks.tuning import tune
