@@ -1,8 +1,25 @@
-"""Small surfaces in memory, for tests of training."""
+"""Small surfaces in memory and the days of their slices, for tests of training."""
 
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from tasks.contracts import Contracts, SlateSpec, SurfaceSpec, TasksSpec, UtilitySpec
+from tasks.training.slices import DaySlice
+
+FIRST = date(2026, 1, 5)  # a Monday
+DAY = timedelta(days=1)
+
+
+def day(number: int) -> date:
+    return FIRST + number * DAY
+
+
+def instant(number: float) -> datetime:
+    return datetime(2026, 1, 5, tzinfo=UTC) + number * DAY
+
+
+def between(first: int, last: int) -> DaySlice:
+    return DaySlice(day(first), day(last))
 
 
 def binary(event: str, within: str, maturity: str | None = None, **more: Any) -> dict[str, Any]:

@@ -54,28 +54,28 @@ def a_page(
     )
 
 
+def estimate(
+    outcomes: np.ndarray, positions: np.ndarray, propensities: np.ndarray, requests: np.ndarray
+) -> EstimatedExamination:
+    """Estimate the curve where every request is of a user of its own."""
+    return estimate_examination(outcomes, positions, propensities, requests=requests, users=requests)
+
+
 @pytest.mark.parametrize("strength", [0.0, 2.0])
 def test_a_ranker_that_knows_what_is_clicked_does_not_bend_the_curve(strength: float) -> None:
     outcomes, positions, propensities, requests = a_page(strength)
-    curve = estimate_examination(
-        outcomes, positions, propensities, requests=requests, users=requests
-    ).by_position
+    curve = estimate(outcomes, positions, propensities, requests).by_position
     assert curve == pytest.approx([1.0, 0.6, 0.4, 0.2], abs=0.03)
     naive = [outcomes[positions == k].mean() / outcomes[positions == 1].mean() for k in (1, 4)]
     assert (naive[1] < 0.16) == (strength > 0)
 
 
 def test_the_order_of_the_rows_is_of_no_matter_nor_is_a_row_without_a_place() -> None:
-    outcomes, positions, propensities, requests = (part[:40_000] for part in a_page(1.0))
-    once = estimate_examination(outcomes, positions, propensities, requests=requests, users=requests)
+    columns = [part[:40_000] for part in a_page(1.0)]
     shuffled = np.random.default_rng(1).permutation(40_000)
-    rows = [np.append(part[shuffled], extra) for part, extra in (
-        (outcomes, 1.0), (positions, np.nan), (propensities, np.nan), (requests, 0)
-    )]  # fmt: skip
-    again = estimate_examination(
-        rows[0], rows[1], rows[2], requests=rows[3].astype(int), users=rows[3].astype(int)
-    )
-    assert again.by_position == pytest.approx(once.by_position)
+    without_a_place = (1.0, np.nan, np.nan, 0)
+    again = [np.append(part[shuffled], extra) for part, extra in zip(columns, without_a_place, strict=True)]
+    assert estimate(*again).by_position == pytest.approx(estimate(*columns).by_position)
 
 
 def test_a_pair_weighs_what_its_order_was_the_less_probable_for() -> None:
@@ -94,19 +94,15 @@ def test_neighbours_are_of_one_page_and_one_place_apart() -> None:
 def test_a_policy_that_leaves_nothing_to_chance_inconclusive_a_place_from_what_stands_there() -> None:
     outcomes, positions, _, requests = a_page(0.0, requests=100)
     with pytest.raises(DataError, match=r"randomises no position.*Declare examination\.by_position"):
-        estimate_examination(outcomes, positions, np.ones(400), requests=requests, users=requests)
+        estimate(outcomes, positions, np.ones(400), requests)
 
 
 def test_too_few_positives_are_a_matter_of_time() -> None:
-    outcomes, positions, propensities, requests = a_page(0.0, requests=100)
     with pytest.raises(ImmatureLabels, match=f"{LEAST_POSITIVES} are needed"):
-        estimate_examination(outcomes, positions, propensities, requests=requests, users=requests)
+        estimate(*a_page(0.0, requests=100))
 
 
 def test_the_curve_ends_where_positives_do() -> None:
     outcomes, positions, propensities, requests = a_page(0.0)
     outcomes = np.where(positions == 4, 0.0, outcomes)
-    assert (
-        len(estimate_examination(outcomes, positions, propensities, requests=requests, users=requests).curve)
-        == 3
-    )
+    assert len(estimate(outcomes, positions, propensities, requests).curve) == 3

@@ -61,13 +61,14 @@ def test_stored_rows_make_the_same_bytes_as_a_table_and_a_matrix(tmp_path: Path)
     features[:, 1] *= features[:, 1] > 0.95  # mostly 0, as what LightGBM bundles
     offsets = np.linspace(-1, 0, len(labels))
     table = pa.table([pa.array(column, from_pandas=True) for column in features.T], names=list(NAMES))
-    pieces = (table[begin : begin + 1000] for begin in range(0, len(table), 1000))
+    pieces = [table[begin : begin + 1000] for begin in range(0, len(table), 1000)]
     stored = StoredFeatures.write(pieces, tmp_path, width=len(NAMES))
+    chunked = pa.concat_tables(pieces)
     first = learn(table, labels, fold).booster
     for start in (None, first):
         bins = {**SMALL, "bin_construct_sample_cnt": 500}
         known = {"rows": {"offsets": offsets}, "start": start, "parameters": bins}
-        texts = {learn(one, labels, fold, **known).text for one in (features, table, stored)}
+        texts = {learn(one, labels, fold, **known).text for one in (features, table, chunked, stored)}
         assert len(texts) == 1
 
 
@@ -77,8 +78,9 @@ def test_another_seed_gives_other_bytes_where_chance_plays_a_part() -> None:
     assert one != two
 
 
-def test_the_text_is_the_model() -> None:
-    fitted = learn(*world())
+def test_the_text_is_the_model_and_undoes_the_sampling() -> None:
+    features, labels, fold = world()
+    fitted = learn(features, labels, fold, rows=constant(-np.log(0.25), fold))
     features, _, _ = world(seed=2)
     again = lgb.Booster(model_str=fitted.text)
     np.testing.assert_array_equal(again.predict(features), fitted.booster.predict(features))
@@ -151,13 +153,6 @@ def test_sampled_negatives_are_undone_in_the_model_itself() -> None:
     assert biased.booster.predict(fresh).sum() > 4 * outcomes.sum()
 
 
-def test_the_undo_is_in_the_text_too() -> None:
-    features, labels, fold = world()
-    fitted = learn(features, labels, fold, rows=constant(-np.log(0.25), fold))
-    again = lgb.Booster(model_str=fitted.text)
-    np.testing.assert_array_equal(again.predict(features), fitted.booster.predict(features))
-
-
 def test_a_loss_weight_moves_separate_trees_by_nothing_but_their_regularisation() -> None:
     features, labels, fold = world()
     free = {**SMALL, "min_sum_hessian_in_leaf": 0.0, "cat_l2": 0.0, "cat_smooth": 0.0}
@@ -187,15 +182,6 @@ def test_bins_read_by_column_make_the_trees_of_bins_copied_by_row(
         texts.append(fit_head(rows, learning, threads=1).text)
     assert len({text.partition("end of trees")[0] for text in texts}) == 1
     assert ["force_col_wise: 1" in text for text in texts] == [False, True]
-
-
-def test_arrow_gives_the_same_bytes_as_a_matrix() -> None:
-    features, labels, fold = world()
-    features[::7, 0] = np.nan
-    columns = [pa.array(column, from_pandas=True) for column in features.T]
-    whole = pa.table(columns, names=list(NAMES))
-    parts = pa.concat_tables([whole.slice(0, 1000), whole.slice(1000)])
-    assert learn(parts, labels, fold).text == learn(features, labels, fold).text
 
 
 def test_offsets_by_row_are_learned_around_and_left_out_of_the_scores() -> None:
@@ -339,19 +325,6 @@ def test_a_value_task_learns_the_mean() -> None:
     fitted = learn(features, values, fold, loss=Loss("l2"), parameters={**SMALL, "rounds": 200})
     low, high = fitted.booster.predict(np.array([[0.2, 0.5, 1], [0.8, 0.5, 1]]))
     assert (low, high) == pytest.approx((2, 8), abs=0.5)
-
-
-def test_unobserved_rows_are_refused() -> None:
-    features, labels, fold = world()
-    labels[:3] = np.nan
-    with pytest.raises(DataError, match="3 labels have no value"):
-        learn(features, labels, fold)
-
-
-def test_lengths_that_differ_are_refused() -> None:
-    features, labels, fold = world()
-    with pytest.raises(DataError, match="5999 labels"):
-        learn(features, labels[1:], fold)
 
 
 PARAMETERS = {

@@ -138,12 +138,6 @@ def test_all_rows_of_a_user_are_on_one_side_of_the_fold() -> None:
     assert fold.mean() == pytest.approx(0.1, abs=0.02)
 
 
-def test_a_logged_column_is_taken_as_it_is() -> None:
-    np.testing.assert_array_equal(
-        column_weights(np.array([0.0, 2.0, 0.5]), task="click", column="trust"), [0.0, 2.0, 0.5]
-    )
-
-
 @pytest.mark.parametrize(
     ("value", "shown"),
     [

@@ -1,5 +1,5 @@
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -10,33 +10,17 @@ from hypothesis import strategies as st
 from tasks.contracts import Contracts
 from tasks.errors import DataError, ImmatureLabels
 from tasks.training.slices import (
-    DaySlice,
     ReleaseSlices,
     label_window,
     plan_slices,
     refit_slices,
     time_until_known,
 )
-from tests.training.surfaces import binary, shop, surface
-
-FIRST = date(2026, 1, 5)  # a Monday
-DAY = timedelta(days=1)
-
-
-def day(number: int) -> date:
-    return FIRST + number * DAY
-
-
-def instant(number: float) -> datetime:
-    return datetime(2026, 1, 5, tzinfo=UTC) + number * DAY
+from tests.training.surfaces import DAY, FIRST, between, binary, day, instant, shop, surface
 
 
 def days(count: int, step: int = 1) -> list[date]:
     return [day(n) for n in range(0, count, step)]
-
-
-def between(first: int, last: int) -> DaySlice:
-    return DaySlice(day(first), day(last))
 
 
 def only(within: str, maturity: str | None = None, **more: Any) -> Contracts:

@@ -1,7 +1,7 @@
 """A joint is judged on days that none of its factors knows anything of (law 1), whatever the contracts say."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from hypothesis import assume, example, given
@@ -10,30 +10,15 @@ from hypothesis import strategies as st
 from tasks.contracts import Contracts
 from tasks.errors import ImmatureLabels
 from tasks.training.slices import (
-    DaySlice,
     Knowledge,
     ReleaseSlices,
     TaskSlices,
     factor_slices,
     plan_slices,
 )
-from tests.training.surfaces import binary, surface
+from tests.training.surfaces import between, binary, day, instant, surface
 
-FIRST = date(2026, 1, 5)
-DAY = timedelta(days=1)
 World = tuple[Contracts, datetime, list[date]]
-
-
-def day(number: int) -> date:
-    return FIRST + number * DAY
-
-
-def instant(number: float) -> datetime:
-    return datetime(2026, 1, 5, tzinfo=UTC) + number * DAY
-
-
-def between(first: int, last: int) -> DaySlice:
-    return DaySlice(day(first), day(last))
 
 
 def returns(**more: Any) -> Contracts:

@@ -150,12 +150,19 @@ def test_where_nothing_would_be_left_to_learn_nobody_is_held_out(
 TASK = "click_1d"
 
 
-def test_by_the_contracts_parameters_it_is_the_steps_own_model(labelled_feed: tuple[Workspace, str]) -> None:
+@pytest.fixture
+def rows(labelled_feed: tuple[Workspace, str]) -> TaskRows:
+    workspace, snapshot = labelled_feed
+    return TaskRows.open(workspace, task=TASK, as_of=AS_OF, snapshot=snapshot)
+
+
+def test_by_the_contracts_parameters_it_is_the_steps_own_model(
+    labelled_feed: tuple[Workspace, str], rows: TaskRows
+) -> None:
     workspace, snapshot = labelled_feed
     result = step.run(workspace, task=TASK, as_of=AS_OF, snapshot=snapshot)
     registry = workspace.store.registry
     registered, encoder = read_model(registry.files(registry.part(result.model, result.version)))
-    rows = TaskRows.open(workspace, task=TASK, as_of=AS_OF, snapshot=snapshot)
     own = workspace.contracts.surface.lightgbm_for(TASK)
     before = len(registry.versions(result.model))
     trained = train_model(rows, None, lambda _: (own, None))
@@ -168,10 +175,8 @@ def test_by_the_contracts_parameters_it_is_the_steps_own_model(labelled_feed: tu
 
 
 def test_some_rows_at_a_time_get_the_scores_of_all_at_once(
-    labelled_feed: tuple[Workspace, str], monkeypatch: pytest.MonkeyPatch
+    rows: TaskRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workspace, snapshot = labelled_feed
-    rows = TaskRows.open(workspace, task=TASK, as_of=AS_OF, snapshot=snapshot)
     trained = train_model(rows, None, lambda _: ({"rounds": 3}, None))
     model = trained.fitted.booster, trained.rows.encoder
     days = rows.slices.calibrate
@@ -182,9 +187,7 @@ def test_some_rows_at_a_time_get_the_scores_of_all_at_once(
     np.testing.assert_array_equal(score_rows(rows, days, *model), all_at_once)
 
 
-def test_what_chooses_the_parameters_may_try_some(labelled_feed: tuple[Workspace, str]) -> None:
-    workspace, snapshot = labelled_feed
-    rows = TaskRows.open(workspace, task=TASK, as_of=AS_OF, snapshot=snapshot)
+def test_what_chooses_the_parameters_may_try_some(rows: TaskRows) -> None:
     tried = train_model(
         rows, None, lambda train: ({"rounds": train(parameters={"rounds": 3}).rounds + 1}, None)
     )
