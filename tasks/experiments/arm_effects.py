@@ -230,17 +230,6 @@ def log_influence(numerator: Floats, denominator: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class AgedRows:
-    """Sums of a metric by user and days since the user's first exposure; codes of users and ages [n]."""
-
-    users: Indices
-    ages: Indices
-    treated: Flags
-    numerator: Floats
-    denominator: Floats
-
-
-@dataclass(frozen=True)
 class Novelty:
     """Slope of the log effect by day since first exposure, and its user-clustered standard error."""
 
@@ -255,41 +244,49 @@ class Novelty:
         return abs(self.slope) > _NOVEL * self.error
 
 
-def novelty_slope(rows: AgedRows) -> Novelty | None:
+def novelty_slope(
+    users: Indices, ages: Indices, treated: Flags, numerator: Floats, denominator: Floats
+) -> Novelty | None:
     """Return the slope of the effect by age; None with fewer than two ages with events in both arms.
 
     Ages are weighted by the inverse of their variance. The error is clustered by user.
+
+    Parameters
+    ----------
+    users, ages : [n] codes of users, and days since the user's first exposure.
+    treated : [n] whether the user is in the treatment.
+    numerator, denominator : [n] sums of a metric by user and age.
 
     Examples
     --------
     >>> rng, users = np.random.default_rng(0), np.repeat(np.arange(2000), 8)
     >>> ages = np.tile(np.arange(8), 2000)
     >>> treated, rate = users % 2 == 1, np.where(users % 2 == 1, 0.6 - 0.03 * ages, 0.3)
-    >>> seen = AgedRows(users, ages, treated, rng.binomial(3, rate).astype(float), np.full(16000, 3.0))
-    >>> slope = novelty_slope(seen)
+    >>> clicks, shown = rng.binomial(3, rate).astype(float), np.full(16000, 3.0)
+    >>> slope = novelty_slope(users, ages, treated, clicks, shown)
     >>> slope.present, slope.slope < 0
     (True, True)
     """
-    count = int(rows.users.max(initial=-1)) + 1
-    ages, effects, influences = [], [], []
-    for age in np.unique(rows.ages):
-        here = rows.ages == age
-        arms = [here & (rows.treated == treated) for treated in (True, False)]
-        if min(np.count_nonzero(rows.numerator[arm]) for arm in arms) < LEAST_POSITIVES:
+    count = int(users.max(initial=-1)) + 1
+    known, effects, influences = [], [], []
+    for age in np.unique(ages):
+        here = ages == age
+        arms = [here & treated, here & ~treated]
+        if min(np.count_nonzero(numerator[arm]) for arm in arms) < LEAST_POSITIVES:
             continue
         levels, of_users = [], np.zeros(count)
         for arm, sign in zip(arms, (1.0, -1.0), strict=True):
-            y, x = rows.numerator[arm], rows.denominator[arm]
+            y, x = numerator[arm], denominator[arm]
             levels.append(y.sum() / x.sum())
-            of_users += sign * np.bincount(rows.users[arm], log_influence(y, x), count)
+            of_users += sign * np.bincount(users[arm], log_influence(y, x), count)
         if min(levels) > 0:
-            ages.append(float(age))
+            known.append(float(age))
             effects.append(math.log(levels[0] / levels[1]))
             influences.append(of_users)
-    if len(ages) < 2:
+    if len(known) < 2:
         return None
     by_user = np.column_stack(influences)
     weights = 1 / (by_user**2).sum(axis=0)
-    away = np.array(ages) - np.average(ages, weights=weights)
+    away = np.array(known) - np.average(known, weights=weights)
     share = weights * away / (weights * away**2).sum()
     return Novelty(float(share @ effects), math.sqrt(float(((by_user @ share) ** 2).sum())))

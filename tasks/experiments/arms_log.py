@@ -35,7 +35,7 @@ from tasks.contracts.surface import SegmentSpec
 from tasks.contracts.tasks import join_outcomes
 from tasks.errors import DataError, unknown
 from tasks.evaluation.segments import segment_columns, segment_values
-from tasks.experiments.arm_effects import AgedRows, ArmUsers, level_change
+from tasks.experiments.arm_effects import ArmUsers, Novelty, level_change, novelty_slope
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.windows import matures
 from tasks.logs.tables import to_frame
@@ -140,13 +140,11 @@ class ArmLog:
         y, x = (_sum(rows.users[kept], part[kept], count) for part in (above, below))
         return ArmUsers(self.treated, y, x, self.before.get(metric))
 
-    def aged(self, metric: str) -> AgedRows:
-        """Return a metric by user and day since the first exposure."""
-        kept = ~self.crossed[self.rows.users]
-        users = self.rows.users[kept]
-        above, below = (part[kept] for part in self.rows.sums[metric])
-        ages = (self.rows.days[kept] - self.first_day[users]).astype(np.intp)
-        return AgedRows(users, ages, self.treated[users], above, below)
+    def novelty(self, metric: str) -> Novelty | None:
+        """Return the slope of the effect on a metric by days since the first exposure."""
+        rows = self.rows.select(~self.crossed[self.rows.users])
+        ages = (rows.days - self.first_day[rows.users]).astype(np.intp)
+        return novelty_slope(rows.users, ages, self.treated[rows.users], *rows.sums[metric])
 
 
 def read_arms(snapshot: Snapshot, spec: ExperimentSpec, contracts: Contracts, *, until: date) -> ArmLog:

@@ -33,7 +33,7 @@ from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import DETECTED, Estimate, Outcome, Verdict, evaluate_interval
 from tasks.experiments.always_valid import LEAST_EVENTS, planned_information, sequential_interval
-from tasks.experiments.arm_effects import ArmEffect, arm_effect, novelty_slope
+from tasks.experiments.arm_effects import ArmEffect, arm_effect
 from tasks.experiments.arms_log import ArmLog, metric_maturity
 from tasks.experiments.evidence import (
     CumulativeEffect,
@@ -122,7 +122,7 @@ def next_midnight(instant: datetime) -> datetime:
 
 def _measure(analysis: Analysis, blank: MetricReadout, metric: Metric) -> MetricReadout:
     name, log, final = blank.metric, analysis.log, blank.final
-    novelty = novelty_slope(log.aged(name)) if final else None
+    novelty = log.novelty(name) if final else None
     aged = _WEEK if novelty is not None and novelty.present else 0
     users = log.users(name, aged=aged)
     effect = arm_effect(users)

@@ -222,7 +222,7 @@ def _find_rows(
     if not newest:
         yield LearningRow(experiment=name, reason="has no read-out"), NO_OUTCOMES
     for one in newest:
-        seen, reason = one.readout, ""
+        seen, reason = one.evidence, ""
         missing, read = sorted(wanted - {*seen.outcomes.outcomes}), f"as of {format_instant(seen.as_of)}"
         if seen.state is not ReadState.FINISHED:
             reason = f"{seen.state} {read}"

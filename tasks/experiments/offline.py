@@ -54,7 +54,15 @@ from tasks.stores.workspace import Workspace
 
 @dataclass(frozen=True)
 class MetricAgreement:
-    """Agreement of a metric's effects in experiments with its changes in replays; see `OfflineOnline`."""
+    """Agreement of a metric's effects in experiments with its changes in replays.
+
+    Attributes
+    ----------
+    experiments : number of experiments.
+    slope, intercept : estimates with 95 % intervals; NaN with fewer than three experiments, intervals with
+        fewer than four, or if the changes do not vary.
+    agreeing : share of experiments whose effect has the sign of the offline change; NaN without any.
+    """
 
     metric: str
     experiments: int
@@ -80,8 +88,7 @@ def _compare(metric: str, pairs: list[tuple[Estimate, Estimate]]) -> MetricAgree
         [[getattr(one, name) for one in side] for side in (offline, online)]
         for name in ("value", "standard_error")
     )
-    found = compare_offline_online(*values, *errors)
-    return MetricAgreement(metric, len(pairs), found.slope, found.intercept, found.agreeing)
+    return compare_offline_online(metric, *values, *errors)
 
 
 def _pairs(workspace: Workspace, readout: ExperimentReadout) -> Iterator[tuple[str, Estimate, Estimate]]:
@@ -114,33 +121,18 @@ def _read_changes(workspace: Workspace, release: int, *, against: int) -> dict[s
     }
 
 
-@dataclass(frozen=True)
-class OfflineOnline:
-    """Agreement of online effects with offline changes.
-
-    Attributes
-    ----------
-    slope, intercept : estimates with 95 % intervals; NaN with fewer than three experiments, intervals with
-        fewer than four, or if the changes do not vary.
-    agreeing : share of experiments whose effect has the sign of the offline change; NaN without any.
-    """
-
-    slope: Estimate
-    intercept: Estimate
-    agreeing: float
-
-
 def compare_offline_online(
+    metric: str,
     offline: npt.ArrayLike,
     online: npt.ArrayLike,
     offline_errors: npt.ArrayLike,
     online_errors: npt.ArrayLike,
-) -> OfflineOnline:
-    """Regress online effects on offline changes with errors in both.
+) -> MetricAgreement:
+    """Regress online effects of a metric on its offline changes with errors in both.
 
     Parameters
     ----------
-    offline, online : [experiments] relative changes or effects, such as 0.02, of the same metric.
+    offline, online : [experiments] relative changes or effects, such as 0.02.
     offline_errors, online_errors : [experiments] their standard errors, not negative.
 
     Raises
@@ -150,7 +142,7 @@ def compare_offline_online(
     Examples
     --------
     >>> offline, online = [0.1, 0.2, 0.3, -0.1], [0.05, 0.1, 0.15, -0.05]
-    >>> found = compare_offline_online(offline, online, [0.01] * 4, [0.01] * 4)
+    >>> found = compare_offline_online("click_rate", offline, online, [0.01] * 4, [0.01] * 4)
     >>> round(found.slope.value, 6), round(found.intercept.value, 6) + 0.0, found.agreeing
     (0.5, 0.0, 1.0)
     """
@@ -177,7 +169,7 @@ def compare_offline_online(
         Estimate(float(value), float(value - half), float(value + half), n)
         for value, half in zip(fit, reach, strict=True)
     )
-    return OfflineOnline(slope, intercept, agreeing)
+    return MetricAgreement(metric, n, slope, intercept, agreeing)
 
 
 def _fit(x: Floats, y: Floats, variance_x: float, variance_y: float) -> Floats:

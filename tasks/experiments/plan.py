@@ -82,9 +82,9 @@ def run(workspace: Workspace, name: str, *, as_of: datetime) -> Done[ExperimentP
     spec = load_experiment(workspace.surfaces, name, workspace.contracts)
     arms = {arm: workspace.releases.version(one.release) for arm, one in spec.arms.items()}
     if (pinned := find_plan(workspace, name)) is not None:
-        refuse_change(spec, pinned.plan, as_of=as_of)
-        if spec.digest == pinned.plan.digest and as_of.date() >= spec.starts:
-            arms = pinned.plan.arms  # the plan's releases, even if an alias has moved since
+        refuse_change(spec, pinned.evidence, as_of=as_of)
+        if spec.digest == pinned.evidence.digest and as_of.date() >= spec.starts:
+            arms = pinned.evidence.arms  # the plan's releases, even if an alias has moved since
     snapshot = LabelStore(workspace.store, workspace.surface).snapshot(
         build.run(workspace, as_of=as_of).snapshot
     )

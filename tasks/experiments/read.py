@@ -31,13 +31,14 @@ from tasks.experiments.effects import (
 )
 from tasks.experiments.evidence import (
     Decision,
+    ExperimentPlan,
     ExperimentReadout,
     MetricReadout,
     ReadState,
     SampleRatio,
 )
 from tasks.experiments.page import readout_page
-from tasks.experiments.results import READ_STEP, RecordedPlan, find_plan, refuse_change
+from tasks.experiments.results import READ_STEP, find_plan, refuse_change
 from tasks.labels import build
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
@@ -60,7 +61,7 @@ class _Reading:
 
     workspace: Workspace
     spec: ExperimentSpec
-    plan: RecordedPlan
+    plan: Done[ExperimentPlan]
     as_of: datetime
     snapshot: Snapshot | None
 
@@ -78,9 +79,9 @@ def run(workspace: Workspace, name: str, *, as_of: datetime) -> Done[ExperimentR
     refuse_future(as_of)
     spec = load_experiment(workspace.surfaces, name, workspace.contracts)
     plan = find_plan(workspace, name)
-    if plan is None or plan.plan.digest != spec.digest:
+    if plan is None or plan.evidence.digest != spec.digest:
         if plan is not None:
-            refuse_change(spec, plan.plan, as_of=as_of)
+            refuse_change(spec, plan.evidence, as_of=as_of)
         raise ContractError(
             f"Experiment '{name}' has no accepted plan of version {spec.version}. Plan it: equipoise "
             f"experiment plan {workspace.surface} {name}"
@@ -146,7 +147,7 @@ def _blank(
         as_of=work.as_of,
         starts=spec.starts,
         ends=spec.ends,
-        arms=plan.plan.arms,
+        arms=plan.evidence.arms,
         state=state,
         decision=decision,
         reasons=reasons,
@@ -217,7 +218,7 @@ def uneven_triggers(ratio: SampleRatio | None) -> Iterator[str]:
 
 
 def _notes(log: ArmLog, work: _Reading, metrics: list[MetricReadout]) -> list[str]:
-    spec, notes = work.spec, list(other_releases(log, work.plan.plan.arms, work.spec))
+    spec, notes = work.spec, list(other_releases(log, work.plan.evidence.arms, work.spec))
     notes += [
         f"{one.metric} is {spoken(one.outcome)}, which holds critical guardrails alone"
         for one in metrics

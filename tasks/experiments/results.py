@@ -13,27 +13,12 @@ from tasks.contracts.experiment import (
 )
 from tasks.errors import ContractError, GateRefused
 from tasks.experiments.evidence import ExperimentPlan, ExperimentReadout, ReadState
+from tasks.stores.steps import Done
 from tasks.stores.workspace import Workspace, format_instant
 
 PLAN_STEP: Final = "experiment_plan"
 READ_STEP: Final = "experiment_read"
 STEPS: Final = (PLAN_STEP, READ_STEP)
-
-
-@dataclass(frozen=True)
-class RecordedPlan:
-    """A plan with its run."""
-
-    run_id: str
-    plan: ExperimentPlan
-
-
-@dataclass(frozen=True)
-class RecordedReadout:
-    """A read-out with its run."""
-
-    run_id: str
-    readout: ExperimentReadout
 
 
 @dataclass(frozen=True)
@@ -64,9 +49,9 @@ def running_experiments(workspace: Workspace, *, as_of: datetime) -> tuple[str, 
 
 
 def _runs(workspace: Workspace, name: str, as_of: datetime) -> bool:
-    recorded, newest = find_plan(workspace, name), newest_readout(workspace, name)
+    plan, newest = find_plan(workspace, name), newest_readout(workspace, name)
     finished = newest is not None and newest.state is ReadState.FINISHED
-    return recorded is not None and recorded.plan.starts <= as_of.date() and not finished
+    return plan is not None and plan.evidence.starts <= as_of.date() and not finished
 
 
 def list_experiments(workspace: Workspace) -> list[ListedExperiment]:
@@ -84,7 +69,7 @@ def list_experiments(workspace: Workspace) -> list[ListedExperiment]:
                 experiment=name,
                 starts=None if spec is None else str(spec.starts),
                 ends=None if spec is None else str(spec.ends),
-                planned=plan is not None and spec is not None and plan.plan.digest == spec.digest,
+                planned=plan is not None and spec is not None and plan.evidence.digest == spec.digest,
                 problem=problem,
                 as_of=None if newest is None else format_instant(newest.as_of),
                 state=None if newest is None else newest.state.value,
@@ -94,42 +79,42 @@ def list_experiments(workspace: Workspace) -> list[ListedExperiment]:
     return listed
 
 
-def find_plan(workspace: Workspace, name: str) -> RecordedPlan | None:
-    """Return the newest accepted plan of an experiment; None without one."""
+def find_plan(workspace: Workspace, name: str) -> Done[ExperimentPlan] | None:
+    """Return the newest accepted plan of an experiment with its run; None without one."""
     for run_id in workspace.store.runs.recorded(workspace.surface, step=PLAN_STEP, task=name):
         plan = workspace.store.runs.read_evidence(run_id, ExperimentPlan)
         if plan.accepted:
-            return RecordedPlan(run_id, plan)
+            return Done(run_id, plan, reused=True)
     return None
 
 
 def newest_readout(workspace: Workspace, name: str) -> ExperimentReadout | None:
     """Return the read-out with the latest instant; None without one."""
-    found = (one.readout for one in _readouts(workspace, name))
+    found = (one.evidence for one in _readouts(workspace, name))
     return max(found, key=lambda one: one.as_of, default=None)
 
 
-def newest_by_version(workspace: Workspace, name: str, *, as_of: datetime) -> list[RecordedReadout]:
-    """Return the newest read-out up to ``as_of`` of each version of an experiment."""
-    newest: dict[int, RecordedReadout] = {}
+def newest_by_version(workspace: Workspace, name: str, *, as_of: datetime) -> list[Done[ExperimentReadout]]:
+    """Return the newest read-out up to ``as_of`` of each version of an experiment, with its run."""
+    newest: dict[int, Done[ExperimentReadout]] = {}
     for one in _readouts(workspace, name):
-        known = newest.get(one.readout.experiment_version)
-        if one.readout.as_of <= as_of and (known is None or known.readout.as_of < one.readout.as_of):
-            newest[one.readout.experiment_version] = one
+        known = newest.get(one.evidence.experiment_version)
+        if one.evidence.as_of <= as_of and (known is None or known.evidence.as_of < one.evidence.as_of):
+            newest[one.evidence.experiment_version] = one
     return [newest[version] for version in sorted(newest)]
 
 
-def _readouts(workspace: Workspace, name: str) -> Iterator[RecordedReadout]:
+def _readouts(workspace: Workspace, name: str) -> Iterator[Done[ExperimentReadout]]:
     runs = workspace.store.runs
     for run_id in runs.recorded(workspace.surface, step=READ_STEP, task=name):
-        yield RecordedReadout(run_id, runs.read_evidence(run_id, ExperimentReadout))
+        yield Done(run_id, runs.read_evidence(run_id, ExperimentReadout), reused=True)
 
 
 def released_arms(workspace: Workspace) -> Iterator[int]:
     """Yield the releases that are arms of the surface's experiments, by plan or read-out."""
     for name in surface_experiments(workspace):
         if (plan := find_plan(workspace, name)) is not None:
-            yield from plan.plan.arms.values()
+            yield from plan.evidence.arms.values()
         if (readout := newest_readout(workspace, name)) is not None:
             yield from readout.arms.values()
 

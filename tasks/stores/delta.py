@@ -21,7 +21,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
@@ -75,43 +75,6 @@ def _is_torn(commit: Path) -> bool:
         return True
 
 
-@dataclass
-class Aside:
-    """Files of a log that were renamed, each with its original name."""
-
-    files: dict[Path, Path] = field(default_factory=dict)
-    kept: bool = False
-
-    def keep(self) -> None:
-        """Keep the files under their new names."""
-        self.kept = True
-
-
-@contextmanager
-def checkpoints_aside(path: Location) -> Iterator[Aside]:
-    """Set a table's checkpoints aside; they are restored at the end unless they must stay aside.
-
-    Commits are kept as long as checkpoints, so the table is complete without them; the next hundredth commit
-    writes a new one. Users without write permission and object stores, which tear no files, keep checkpoints
-    in place.
-    """
-    aside = Aside()
-    found = [path / LOG / _LAST, *sorted((path / LOG).glob(_CHECKPOINTS))] if isinstance(path, Path) else []
-    try:
-        try:
-            for file in (file for file in found if file.is_file()):
-                aside.files[set_aside(file)] = file
-        except OSError as error:
-            _LOGGER.debug("checkpoints of %s stay in place: %s", path, error)
-        yield aside
-    finally:
-        for there, own in aside.files.items():
-            if aside.kept:
-                _LOGGER.warning("%s could not be read: it is set aside as %s", own, there.name)
-            else:
-                there.replace(own)
-
-
 def flush_commit(path: Location, version: int) -> None:
     """Flush a commit and its files to the disk."""
     if not isinstance(path, Path):
@@ -160,12 +123,29 @@ def _open(path: Location, version: int | None) -> DeltaTable:
 
 
 def _open_by_commits(path: Location, version: int | None) -> DeltaTable | None:
-    """Open a table without checkpoints, which stay aside if this succeeds; None if it fails."""
-    with checkpoints_aside(path) as aside, suppress(*_UNREADABLE):
-        opened = _open(path, version)
-        aside.keep()
-        return opened
-    return None
+    """Open a table without its checkpoints, which stay aside if this succeeds; None if it fails.
+
+    Commits are kept as long as checkpoints, so the table is complete without them; the next hundredth commit
+    writes a new one. Users without write permission and object stores, which tear no files, keep checkpoints
+    in place.
+    """
+    found = [path / LOG / _LAST, *sorted((path / LOG).glob(_CHECKPOINTS))] if isinstance(path, Path) else []
+    aside, opened = dict[Path, Path](), None
+    try:
+        try:
+            for file in (file for file in found if file.is_file()):
+                aside[set_aside(file)] = file
+        except OSError as error:
+            _LOGGER.debug("checkpoints of %s stay in place: %s", path, error)
+        with suppress(*_UNREADABLE):
+            opened = _open(path, version)
+    finally:
+        for there, own in aside.items():
+            if opened is None:
+                there.replace(own)
+            else:
+                _LOGGER.warning("%s could not be read: it is set aside as %s", own, there.name)
+    return opened
 
 
 def _describe_gap(commits: Sequence[int]) -> str | None:

@@ -122,15 +122,6 @@ _LARGEST: Final = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Immutable facts of a version in MLflow: its source, the run that created it and the time."""
-
-    source: str
-    run_id: str
-    created: int
-
-
-@dataclass(frozen=True)
 class Registry:
     """The registered models of a home (or of the server at MLFLOW_TRACKING_URI).
 
@@ -144,9 +135,8 @@ class Registry:
     client: PatientClient
     runs: Runs
     home: Path
-    _origins: dict[tuple[str, int], Origin] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    _seen: dict[tuple[str, int], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """MLflow's versions by name and number, for facts that never change: source, run and creation time."""
 
     def exclusive(self) -> AbstractContextManager[None]:
         """Prevent other processes on this machine from registering and from updating aliases."""
@@ -193,9 +183,7 @@ class Registry:
 
     def find(self, name: str, tags: Mapping[str, str]) -> Part | None:
         """Return the newest version that the home recorded with all of these tags."""
-        found = map(self._part_of, self._search(_having(name, tags)))
-        recorded = (part for part in found if tags.items() <= self.recorded_tags(part).items())
-        return max(recorded, key=lambda part: part.version, default=None)
+        return max(self._recorded(name, tags), key=lambda part: part.version, default=None)
 
     def recorded_tags(self, part: Part) -> Mapping[str, str]:
         """Return the tags that a version was registered with, from the home's record.
@@ -285,15 +273,15 @@ class Registry:
 
     def run_id(self, part: Part) -> str:
         """Return the run that created a version."""
-        return self._origin(part).run_id
+        return str(self._origin(part).run_id)
 
     def made_at(self, part: Part) -> datetime:
         """Return the time at which a version was registered."""
-        return datetime.fromtimestamp(self._origin(part).created / 1000, UTC)
+        return datetime.fromtimestamp(self._origin(part).creation_timestamp / 1000, UTC)
 
     def model_id(self, part: Part) -> str:
         """Return the logged model with a version's files."""
-        return logged_model_of(part, self._origin(part).source)
+        return logged_model_of(part, str(self._origin(part).source))
 
     def aliases(self, name: str) -> dict[str, int]:
         """Return the version by alias; empty if the model is not registered yet."""
@@ -383,9 +371,12 @@ class Registry:
         flush_uri(location)
 
     def _first(self, name: str, identity: Mapping[str, str]) -> Part | None:
-        found = map(self._part_of, self._search(_having(name, identity)))
-        recorded = (part for part in found if identity.items() <= self.recorded_tags(part).items())
-        return min(recorded, key=lambda part: part.version, default=None)
+        return min(self._recorded(name, identity), key=lambda part: part.version, default=None)
+
+    def _recorded(self, name: str, tags: Mapping[str, str]) -> Iterator[Part]:
+        """Yield the versions that the home recorded with all of these tags."""
+        found = map(self._part_of, self._search(_having(name, tags)))
+        return (part for part in found if tags.items() <= self.recorded_tags(part).items())
 
     def _keep_earliest(self, made: Part, identity: Mapping[str, str]) -> Part:
         """Return the earliest version of an identity, and delete this version if another was first.
@@ -401,12 +392,15 @@ class Registry:
 
     def _part_of(self, version: Any) -> Part:
         """Convert MLflow's version to a part, and remember its origin."""
-        self._origins[version.name, int(version.version)] = _origin_of(version)
-        return _part_of(version)
+        self._seen[version.name, int(version.version)] = version
+        part = Part(version.name, int(version.version), version.tags.get(SHA256, ""))
+        if not part.sha256:
+            raise StoreError(f"{part} carries no sha256: it was not registered by Equipoise.")
+        return part
 
-    def _origin(self, part: Part) -> Origin:
-        known = self._origins.get((part.name, part.version))
-        return _origin_of(self._version(part.name, part.version)) if known is None else known
+    def _origin(self, part: Part) -> Any:
+        """Return MLflow's version, of which only facts that never change may be read."""
+        return self._seen.get((part.name, part.version)) or self._version(part.name, part.version)
 
     def _search(self, query: str) -> Iterator[Any]:
         return pages(partial(self.client.search_model_versions, query))
@@ -427,18 +421,6 @@ def _refuse_other_bytes(part: Part, found: str) -> None:
             f"{part} holds other bytes than were registered: sha256 {found}, registered {part.sha256}. "
             "Nothing of it was used. Restore the artifact store, or delete the version and make it again."
         )
-
-
-def _origin_of(version: Any) -> Origin:
-    return Origin(str(version.source), str(version.run_id), int(version.creation_timestamp))
-
-
-def _part_of(version: Any) -> Part:
-    """Convert MLflow's version to a part."""
-    part = Part(version.name, int(version.version), version.tags.get(SHA256, ""))
-    if not part.sha256:
-        raise StoreError(f"{part} carries no sha256: it was not registered by Equipoise.")
-    return part
 
 
 def _having(name: str, tags: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.experiments.arm_effects import AgedRows, ArmEffect, ArmUsers, arm_effect, novelty_slope
+from tasks.experiments.arm_effects import ArmEffect, ArmUsers, arm_effect, novelty_slope
 
 tt = pytest.importorskip("tea_tasting", reason="an oracle of the lock's newest version")
 
@@ -89,7 +89,7 @@ def test_an_effect_that_fades_has_a_slope_and_a_constant_one_has_none() -> None:
     for fade, present in ((0.04, True), (0.0, False)):
         rate = np.where(treated, 0.5 - fade * ages, 0.3)
         clicks = rng.binomial(4, rate).astype(float)
-        novelty = novelty_slope(AgedRows(users, ages, treated, clicks, shown))
+        novelty = novelty_slope(users, ages, treated, clicks, shown)
         assert novelty is not None
         assert novelty.present is present
-    assert novelty_slope(AgedRows(users[:7], ages[:7], treated[:7], np.ones(7), shown[:7])) is None
+    assert novelty_slope(users[:7], ages[:7], treated[:7], np.ones(7), shown[:7]) is None

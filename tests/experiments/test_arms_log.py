@@ -10,6 +10,7 @@ import pytest
 from tasks.contracts import Contracts, load_surface
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.errors import DataError
+from tasks.experiments.arm_effects import novelty_slope
 from tasks.experiments.arms_log import ArmLog, UserDays, measure_rows, read_triggers
 from tests.contracts.files import setting, write_surface
 
@@ -104,4 +105,13 @@ def test_users_of_both_arms_and_users_without_mature_impressions_count_in_no_arm
     assert (whole.treated.tolist(), whole.numerator.tolist()) == ([False, True], [1, 2])
     assert (late.treated.tolist(), late.denominator.tolist()) == ([True], [2])
     assert log.users("rate", until=0).denominator.tolist() == [2, 1]
-    assert log.aged("rate").ages.tolist() == [0, 0, 8, 0]
+
+
+def test_novelty_is_by_days_since_the_first_exposure_without_users_of_both_arms() -> None:
+    users, ages, crossed = np.repeat(np.arange(400), 2), np.tile([0, 3], 400), np.arange(400) < 9
+    treated, first = np.arange(400) % 2 == 1, np.arange(400) % 5
+    clicks, shown = np.random.default_rng(0).binomial(9, 0.5, 800).astype(float), np.full(800, 9.0)
+    rows = UserDays(users, first[users] + ages, {"rate": (clicks, shown)})
+    log = ArmLog(rows, treated, first, crossed, np.ones((9, 2), dtype=np.intp))
+    alone = novelty_slope(users[18:], ages[18:], treated[users][18:], clicks[18:], shown[18:])
+    assert log.novelty("rate") == alone
