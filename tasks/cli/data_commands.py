@@ -63,24 +63,24 @@ def draft_surface(
     if not isinstance(workspace.logs, Path):
         raise ContractError("init reads local files: unset EQUIPOISE_LOGS")
     begun = None if start is None else load_surface(workspace.surfaces, start)
-    files = locate_sources(tables, logs=workspace.logs)
-    sketch = sketch_log(files, columns, home=workspace.home)
+    logs, sources = locate_sources(tables, logs=workspace.logs)
+    sketch = sketch_log(logs, sources, columns, home=workspace.home)
     texts = draft_contracts(name, sketch, owner=_owner(), start=begun)
     with scratch(workspace.surfaces, ".init-") as aside:
         drafted = aside / name
         drafted.mkdir()
         for file, text in texts.items():
             (drafted / file).write_text(text, encoding="utf-8")
-        _require_valid(drafted, files.logs)
+        _require_valid(drafted, logs)
         drafted.rename(folder)
     # the midnight after the log's last day is the as-of
     as_of = f"{sketch.last + timedelta(days=1)}T00:00:00Z"
-    export = [] if files.logs == workspace.logs else [f"export EQUIPOISE_LOGS={shlex.quote(str(files.logs))}"]
+    export = [] if logs == workspace.logs else [f"export EQUIPOISE_LOGS={shlex.quote(str(logs))}"]
     verbs = (f"check {workspace.surface}", f"plan {workspace.surface} --as-of {as_of}")
     return InitResult(
         name,
         [str(folder / file) for file in texts],
-        str(files.logs),
+        str(logs),
         [*export, *(f"equipoise {verb}" for verb in verbs)],
     )
 

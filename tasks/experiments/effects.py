@@ -89,15 +89,13 @@ class Analysis:
 def read_metric(analysis: Analysis, name: str) -> MetricReadout:
     """Measure a metric, and evaluate its bounds as of the analysis's horizon."""
     metric, spec = analysis.metrics[name], analysis.spec
-    matured = spec.instants[1] + metric_maturity(metric, analysis.contracts)
-    final = analysis.horizon >= matured
-    midnight = next_midnight(matured)
+    first, last = (at + metric_maturity(metric, analysis.contracts) for at in spec.instants)
     blank = MetricReadout(
         metric=name,
         critical=any(critical for _, critical in analysis.rails(name)),
         primary=name == spec.primary.metric,
-        final=final,
-        mature_on=midnight.date(),
+        final=analysis.horizon >= last,
+        mature_on=next_midnight(last).date(),
         effect=None,
         change=None,
         verdicts=(),
@@ -105,13 +103,12 @@ def read_metric(analysis: Analysis, name: str) -> MetricReadout:
     )
     if metric.kind is MetricKind.LATENCY:
         seen = Measured(Subject.of(metric), ALL, "log", _latency(analysis), None, None)
-        return blank.model_copy(update={"verdicts": _evaluate_bounds(analysis, seen, blank)})
-    if analysis.horizon < spec.instants[0] + metric_maturity(metric, analysis.contracts):
-        first = next_midnight(spec.instants[0] + metric_maturity(metric, analysis.contracts))
-        reason = f"not mature until {first.date()}"
+    elif analysis.horizon < first:
+        reason = f"not mature until {next_midnight(first).date()}"
         seen = Measured(Subject.of(metric), ALL, "log", None, None, None, reason=reason)
-        return blank.model_copy(update={"verdicts": _evaluate_bounds(analysis, seen, blank)})
-    return _measure(analysis, blank, metric)
+    else:
+        return _measure(analysis, blank, metric)
+    return blank.model_copy(update={"verdicts": _evaluate_bounds(analysis, seen, blank)})
 
 
 def next_midnight(instant: datetime) -> datetime:

@@ -26,7 +26,6 @@ from tasks.experiments.evidence import WeightLearning
 from tasks.experiments.learn import find_long_task, step_weights, write_learning
 from tasks.labels import build
 from tasks.labels.snapshot import Snapshot
-from tasks.labels.store import LabelStore
 from tasks.logs.tables import to_frame
 from tasks.ope import gradient
 from tasks.stores.runs import StepRun
@@ -67,8 +66,7 @@ def run(
     """
     refuse_future(as_of)
     task = find_long_task(workspace.contracts, long)
-    built = build.run(workspace, as_of=as_of)
-    snapshot = LabelStore(workspace.store, workspace.surface).snapshot(built.snapshot)
+    snapshot = build.build_snapshot(workspace, as_of=as_of)
     return PERTURBED.run(PerturbedWork(workspace, as_of, long, task, since, snapshot))
 
 

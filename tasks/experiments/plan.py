@@ -30,7 +30,6 @@ from tasks.experiments.evidence import ExperimentPlan, PlannedMetric
 from tasks.experiments.results import PLAN_STEP, find_plan, refuse_change
 from tasks.labels import build
 from tasks.labels.snapshot import Snapshot
-from tasks.labels.store import LabelStore
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Done, Step
 from tasks.stores.workspace import Workspace, format_instant, refuse_future
@@ -85,10 +84,7 @@ def run(workspace: Workspace, name: str, *, as_of: datetime) -> Done[ExperimentP
         refuse_change(spec, pinned.evidence, as_of=as_of)
         if spec.digest == pinned.evidence.digest and as_of.date() >= spec.starts:
             arms = pinned.evidence.arms  # the plan's releases, even if an alias has moved since
-    snapshot = LabelStore(workspace.store, workspace.surface).snapshot(
-        build.run(workspace, as_of=as_of).snapshot
-    )
-    return PLAN.run(_Planning(workspace, spec, arms, snapshot))
+    return PLAN.run(_Planning(workspace, spec, arms, build.build_snapshot(workspace, as_of=as_of)))
 
 
 def _plan(work: _Planning, run: StepRun) -> ExperimentPlan:

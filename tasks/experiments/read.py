@@ -41,7 +41,6 @@ from tasks.experiments.page import readout_page
 from tasks.experiments.results import READ_STEP, find_plan, refuse_change
 from tasks.labels import build
 from tasks.labels.snapshot import Snapshot
-from tasks.labels.store import LabelStore
 from tasks.reports.numbers import spoken
 from tasks.reports.phrases import vocabulary
 from tasks.stores.runs import StepRun
@@ -86,10 +85,7 @@ def run(workspace: Workspace, name: str, *, as_of: datetime) -> Done[ExperimentR
             f"Experiment '{name}' has no accepted plan of version {spec.version}. Plan it: equipoise "
             f"experiment plan {workspace.surface} {name}"
         )
-    snapshot = None
-    if as_of > spec.instants[0]:
-        built = build.run(workspace, as_of=as_of)
-        snapshot = LabelStore(workspace.store, workspace.surface).snapshot(built.snapshot)
+    snapshot = build.build_snapshot(workspace, as_of=as_of) if as_of > spec.instants[0] else None
     return READ.run(_Reading(workspace, spec, plan, as_of, snapshot))
 
 

@@ -143,6 +143,11 @@ def run(
         return _run(workspace, as_of, within)
 
 
+def build_snapshot(workspace: Workspace, *, as_of: datetime) -> Snapshot:
+    """Build the labels as of an instant, and return their snapshot; raises as `run`."""
+    return LabelStore(workspace.store, workspace.surface).snapshot(run(workspace, as_of=as_of).snapshot)
+
+
 def _run(workspace: Workspace, as_of: datetime, within: DayRange) -> LabelsResult:
     store, tasks = LabelStore(workspace.store, workspace.surface), workspace.contracts.tasks
     store.recover()

@@ -156,32 +156,26 @@ def renew_log(workspace: Workspace) -> None:
 
 def open_tables(connection: duckdb.DuckDBPyConnection, logs: Location, contracts: Contracts) -> LogTables:
     """Find a surface's files below ``logs``, check their columns and create the views."""
-    views: dict[str, View] = {}
+    surface, folder, views = contracts.surface, session_folder(connection), dict[str, View]()
     with watched(views):
-        return _open_tables(connection, logs, contracts, views)
-
-
-def _open_tables(
-    connection: duckdb.DuckDBPyConnection, logs: Location, contracts: Contracts, views: dict[str, View]
-) -> LogTables:
-    """Open the tables; ``views`` is filled in the process."""
-    surface, folder = contracts.surface, session_folder(connection)
-    for table, source in surface.sources.model_dump(exclude_none=True).items():
-        files, below = find_source_files(source, table=table, logs=logs, engine=surface.engine, folder=folder)
-        view = rename_columns(read_footers(table, files, below=below), surface.columns)
-        check_columns(view, contracts)
-        views[table] = view
-    shared = dict.fromkeys((*IDS, *match_columns(contracts.tasks)))
-    check_same_kinds(views[IMPRESSIONS], views[EVENTS], shared)
-    if CANDIDATES in views:
-        check_same_kinds(views[IMPRESSIONS], views[CANDIDATES], IDS)
-    types = {name: read_types(connection, view, shared) for name, view in views.items()}
-    columns = {name: tuple(of_table) for name, of_table in types.items()}
-    log = Log(columns[IMPRESSIONS], columns[EVENTS])
-    tables = LogTables(connection, logs, contracts, log, columns.get(CANDIDATES, ()), views, types)
-    _refuse_impossible_times(tables)
-    tables.view_sources()
-    return tables
+        for table, source in surface.sources.model_dump(exclude_none=True).items():
+            files, below = find_source_files(
+                source, table=table, logs=logs, engine=surface.engine, folder=folder
+            )
+            view = rename_columns(read_footers(table, files, below=below), surface.columns)
+            check_columns(view, contracts)
+            views[table] = view
+        shared = dict.fromkeys((*IDS, *match_columns(contracts.tasks)))
+        check_same_kinds(views[IMPRESSIONS], views[EVENTS], shared)
+        if CANDIDATES in views:
+            check_same_kinds(views[IMPRESSIONS], views[CANDIDATES], IDS)
+        types = {name: read_types(connection, view, shared) for name, view in views.items()}
+        columns = {name: tuple(of_table) for name, of_table in types.items()}
+        log = Log(columns[IMPRESSIONS], columns[EVENTS])
+        tables = LogTables(connection, logs, contracts, log, columns.get(CANDIDATES, ()), views, types)
+        _refuse_impossible_times(tables)
+        tables.view_sources()
+        return tables
 
 
 def _refuse_impossible_times(log: LogTables) -> None:

@@ -44,16 +44,8 @@ _DELAYED = 200_000
 """Approximate number of events whose delay is measured."""
 
 
-@dataclass(frozen=True)
-class LogFiles:
-    """Log tables on this machine: their common folder, and the path of each source below it."""
-
-    logs: Path
-    sources: Mapping[str, str]
-
-
-def locate_sources(paths: Mapping[str, Path], *, logs: Path) -> LogFiles:
-    """Return table paths relative to the logs folder, or to their common parent if they lie elsewhere."""
+def locate_sources(paths: Mapping[str, Path], *, logs: Path) -> tuple[Path, dict[str, str]]:
+    """Return the logs folder, or the tables' common parent if they lie elsewhere, and paths below it."""
     absolute = {table: Path(os.path.normpath(path.absolute())) for table, path in paths.items()}
     base = Path(os.path.normpath(logs))
     if not all(path.is_relative_to(base) for path in absolute.values()):
@@ -61,14 +53,16 @@ def locate_sources(paths: Mapping[str, Path], *, logs: Path) -> LogFiles:
     if base == Path(base.anchor):
         listed = ", ".join(str(path) for path in absolute.values())
         raise ContractError(f"{listed} lie in no folder together: move them below {logs}")
-    return LogFiles(base, {table: path.relative_to(base).as_posix() for table, path in absolute.items()})
+    return base, {table: path.relative_to(base).as_posix() for table, path in absolute.items()}
 
 
-def sketch_log(files: LogFiles, given: Mapping[str, str], *, home: Path) -> log_sketch.LogSketch:
+def sketch_log(
+    logs: Path, sources: Mapping[str, str], given: Mapping[str, str], *, home: Path
+) -> log_sketch.LogSketch:
     """Examine a log's columns, events and days."""
     tables = {
-        name: read_footers(name, resolve_path(source, logs=files.logs, table=name), below=files.logs)
-        for name, source in files.sources.items()
+        name: read_footers(name, resolve_path(source, logs=logs, table=name), below=logs)
+        for name, source in sources.items()
     }
     found = log_sketch.find_columns({name: _kinds(table) for name, table in tables.items()}, given)
     name_here = {**found.get(CANDIDATES, {}), **found[EVENTS], **found[IMPRESSIONS]}
@@ -76,7 +70,7 @@ def sketch_log(files: LogFiles, given: Mapping[str, str], *, home: Path) -> log_
         look = _Look(connection, tables, found)
         days, last, positions = look.days_and_positions()
         return log_sketch.LogSketch(
-            sources=dict(files.sources),
+            sources=dict(sources),
             columns={name: name_in_log for name, name_in_log in name_here.items() if name != name_in_log},
             described=look.described(),
             events=look.events(),

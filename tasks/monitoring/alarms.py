@@ -396,25 +396,13 @@ def read_alarms(series: pd.DataFrame, *, critical: Collection[str], sent: Mappin
     """
     matrix, rules = _Matrix.of(series), _AlarmRules(critical, sent)
     found = [*_find_shifts(matrix, rules), *_find_beyond(series, rules)]
-    return AlarmReading(
-        tuple(
-            sorted(
-                (one.alarm for one in found if one.alarm.day > one.last - _CURRENT),
-                key=lambda one: (not one.critical, -one.day.toordinal(), one.subject),
-            )
-        ),
-        {one.alarm.subject: one.days for one in found},
-        len(matrix.days),
-    )
+    current = (alarm for alarm, _, last in found if alarm.day > last - _CURRENT)
+    order = sorted(current, key=lambda one: (not one.critical, -one.day.toordinal(), one.subject))
+    return AlarmReading(tuple(order), {alarm.subject: days for alarm, days, _ in found}, len(matrix.days))
 
 
-@dataclass(frozen=True)
-class _Raised:
-    """Newest alarm of a series, the days of all its alarms, and the series' last day."""
-
-    alarm: SeriesAlarm
-    days: list[date]
-    last: date
+_Raised = tuple[SeriesAlarm, list[date], date]
+"""Newest alarm of a series, the days of all its alarms, and the series' last day."""
 
 
 @dataclass(frozen=True)
@@ -461,11 +449,8 @@ def _find_shifts(matrix: _Matrix, rules: _AlarmRules) -> Iterator[_Raised]:
         first, last = alarms[max((n + 1 for n, gap in enumerate(gaps) if gap), default=0)], alarms[-1]
         days = (matrix.days[first.since], matrix.days[last.day])
         known = np.flatnonzero(np.isfinite(matrix.figures[series]))
-        yield _Raised(
-            rules.describe(matrix.subjects[series], days, _levels(matrix, first, last)),
-            [matrix.days[alarm.day] for alarm in alarms],
-            matrix.days[int(known.max())],
-        )
+        newest = rules.describe(matrix.subjects[series], days, _levels(matrix, first, last))
+        yield newest, [matrix.days[alarm.day] for alarm in alarms], matrix.days[int(known.max())]
 
 
 def _find_beyond(series: pd.DataFrame, rules: _AlarmRules) -> Iterator[_Raised]:
@@ -487,7 +472,7 @@ def _find_beyond(series: pd.DataFrame, rules: _AlarmRules) -> Iterator[_Raised]:
         ]
         found = f"Serving most likely read {missing[0]} as missing." if missing else ""
         alarm = rules.describe(subject, (since, day), (levels[0] if first else 0.0, levels[1]), found=found)
-        yield _Raised(alarm, daily["day"][beyond].tolist(), daily["day"].max())
+        yield alarm, daily["day"][beyond].tolist(), daily["day"].max()
 
 
 def _levels(matrix: _Matrix, first: DriftAlarm, last: DriftAlarm) -> tuple[float, float]:

@@ -331,9 +331,8 @@ def find_pending(
     """Return the tasks that are mature by an instant and have no figures yet, by day."""
     build, spec = snapshot.build(), workspace.contracts.tasks
     ages = {"": timedelta(), **{task: matures(spec, task) for task in spec.tasks}}
-    first, last = min(build.days), max(build.days)
     pending: dict[date, list[str]] = {}
-    for day in (first + n * _DAY for n in range((last - first).days + 1)):
+    for day in DayRange(min(build.days), max(build.days)).days:
         if day in build.days and build.days[day].left_behind:
             continue
         known = [task for task, age in ages.items() if day_start(day + _DAY) + age <= known_by]

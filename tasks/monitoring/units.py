@@ -167,8 +167,7 @@ def newest_mature(
 
 def days_of(spans: Mapping[str, DayRange]) -> set[date]:
     """Return the days of several spans."""
-    lengths = {span: (span.last - span.first).days + 1 for span in spans.values()}
-    return {span.first + n * _DAY for span, length in lengths.items() for n in range(length)}
+    return {day for span in spans.values() for day in span.days}
 
 
 @dataclass(frozen=True)

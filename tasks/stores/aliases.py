@@ -51,7 +51,7 @@ from tasks.stores.audit import (
     one_line,
     seals_of,
 )
-from tasks.stores.registry import Registry, mark_overridden
+from tasks.stores.registry import Registry, make_model, mark_overridden
 
 CHAMPION: Final = "champion"
 PREVIOUS: Final = "previous"
@@ -184,7 +184,7 @@ class ReleaseAliases:
     def begin(self) -> None:
         """Start the audit of a surface without releases, unless it was started before."""
         begun = AuditHead.begun(self.model, key=self.key)
-        self.registry.make_model(self.model, {HEAD: str(begun)})
+        make_model(self.registry.client, self.model, {HEAD: str(begun)})
 
     def restart(self, *, why: str, by: str) -> Entry:
         """Start a new audit if the old one is invalid; rows that only lack a signature are kept."""

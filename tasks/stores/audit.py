@@ -299,10 +299,6 @@ class Audit:
         """Return every row, oldest first."""
         return self.read()[1]
 
-    def last_move(self) -> Entry | None:
-        """Return the newest update of the champion, or None."""
-        return last_move(self.entries())
-
     def read(self) -> tuple[int | None, tuple[Entry, ...]]:
         """Return the table's version, None without a table, and its rows, oldest first."""
         version = delta.version_of(self.path)

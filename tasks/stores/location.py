@@ -90,25 +90,22 @@ class ObjectPath:
 
     def files(self, pattern: str) -> list["ObjectPath"]:
         """Return the objects below it that match a pattern."""
-        with _answering(self):
-            found = objects().glob(f"{self.uri}/{pattern}", detail=True)
-            return [_object(name) for name, info in found.items() if info["type"] == "file"]
+        return [_object(name) for name in self._found(pattern, "file")]
 
     def folders(self, pattern: str) -> list["ObjectPath"]:
         """Return the prefixes below it that match a pattern."""
-        with _answering(self):
-            found = objects().glob(f"{self.uri}/{pattern}", detail=True)
-            return [_object(name) for name, info in found.items() if info["type"] == "directory"]
+        return [_object(name) for name in self._found(pattern, "directory")]
 
     def listing(self, pattern: str) -> dict[str, Stored]:
         """Return the objects below it that match a pattern, with size and time of each."""
+        found = self._found(pattern, "file")
+        return {_object(name).uri: Stored(int(of["size"]), of["LastModified"]) for name, of in found.items()}
+
+    def _found(self, pattern: str, kind: str) -> dict[str, Any]:
+        """Return what the client knows of the objects or prefixes that match a pattern, by name."""
         with _answering(self):
             found = objects().glob(f"{self.uri}/{pattern}", detail=True)
-            files = {name: info for name, info in found.items() if info["type"] == "file"}
-            return {
-                _object(name).uri: Stored(int(info["size"]), info["LastModified"])
-                for name, info in files.items()
-            }
+        return {name: info for name, info in found.items() if info["type"] == kind}
 
     def size(self) -> int:
         """Return the size of an object in bytes."""

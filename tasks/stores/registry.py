@@ -307,10 +307,6 @@ class Registry:
         if tag in self.tags(part):
             self.client.delete_model_version_tag(part.name, str(part.version), tag)
 
-    def make_model(self, name: str, tags: Mapping[str, str]) -> None:
-        """Create a registered model with these tags if it does not exist; raises as `make_model`."""
-        make_model(self.client, name, tags)
-
     def model_tags(self, name: str) -> dict[str, str]:
         """Return the tags of a registered model; empty if it is not registered yet."""
         return self.tags_and_aliases(name)[0]

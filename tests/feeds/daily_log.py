@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 
 from tasks.evaluation.evidence import Finding
 from tasks.labels import build as labels
-from tasks.labels.store import LabelStore
 from tasks.stores.workspace import Workspace
 from tasks.validation.measure import measure
 from tasks.validation.step import run_suite, suites_and_facts
@@ -146,7 +145,7 @@ class DailyLog:
     def failures(self, *, as_of: datetime = END, **more: pa.Table) -> dict[tuple[str, str], Finding]:
         """Label and judge the log; return what failed by suite and expectation."""
         workspace = self.write(**more)
-        snapshot = LabelStore(workspace.store, NAME).snapshot(labels.run(workspace, as_of=as_of).snapshot)
+        snapshot = labels.build_snapshot(workspace, as_of=as_of)
         suites, facts = suites_and_facts(workspace.contracts, snapshot)
         measured = measure(workspace, snapshot)
         results = [run_suite(suite, measured[name], facts=facts) for name, suite in suites.items()]

@@ -100,7 +100,7 @@ def test_the_result_is_plain_json_and_accounts_for_every_row(logs: Logs) -> None
 
 def test_every_column_of_the_log_travels_with_the_labels(logs: Logs) -> None:
     workspace = logs.write()
-    found = store(workspace).snapshot(labels.run(workspace, as_of=at(5)).snapshot)
+    found = labels.build_snapshot(workspace, as_of=at(5))
     names = delta.schema_of(Path(found.path)).names
     assert names[:8] == ["request_id", "user_id", "item_id", "shown_at", "position", "visible", "kind", "ds"]
     assert names[8:11] == ["click", "click__status", "click__at"]
@@ -416,7 +416,7 @@ def test_without_bad_rows_there_is_no_quarantine(logs: Logs) -> None:
 
 def test_hours_of_the_day_do_not_matter_for_the_day_shown(logs: Logs) -> None:
     workspace = logs.write()
-    found = store(workspace).snapshot(labels.run(workspace, as_of=at(11)).snapshot)
+    found = labels.build_snapshot(workspace, as_of=at(11))
     table = found.read(["shown_at", "ds"])
     assert all(
         s.astimezone(UTC).date() == d for s, d in zip(*(c.to_pylist() for c in table.columns), strict=True)

@@ -10,7 +10,7 @@ import pytest
 
 from tasks.errors import AuditMismatch, ContractError, StoreError
 from tasks.stores.aliases import MismatchSource, ReleaseAliases
-from tasks.stores.audit import Entry, Kind, name_row, since_last_move
+from tasks.stores.audit import Entry, Kind, last_move, name_row, since_last_move
 from tasks.stores.store import Store
 from tests.stores.registered import MODEL, append, forge, new_aliases, register
 
@@ -58,7 +58,7 @@ def assert_one_rollback_mends(moves: ReleaseAliases) -> None:
     mend(moves, 1)
     assert moves.mismatch() is None
     assert moves.settle() == aliases(moves) == {"champion": 1, "previous": 1}
-    last = moves.audit.last_move()
+    last = last_move(moves.audit.entries())
     assert last is not None
     assert (last.release, last.why) == (1, "back")
 

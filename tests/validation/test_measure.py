@@ -257,7 +257,7 @@ def test_no_event_is_measured_that_had_not_happened_or_arrived(
 
 def test_a_snapshot_of_other_tasks_is_refused(log: DailyLog) -> None:
     workspace = log.write()
-    snapshot = LabelStore(workspace.store, "shop").snapshot(labels.run(workspace, as_of=on(DAYS)).snapshot)
+    snapshot = labels.build_snapshot(workspace, as_of=on(DAYS))
     file = workspace.surfaces / "shop" / "tasks.yaml"
     file.write_text(file.read_text().replace("click_1h", "click_60m"))
     for other in ("surface", "utility"):

@@ -24,7 +24,7 @@ from tasks.promotion.moves.rules import PromotionSupport
 from tasks.release import step as release
 from tasks.release import view as release_view
 from tasks.release.parts import Trained
-from tasks.stores.audit import Entry, Kind
+from tasks.stores.audit import Entry, Kind, last_move
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.contracts.files import setting
@@ -58,7 +58,7 @@ def test_the_champion_becomes_previous_and_one_row_keeps_why_and_by_what_evidenc
     result = promote_2(workspace)
     assert moved_aliases(workspace) == {"champion": 2, "previous": 1}
     assert result.champion == 2
-    assert result.moved == workspace.store.audit(NAME).last_move()
+    assert result.moved == last_move(workspace.audit.entries())
     assert result.moved is not None
     kept = (result.moved.by, result.moved.why, result.moved.experiment, result.moved.evidence)
     assert kept == ("ana", "carts rose", "feed-142", request.evidence)
