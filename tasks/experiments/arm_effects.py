@@ -150,7 +150,8 @@ def arm_effect(users: ArmUsers) -> ArmEffect:
     levels, variances, plain = zip(*(_level(users, arm, moved) for arm in arms), strict=True)
     control, treatment = levels
     seen = replace(unknown, control=control, treatment=treatment)
-    enough = min(_effective_users(users.denominator[arm]) for arm in arms) >= LEAST_CLUSTERS
+    shown = [users.denominator[arm] for arm in arms]
+    enough = min(effective_number(x.sum(), (x**2).sum()) for x in shown) >= LEAST_CLUSTERS
     if not enough or events < LEAST_POSITIVES or min(levels) <= 0:
         return seen
     parts = [variance / level**2 for variance, level in zip(variances, levels, strict=True)]
@@ -187,9 +188,10 @@ def level_change(users: ArmUsers) -> tuple[float, Floats]:
 
 def _explain(users: ArmUsers) -> Floats:
     """Return the part of each user's deviation that the history explains [users]."""
-    covariates = users.covariates
-    theta = _coefficients(_linearise(users.numerator, users.denominator), covariates)
-    return np.asarray((covariates - covariates.mean(axis=0)) @ theta)
+    values, covariates = _linearise(users.numerator, users.denominator), users.covariates
+    centred = covariates - covariates.mean(axis=0)
+    theta = np.linalg.lstsq(centred, values - values.mean(), rcond=None)[0]
+    return np.asarray(centred @ theta)
 
 
 def _level(users: ArmUsers, arm: Flags, moved: Floats) -> tuple[float, float, float]:
@@ -206,15 +208,6 @@ def _linearise(numerator: Floats, denominator: Floats) -> Floats:
     """Return each user's contribution to the deviation of a ratio, times the number of users."""
     level = numerator.sum() / denominator.sum()
     return np.asarray((numerator - level * denominator) / denominator.mean())
-
-
-def _coefficients(values: Floats, covariates: Floats) -> Floats:
-    centred = covariates - covariates.mean(axis=0)
-    return np.asarray(np.linalg.lstsq(centred, values - values.mean(), rcond=None)[0])
-
-
-def _effective_users(weights: Floats) -> float:
-    return float(effective_number(weights.sum(), (weights**2).sum()))
 
 
 def log_influence(numerator: Floats, denominator: Floats) -> Floats:

@@ -100,17 +100,16 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     [9007199254740993, None]
     """
     fields = [
-        pa.field(field.name, pa.float64()) if _is_read_as_double(field) else field for field in table.schema
+        pa.field(field.name, pa.float64())
+        if pa.types.is_decimal(field.type) and field.name not in IDS
+        else field
+        for field in table.schema
     ]
     frame = table.cast(pa.schema(fields)).to_pandas(ignore_metadata=True)
     for place, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
         if _loses_digits(name, column):
             frame.isetitem(place, pd.Series(column.to_pylist(), index=frame.index, dtype=object))
     return frame
-
-
-def _is_read_as_double(field: pa.Field) -> bool:
-    return pa.types.is_decimal(field.type) and field.name not in IDS
 
 
 def _loses_digits(name: str, column: pa.ChunkedArray) -> bool:

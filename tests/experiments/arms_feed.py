@@ -11,7 +11,7 @@ import hashlib
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from tasks.experiments.evidence import ExperimentReadout, ReadState
+from tasks.experiments.results import READ_STEP
 from tasks.stores.aliases import release_name
 from tasks.stores.runs import StepKey
 from tasks.stores.workspace import Workspace
@@ -27,6 +29,7 @@ from tests.stores.mlflow_home import new_home
 
 NAME = "feed-hides"
 STARTS, ENDS = date(2026, 1, 12), date(2026, 1, 30)
+READ = datetime(2026, 3, 1, tzinfo=UTC)
 PLAIN: dict[str, Any] = {
     "experiment": NAME,
     "version": 1,
@@ -143,3 +146,28 @@ def register_releases(workspace: Workspace, count: int) -> None:
                 tags={},
                 model_type="release",
             )
+
+
+def record_experiment(workspace: Workspace, name: str, **update: Any) -> None:
+    """Write an experiment, and record a finished read-out of it, changed by some fields."""
+    write_experiment(workspace.surfaces.parent, name)
+    readout = ExperimentReadout(
+        experiment=name,
+        experiment_version=1,
+        digest="d",
+        plan_run="p",
+        as_of=READ,
+        starts=STARTS,
+        ends=ENDS,
+        arms={"control": 1, "treatment": 2},
+        state=ReadState.FINISHED,
+        decision="hold",
+        reasons=(),
+        sample_ratio=None,
+        left_out=0,
+        metrics=(),
+        notes=(),
+        report="",
+    )
+    with workspace.store.runs.step(StepKey(workspace.surface, READ_STEP, name, name)) as run:
+        run.evidence(readout.model_copy(update=update))

@@ -4,7 +4,7 @@ Weights from experiments: least squares, the signal by definition, refusals, and
 """
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +20,18 @@ from tasks.contracts.load import read_policy
 from tasks.errors import ContractError, DataError
 from tasks.experiments import learn
 from tasks.experiments.evidence import (
-    ExperimentReadout,
     LearningRow,
     OutcomeChanges,
     ReadState,
 )
 from tasks.experiments.learn import LEAST_ARMS, LEAST_SIGNAL, LearningWork, learn_weights, why_refused
-from tasks.experiments.results import READ_STEP
-from tasks.stores.runs import StepKey
 from tasks.stores.workspace import Workspace
 from tests.docs.pages import DOCS
 from tests.docs.walking import walk
-from tests.experiments.arms_feed import write_experiment
+from tests.experiments.arms_feed import READ, record_experiment, write_experiment
 from tests.feeds import mini
 from tests.stores.mlflow_home import new_home
 
-READ = datetime(2026, 3, 1, tzinfo=UTC)
 LONG = "satisfied_2d_rate"
 ORDER = ("click_30m", "purchase_2d", "return_5d", "hide_2d")
 NAMES = ("click_30m_rate", "purchase_2d", "return_5d_rate", "hide_2d_rate", LONG)
@@ -56,30 +52,7 @@ def outcomes_of(changes: Sequence[float], names: tuple[str, ...] = NAMES) -> Out
 
 def record(workspace: Workspace, number: int, outcomes: OutcomeChanges, **update: Any) -> None:
     """Record the read-out of an experiment with some changes of outcomes."""
-    name = f"feed-{number}"
-    write_experiment(workspace.surfaces.parent, name)
-    plain = {
-        "experiment": name,
-        "experiment_version": 1,
-        "digest": "d",
-        "plan_run": "p",
-        "as_of": READ,
-        "starts": date(2026, 1, 12),
-        "ends": date(2026, 1, 30),
-        "arms": {"control": 1, "treatment": 2},
-        "state": ReadState.FINISHED,
-        "decision": "hold",
-        "reasons": (),
-        "sample_ratio": None,
-        "left_out": 0,
-        "metrics": (),
-        "outcomes": outcomes,
-        "notes": (),
-        "report": "",
-    }
-    key = StepKey(workspace.surface, READ_STEP, name, name)
-    with workspace.store.runs.step(key) as run:
-        run.evidence(ExperimentReadout.model_validate(plain | update))
+    record_experiment(workspace, f"feed-{number}", outcomes=outcomes, **update)
 
 
 def simulate(count: int, *, size: float, truth: Floats = TRUTH) -> list[OutcomeChanges]:

@@ -1,7 +1,7 @@
 """Effects of experiments beside the changes that the gate printed, of recorded documents."""
 
 import math
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -16,15 +16,14 @@ from tasks.evaluation.evidence import Measured
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.evaluation.verdicts import Estimate
-from tasks.experiments.evidence import ExperimentReadout, MetricReadout, ReadState
+from tasks.experiments.evidence import MetricReadout
 from tasks.experiments.offline import compare_experiments, compare_offline_online
-from tasks.experiments.results import READ_STEP
 from tasks.replay.evidence import SimulationEvidence
 from tasks.stores.runs import StepKey
 from tasks.stores.workspace import Workspace
-from tests.experiments.arms_feed import write_experiment
+from tests.experiments.arms_feed import record_experiment
+from tests.experiments.test_learn import open_workspace
 from tests.feeds import mini
-from tests.stores.mlflow_home import new_home
 
 compare = partial(compare_offline_online, "hide_2d_rate")
 
@@ -73,7 +72,6 @@ def record_gate(workspace: Workspace, release: int, hides: float) -> None:
 
 
 def record_readout(workspace: Workspace, name: str, hides: float, *, control: int, treatment: int) -> None:
-    write_experiment(workspace.surfaces.parent, name)
     metric = MetricReadout(
         metric="hide_2d_rate",
         critical=True,
@@ -85,35 +83,13 @@ def record_readout(workspace: Workspace, name: str, hides: float, *, control: in
         verdicts=(),
         detectable=math.nan,
     )
-    with workspace.store.runs.step(StepKey(mini.NAME, READ_STEP, name, name)) as run:
-        run.evidence(
-            ExperimentReadout(
-                experiment=name,
-                experiment_version=1,
-                digest="d",
-                plan_run="p",
-                as_of=datetime(2026, 3, 1, tzinfo=UTC),
-                starts=date(2026, 1, 12),
-                ends=date(2026, 1, 30),
-                arms={"control": control, "treatment": treatment},
-                state=ReadState.FINISHED,
-                decision="hold",
-                reasons=(),
-                sample_ratio=None,
-                left_out=0,
-                metrics=(metric,),
-                notes=(),
-                report="",
-            )
-        )
+    record_experiment(workspace, name, metrics=(metric,), arms={"control": control, "treatment": treatment})
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Three experiments whose effects are half of what was printed, and two that the gate cannot speak of."""
-    folder = tmp_path_factory.mktemp("offline")
-    surfaces = mini.write_contracts(folder / "surfaces")
-    there = Workspace.open(mini.NAME, surfaces=surfaces, home=new_home(folder / "home"))
+    there = open_workspace(tmp_path_factory.mktemp("offline"))
     record_gate(there, 2, -0.4)
     record_gate(there, 3, 0.2)
     record_readout(there, "a", -0.2, control=1, treatment=2)

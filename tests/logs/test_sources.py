@@ -5,6 +5,7 @@ Log tables in a real PostgreSQL: the labels of the same rows in files, and nothi
 
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -285,6 +286,12 @@ def shop_with(home: Path, table: str) -> Shop:
     return Shop(home, contracts(sources=sources)).put("events", events())
 
 
+def refused_log(home: Path) -> str:
+    with pytest.raises(DataError) as caught, shop_with(home, "logged").opened():
+        pass
+    return str(caught.value)
+
+
 def copied(server: Server, select: str, to: Path) -> pa.Table:
     """Return the copy of a view of the server."""
     server.run(f"CREATE OR REPLACE VIEW shop.seen AS {select}")
@@ -388,11 +395,7 @@ def test_an_infinite_time_is_refused_by_its_column(server: Server, tmp_path: Pat
 def test_a_time_without_a_zone_is_refused_as_in_a_file(server: Server, tmp_path: Path) -> None:
     server.put("logged", impressions())
     server.run("ALTER TABLE shop.logged ALTER shown_at TYPE timestamp USING shown_at AT TIME ZONE 'UTC'")
-    with (
-        pytest.raises(DataError, match=r"'shown_at' is of kind time without zone.* with the zone UTC"),
-        shop_with(tmp_path, "logged").opened(),
-    ):
-        pass
+    assert re.search("'shown_at' is of kind time without zone.* with the zone UTC", refused_log(tmp_path))
 
 
 # -- names
@@ -414,17 +417,12 @@ def test_a_table_that_is_not_there_is_told_with_those_that_are(server: Server, t
 
 def test_a_column_that_is_not_there_is_told_with_those_that_are(server: Server, tmp_path: Path) -> None:
     server.put("logged", impressions().drop_columns(["shown_at"]))
-    with (
-        pytest.raises(DataError, match=r"Missing column 'shown_at' in impressions\. Known: item_id"),
-        shop_with(tmp_path, "logged").opened(),
-    ):
-        pass
+    assert "Missing column 'shown_at' in impressions. Known: item_id" in refused_log(tmp_path)
 
 
 def test_an_empty_table_is_refused(server: Server, tmp_path: Path) -> None:
     server.put("logged", impressions().slice(0, 0))
-    with pytest.raises(DataError, match="impressions is empty"), shop_with(tmp_path, "logged").opened():
-        pass
+    assert "impressions is empty" in refused_log(tmp_path)
 
 
 # -- what fails

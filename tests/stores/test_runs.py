@@ -15,13 +15,15 @@ import pytest
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence
 from tasks.replay.evidence import ShadowEvidence
-from tasks.stores.runs import EVIDENCE_FOLDER, INPUTS, Records, StepKey, StepRun
+from tasks.stores.runs import EVIDENCE_FOLDER, INPUTS, Records, StepKey
 from tasks.stores.store import Store
 from tasks.stores.tracking import current
 from tests.evaluation import written
 from tests.stores.forged import forge_run
 from tests.stores.killed import killed_in
 from tests.stores.mlflow_home import new_home
+
+TRAIN = StepKey("feed", step="train", inputs="abc")
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def test_a_run_says_what_it_is(home: Path) -> None:
 
 def test_a_finished_run_of_the_same_inputs_is_found(home: Path) -> None:
     run_id = finish(home)
-    assert Store.open(home).runs.finished(StepKey("feed", step="train", inputs="abc")) == run_id
+    assert Store.open(home).runs.finished(TRAIN) == run_id
     assert Store.open(home).runs.finished(StepKey("feed", step="train", inputs="other")) is None
     assert Store.open(home).runs.finished(StepKey("feed", step="calibrate", inputs="abc")) is None
 
@@ -61,11 +63,11 @@ def test_a_finished_run_of_the_same_inputs_is_found(home: Path) -> None:
 def test_a_failed_run_says_so_and_is_not_used_again(home: Path) -> None:
     with (
         pytest.raises(DataError),
-        Store.open(home).runs.step(StepKey("feed", step="train", inputs="abc")) as run,
+        Store.open(home).runs.step(TRAIN) as run,
     ):
         raise DataError("no rows")
     assert Store.open(home).client.get_run(run.run_id).info.status == "FAILED"
-    assert Store.open(home).runs.finished(StepKey("feed", step="train", inputs="abc")) is None
+    assert Store.open(home).runs.finished(TRAIN) is None
 
 
 def test_a_parent_that_is_not_there_is_refused_before_a_run_is_opened(home: Path) -> None:
@@ -80,7 +82,7 @@ def test_a_parent_that_is_not_there_is_refused_before_a_run_is_opened(home: Path
 
 
 def test_a_killed_run_is_closed_by_the_next_of_the_same_inputs(home: Path) -> None:
-    killed = Store.open(home).runs.step(StepKey("feed", step="train", inputs="abc"))
+    killed = Store.open(home).runs.step(TRAIN)
     other = Store.open(home).runs.step(StepKey("feed", step="train", inputs="other"))
     left = killed.__enter__().run_id, other.__enter__().run_id
     finish(home)
@@ -97,13 +99,13 @@ def test_a_child_lies_under_its_parent(home: Path) -> None:
 
 def test_evidence_comes_back_as_it_was(home: Path) -> None:
     evidence = written.document("shadow")
-    with Store.open(home).runs.step(StepKey("feed", step="train", inputs="abc")) as run:
+    with Store.open(home).runs.step(TRAIN) as run:
         run.evidence(evidence)
     assert Store.open(home).runs.read_evidence(run.run_id, ShadowEvidence) == evidence
 
 
 def test_evidence_of_another_step_is_named_with_its_run(home: Path) -> None:
-    with Store.open(home).runs.step(StepKey("feed", step="train", inputs="abc")) as run:
+    with Store.open(home).runs.step(TRAIN) as run:
         run.evidence(written.document("shadow"))
     with pytest.raises(ContractError, match=f"Run {run.run_id} holds shadow evidence, not gate"):
         Store.open(home).runs.read_evidence(run.run_id, GateEvidence)
@@ -118,7 +120,7 @@ def test_evidence_holds_no_figure_that_json_does_not_know(home: Path) -> None:
 
 
 def test_a_run_without_evidence_is_named(home: Path) -> None:
-    with Store.open(home).runs.step(StepKey("feed", step="train", inputs="abc")) as run:
+    with Store.open(home).runs.step(TRAIN) as run:
         pass
     with pytest.raises(StoreError, match=r"has no readable evidence\.json"):
         Store.open(home).runs.read_evidence(run.run_id, ShadowEvidence)
@@ -128,22 +130,21 @@ def test_a_run_without_evidence_is_named(home: Path) -> None:
 def test_a_run_whose_evidence_is_lost_or_torn_is_no_finished_run(
     home: Path, left: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    key = StepKey("feed", step="train", inputs="abc")
     older, newer = finish(home), finish(home)
-    evidence = Path(urlparse(Store.open(home).client.get_run(newer).info.artifact_uri).path) / "evidence.json"
+    evidence = evidence_file(home, newer)
     evidence.unlink() if left is None else evidence.write_bytes(left)
-    assert Store.open(home).runs.finished(key) == older
+    assert Store.open(home).runs.finished(TRAIN) == older
     assert newer in caplog.text
 
 
 def test_metrics_that_are_not_finite_are_left_out(home: Path) -> None:
-    with Store.open(home).runs.step(StepKey("feed", step="train", inputs="abc")) as run:
+    with Store.open(home).runs.step(TRAIN) as run:
         run.metrics({"auc": 0.7, "low": float("nan"), "high": float("inf")})
     assert Store.open(home).client.get_run(run.run_id).data.metrics == {"auc": 0.7}
 
 
 def test_a_table_is_linked_by_its_own_digest(home: Path) -> None:
-    with Store.open(home).runs.step(StepKey("feed", step="train", inputs="abc")) as run:
+    with Store.open(home).runs.step(TRAIN) as run:
         run.dataset("labels", digest="d" * 64, source="/labels", context="training")
     (linked,) = Store.open(home).client.get_run(run.run_id).inputs.dataset_inputs
     assert linked.dataset.digest == "d" * 36
@@ -160,7 +161,7 @@ def test_a_model_that_was_read_is_linked_once(home: Path) -> None:
 
 
 def test_people_find_texts_tables_and_pictures(home: Path) -> None:
-    with Store.open(home).runs.step(StepKey("feed", step="train", inputs="abc")) as run:
+    with Store.open(home).runs.step(TRAIN) as run:
         run.params({"rounds": 3})
         run.tags({"note": "fine"})
         run.text("report.md", "# Report")
@@ -300,37 +301,36 @@ def test_a_copied_home_holds_its_evidence(store: Store, tmp_path: Path) -> None:
     assert Store.open(tmp_path / "copy").runs.finished(KEY) == run
 
 
-def register(store: Store, run: StepRun, content: bytes, inputs: str) -> int:
-    tags = {INPUTS: inputs}
-    files = {"model": content}
-    return store.registry.register(NAME, files, run_id=run.run_id, tags=tags, model_type="t").version
+def register(store: Store, content: bytes, inputs: str, *, again: str | None = None) -> tuple[str, int]:
+    """Register a model in a run; return the run and the version."""
+    with store.runs.step(KEY, again=again) as run:
+        tags, files = {INPUTS: inputs}, {"model": content}
+        part = store.registry.register(NAME, files, run_id=run.run_id, tags=tags, model_type="t")
+        run.evidence(written.document("shadow"))
+    return run.run_id, part.version
 
 
 def test_a_version_that_no_step_registered_is_not_found_by_its_tags(store: Store) -> None:
-    with store.runs.step(KEY) as run:
-        register(store, run, b"honest", "abc")
-        run.evidence(written.document("shadow"))
+    run_id, _ = register(store, b"honest", "abc")
     registry = store.registry
     (honest,) = registry.versions(NAME)
     model = registry.model_id(honest)
     client, tags = registry.client, {**registry.tags(honest), "sha256": "f" * 64}
     with current(client.tracking_uri):
-        client.create_model_version(NAME, f"models:/{model}", run_id=run.run_id, tags=tags, model_id=model)
+        client.create_model_version(NAME, f"models:/{model}", run_id=run_id, tags=tags, model_id=model)
     assert len(registry.versions(NAME)) == 2
     assert registry.find(NAME, {INPUTS: "abc"}) == honest
 
 
 def test_a_version_cannot_name_a_file_elsewhere_as_its_record(store: Store) -> None:
     """Whoever may write to MLflow may add artifacts, which can lie below the home."""
-    with store.runs.step(KEY) as run:
-        register(store, run, b"model", "other")
-        run.evidence(written.document("shadow"))
+    run_id, _ = register(store, b"model", "other")
     registry = store.registry
     client, (honest,) = registry.client, registry.versions(NAME)
     tags = {**registry.tags(honest), INPUTS: "abc"}
     record = json.dumps({"tags": tags, "files": {}})
-    client.log_text(run.run_id, record, f"{NAME}.json")
-    artifacts = Path(urlparse(client.get_run(run.run_id).info.artifact_uri).path)
+    client.log_text(run_id, record, f"{NAME}.json")
+    artifacts = Path(urlparse(client.get_run(run_id).info.artifact_uri).path)
     outside, model = f"../{artifacts.relative_to(store.home)}", registry.model_id(honest)
     assert store.runs.records.read(outside, of=NAME) is None
     with current(client.tracking_uri):
@@ -339,9 +339,7 @@ def test_a_version_cannot_name_a_file_elsewhere_as_its_record(store: Store) -> N
 
 
 def test_a_version_does_not_count_by_tags_that_were_set_afterwards(store: Store) -> None:
-    with store.runs.step(KEY) as run:
-        register(store, run, b"of other inputs", "other")
-        run.evidence(written.document("shadow"))
+    register(store, b"of other inputs", "other")
     registry = store.registry
     registry.set_tags(registry.part(NAME, 1), {INPUTS: "abc"})
     assert registry.find(NAME, {INPUTS: "abc"}) is None
@@ -349,16 +347,12 @@ def test_a_version_does_not_count_by_tags_that_were_set_afterwards(store: Store)
 
 
 def test_the_same_bytes_are_one_version_also_where_the_record_of_the_first_was_lost(store: Store) -> None:
-    with store.runs.step(KEY) as run:
-        register(store, run, b"model", "abc")
-        run.evidence(written.document("shadow"))
+    first = register(store, b"model", "abc")
     shutil.rmtree(store.home / EVIDENCE_FOLDER)
     registry = store.registry
     assert registry.find(NAME, {INPUTS: "abc"}) is None
-    with store.runs.step(KEY, again=registry.find_lost_run(NAME, {INPUTS: "abc"})) as again:
-        assert register(store, again, b"model", "abc") == 1
-        again.evidence(written.document("shadow"))
-    assert again.run_id == run.run_id
+    lost = registry.find_lost_run(NAME, {INPUTS: "abc"})
+    assert register(store, b"model", "abc", again=lost) == first == (lost, 1)
     found = registry.find(NAME, {INPUTS: "abc"})
     assert found is not None
     assert registry.is_whole(found)
