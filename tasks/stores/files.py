@@ -211,15 +211,8 @@ class Holder:
 
 
 @contextmanager
-def alone(home: Path, name: str, *, doing: str) -> Iterator[None]:
-    """Wait for other processes with this name to finish, and keep them out while the body runs."""
-    with hold(home / "locks" / name, doing=doing):
-        yield
-
-
-@contextmanager
 def hold(file: Path, *, doing: str) -> Iterator[None]:
-    """Hold a lock file; see `alone`."""
+    """Wait for other processes that hold a lock file, and keep them out while the body runs."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+", encoding="utf-8") as handle:
         _wait_for(handle, doing)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from tasks.errors import ContractError, StoreError
 from tasks.settings import Settings, parse_key
-from tasks.stores.files import alone
+from tasks.stores.files import hold
 from tasks.stores.location import Location, locate
 from tasks.text_files import read_text
 
@@ -99,8 +99,8 @@ class Store:
         return ReleaseAliases(self.audit(surface), self.registry, self.audit_key)
 
     def alone(self, name: str, *, doing: str) -> AbstractContextManager[None]:
-        """Keep other processes of this machine out of a section; see `locks.alone`."""
-        return alone(self.home, name, doing=doing)
+        """Keep other processes of this machine out of a section; see `files.hold`."""
+        return hold(self.home / "locks" / name, doing=doing)
 
 
 def home_folder(given: Path | None = None) -> Path:

@@ -92,6 +92,23 @@ class Journey:
         return folder
 
 
+def two_households() -> Journey:
+    """Household 1 shops at store 10, household 2 at store 20; weeks 14 and 15 have a front page."""
+    made = Journey()
+    for week in (5, 11, 13):
+        made.buys(1, 100, week, value=2.0)
+    made.buys(1, 101, 13, days=3.0, value=9.0, quantity=3)
+    made.buys(1, 103, 12, store=20)
+    made.buys(2, 103, 13, store=20, value=1.5)
+    made.buys(1, 100, 14, days=0.5, value=2.5)
+    made.buys(2, 103, 15, store=20, days=6.5)
+    made.fronts(14, [100, 101, 102])
+    made.fronts(14, [103], store=20, display="7")
+    made.fronts(15, [100])
+    made.fronts(15, [103], store=20)
+    return made
+
+
 def _write(path: Path, rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> None:
     columns: list[tuple[object, ...]] = list(zip(*rows, strict=True)) if rows else [() for _ in schema]
     arrays = [pa.array(list(values), f.type) for values, f in zip(columns, schema, strict=True)]

@@ -26,7 +26,7 @@ from tasks.labels.show import show
 from tasks.labels.store import LabelStore
 from tasks.sql.expressions import render
 from tasks.stores.workspace import Workspace
-from tests.datasets.journey_tables import Journey
+from tests.datasets.journey_tables import two_households
 from tests.datasets.kuairand_tables import Download, moment
 from tests.feeds import mini
 from tests.feeds.days_of_logs import NAME, Logs, at, event
@@ -69,21 +69,8 @@ def test_home_feed_is_labelled_as_by_duckdb(tmp_path: Path) -> None:
 
 
 def test_weekly_circular_is_labelled_as_by_duckdb(tmp_path: Path) -> None:
-    made = Journey()
-    for week in (5, 11, 13):
-        made.buys(1, 100, week, value=2.0)
-    made.buys(2, 103, 13, store=20, value=1.5)
-    made.buys(1, 100, 14, days=0.5, value=2.5)
-    made.buys(1, 101, 15, days=2.0, value=9.0, quantity=3)
-    made.buys(2, 103, 15, store=20, days=6.5)
-    made.fronts(14, [100, 101, 102])
-    made.fronts(14, [103], store=20, display="7")
-    made.fronts(15, [100])
-    made.fronts(15, [103], store=20)
-    home = tmp_path / "home"
-    import_complete_journey(
-        source=made.write(tmp_path / "source"), out=home / "logs" / "weekly_circular", first_week=14
-    )
+    source, home = two_households().write(tmp_path / "source"), tmp_path / "home"
+    import_complete_journey(source=source, out=home / "logs" / "weekly_circular", first_week=14)
     workspace = Workspace.open("weekly_circular", surfaces=SURFACES, home=home)
     (built,) = assert_equal_builds(workspace, week_start(22), home=tmp_path / "spark")
     assert built.rows == 6

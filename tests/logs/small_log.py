@@ -9,8 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from tasks.contracts import Contracts, SlateSpec, TasksSpec, UtilitySpec
+from tasks.errors import DataError
 from tasks.logs.session import open_tables, session
 from tasks.logs.tables import LogTables
 from tests.labels import worlds
@@ -101,3 +103,10 @@ class Shop:
             if as_of is not None:
                 log.cut(START + timedelta(hours=as_of))
             yield log
+
+
+def refused(shop: Shop) -> str:
+    """Return the message with which a log is refused."""
+    with pytest.raises(DataError) as error, shop.opened():
+        pass
+    return str(error.value)

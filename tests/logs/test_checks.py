@@ -13,15 +13,9 @@ from tasks.logs.checks import REASONS, copy_new_bad_rows, find_bad_rows
 from tasks.logs.profile import profile_log
 from tasks.logs.summaries import SummaryTable
 from tests.labels.engine import tasks
-from tests.logs.small_log import SPEC, Shop, at, contracts, events, impressions, instants
+from tests.logs.small_log import SPEC, Shop, at, contracts, events, impressions, instants, refused
 
 NAIVE = pa.array([datetime(2024, 3, 1)] * 6, pa.timestamp("us"))  # noqa: DTZ001 - what is refused
-
-
-def refused(shop: Shop) -> str:
-    with pytest.raises(DataError) as error, shop.opened():
-        pass
-    return str(error.value)
 
 
 def test_a_good_log_opens(shop: Shop) -> None:

@@ -1,5 +1,6 @@
 """Spans of time: whole microseconds, and nothing where the writer kept no statistics."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -7,13 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.errors import DataError
 from tasks.logs.footers import TimeSpan, read_footers
-from tests.logs.small_log import Shop, contracts, events, impressions
+from tests.logs.small_log import Shop, contracts, events, impressions, refused
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 YEAR_1 = -62_135_596_800_000_000
 MICROS = pa.timestamp("us", "UTC")
+BELOW = {"impressions": "shop/impressions/**/*.parquet", "events": "shop/events/*.parquet"}
 
 
 def span(folder: Path, values: list[int | None], unit: str, **how: bool) -> TimeSpan | None:
@@ -54,8 +55,7 @@ def test_without_statistics_nothing_is_known_of_a_span(tmp_path: Path) -> None:
 def put(shop: Shop, *folders: str) -> Shop:
     for folder in folders:
         shop.put(f"impressions/{folder}", impressions(kind=None))
-    sources = {"impressions": "shop/impressions/**/*.parquet", "events": "shop/events/*.parquet"}
-    shop.contracts = contracts(sources=sources)
+    shop.contracts = contracts(sources=BELOW)
     return shop
 
 
@@ -84,31 +84,23 @@ def test_folders_that_every_file_lies_in_are_a_column(bare_shop: Shop) -> None:
 def test_folders_that_are_no_columns_of_the_whole_table_are_refused(
     bare_shop: Shop, folders: tuple[str, ...], said: str
 ) -> None:
-    with pytest.raises(DataError, match=said), put(bare_shop, *folders).opened():
-        pass
+    assert re.search(said, refused(put(bare_shop, *folders)))
 
 
 def test_a_folder_above_the_logs_is_not_read_in_their_stead(tmp_path: Path) -> None:
     shop = Shop(tmp_path / "kind=prod").put("events", events())
-    with pytest.raises(DataError, match="name the column 'kind' twice"), put(shop, "kind=x").opened():
-        pass
+    assert "name the column 'kind' twice" in refused(put(shop, "kind=x"))
 
 
 def test_a_folder_above_the_logs_is_not_read_in_place_of_a_column_of_the_files(tmp_path: Path) -> None:
     shop = Shop(tmp_path / "kind=prod").put("events", events()).put("impressions/sort=1", impressions())
-    sources = {"impressions": "shop/impressions/**/*.parquet", "events": "shop/events/*.parquet"}
-    shop.contracts = contracts(sources=sources)
-    with (
-        pytest.raises(DataError, match=r"holds a column 'kind' .* kind=prod.* above the logs"),
-        shop.opened(),
-    ):
-        pass
+    shop.contracts = contracts(sources=BELOW)
+    assert re.search("holds a column 'kind' .* kind=prod.* above the logs", refused(shop))
 
 
 def in_a_folder_of_kind_a_b(shop: Shop, *kinds: str | None) -> Shop:
     shop.put("impressions/kind=a%20b", impressions(kind=pa.array(kinds, pa.string())))
-    sources = {"impressions": "shop/impressions/**/*.parquet", "events": "shop/events/*.parquet"}
-    shop.contracts = contracts(sources=sources)
+    shop.contracts = contracts(sources=BELOW)
     return shop
 
 
@@ -117,11 +109,7 @@ def test_a_column_of_the_files_that_its_folder_contradicts_is_refused(
     bare_shop: Shop, kinds: list[str | None]
 ) -> None:
     in_a_folder_of_kind_a_b(bare_shop, *kinds)
-    with (
-        pytest.raises(DataError, match="holds a column 'kind' and lies in a folder kind=a b"),
-        bare_shop.opened(),
-    ):
-        pass
+    assert "holds a column 'kind' and lies in a folder kind=a b" in refused(bare_shop)
 
 
 @pytest.mark.parametrize("kind", ["a b", None])
@@ -135,9 +123,7 @@ def test_a_column_of_the_files_may_repeat_its_folder_or_hold_nothing(
 @pytest.mark.parametrize("folder", ["=x", "a=b=c", "plain"])
 def test_a_folder_that_no_engine_takes_for_a_column_is_none(bare_shop: Shop, folder: str) -> None:
     bare_shop.put(f"impressions/{folder}", impressions())
-    bare_shop.contracts = contracts(
-        sources={"impressions": "shop/impressions/**/*.parquet", "events": "shop/events/*.parquet"}
-    )
+    bare_shop.contracts = contracts(sources=BELOW)
     with bare_shop.opened() as log:
         assert "a" not in log.log.impressions
 
@@ -173,8 +159,7 @@ def test_a_time_that_no_calendar_has_is_refused_with_its_column(
 ) -> None:
     rows = 6 if table == "impressions" else 4
     spoil(shop, table, name, column(number, MICROS, rows), statistics=statistics)
-    with pytest.raises(DataError, match=rf"{table}.*column '{name}' holds a time"), shop.opened():
-        pass
+    assert re.search(rf"{table}.*column '{name}' holds a time", refused(shop))
 
 
 @pytest.mark.parametrize("statistics", [True, False])
@@ -191,8 +176,7 @@ def test_days_and_times_without_a_zone_are_looked_at_too(
     shop: Shop, number: int, kind: pa.DataType, statistics: bool
 ) -> None:
     spoil(shop, "impressions", "since", column(number, kind, 6), statistics=statistics)
-    with pytest.raises(DataError, match="column 'since'"), shop.opened():
-        pass
+    assert "column 'since'" in refused(shop)
 
 
 @pytest.mark.parametrize("statistics", [True, False])

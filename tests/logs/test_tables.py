@@ -3,6 +3,7 @@
 The columns of a log, and which of them labels are made from.
 """
 
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -18,7 +19,7 @@ from tasks.logs.tables import Log, contract_log, event_columns, match_columns, t
 from tasks.sql import expressions as x
 from tests.labels import worlds
 from tests.labels.engine import tasks
-from tests.logs.small_log import SPEC, START, Shop, at, contracts, events, impressions, instants
+from tests.logs.small_log import SPEC, START, Shop, at, contracts, events, impressions, instants, refused
 
 
 def test_a_number_that_no_store_holds_is_the_logs_fault(shop: Shop) -> None:
@@ -67,8 +68,7 @@ def test_candidates_say_which_were_shown(shop: Shop) -> None:
     sources = {**contracts().surface.sources.model_dump(), "candidates": "shop/candidates"}
     shop.contracts = contracts(SPEC, sources=sources)
     shop.put("candidates", impressions())
-    with pytest.raises(DataError, match="Missing column 'shown' in candidates"), shop.opened():
-        pass
+    assert "Missing column 'shown' in candidates" in refused(shop)
 
 
 def test_types_that_no_store_holds_are_read_as_ones_that_it_does(shop: Shop) -> None:
@@ -146,8 +146,7 @@ def test_a_nested_type_that_no_store_holds_is_refused_by_name(
     shop: Shop, values: pa.Array, kind: str
 ) -> None:
     shop.put("impressions", impressions(more=values))
-    with pytest.raises(DataError, match=f"impressions: column 'more' is of type {kind}"), shop.opened():
-        pass
+    assert re.search(f"impressions: column 'more' is of type {kind}", refused(shop))
 
 
 def test_nested_instants_and_times_of_a_day_are_read(shop: Shop) -> None:

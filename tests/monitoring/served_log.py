@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tasks.labels import build as labels
+from tasks.monitoring import monitor
 from tasks.stores.workspace import Workspace
 from tests.feeds import daily_log
 from tests.stores.mlflow_home import new_home
@@ -39,6 +41,12 @@ guardrails: [{metric: hide_2d_rate, relative_increase_max: 0.05, action: block}]
 
 def day_after(days: float) -> datetime:
     return FIRST + timedelta(days=days)
+
+
+def run_monitor(workspace: Workspace, days: float) -> monitor.MonitorResult:
+    """Label and monitor a surface as of some days after the first."""
+    labels.run(workspace, as_of=day_after(days))
+    return monitor.run(workspace, as_of=day_after(days))
 
 
 @dataclass

@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 from scipy.stats import norm, t
 
 from tasks.evaluation.subjects import Subject
-from tasks.labels import build as labels
 from tasks.monitoring import monitor
 from tasks.monitoring.alarms import HISTORY, detect_drift, read_alarms
-from tests.monitoring.served_log import FILES, ServedLog, day_after
+from tests.monitoring.served_log import FILES, ServedLog, day_after, run_monitor
 
 FIRST = date(2026, 1, 1)
 SHIFTED = 130
@@ -106,8 +105,7 @@ def test_a_surface_whose_clicks_drift_fails_where_they_are_critical(tmp_path: Pa
     workspace = ServedLog.of(tmp_path, days=124, requests=30, drift_from=112).write(
         surface=FILES["surface"] + "monitor: {critical: [click_1h]}\n"
     )
-    labels.run(workspace, as_of=day_after(124))
-    result = monitor.run(workspace, as_of=day_after(124))
+    result = run_monitor(workspace, 124)
     (alarm,) = result.alarms
     assert (alarm.subject, alarm.critical, alarm.new) == (
         Subject("calibration_ratio", task="click_1h"),

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.labels import build as labels
 from tasks.monitoring import monitor
 from tasks.monitoring.early import EarlyEstimates, estimate_early
-from tests.monitoring.served_log import FIRST, ServedLog, day_after
+from tests.monitoring.served_log import FIRST, ServedLog, day_after, run_monitor
 from tests.monitoring.test_monitor import one, series
 
 DAYS = 50
@@ -20,10 +19,8 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> tuple[ServedLog, monitor.M
     """The log, its monitor as of a day before its end and then of its end, and the table."""
     log = ServedLog.of(tmp_path_factory.mktemp("early"), days=DAYS, requests=60)
     workspace = log.write()
-    labels.run(workspace, as_of=day_after(DAYS - 1))
-    monitor.run(workspace, as_of=day_after(DAYS - 1))
-    labels.run(workspace, as_of=day_after(DAYS))
-    return log, monitor.run(workspace, as_of=day_after(DAYS)), series(workspace)
+    run_monitor(workspace, DAYS - 1)
+    return log, run_monitor(workspace, DAYS), series(workspace)
 
 
 def estimates(log: ServedLog) -> EarlyEstimates:

@@ -14,7 +14,7 @@ from tasks.monitoring import monitor
 from tasks.monitoring.series import SeriesTable
 from tasks.monitoring.traffic import LoggedTraffic, ServingReleases
 from tasks.stores.workspace import Workspace
-from tests.monitoring.served_log import CHANGE_OF_RELEASE, FILES, FIRST, ServedLog, day_after
+from tests.monitoring.served_log import CHANGE_OF_RELEASE, FILES, FIRST, ServedLog, day_after, run_monitor
 
 DAYS = 74
 AS_OF = day_after(DAYS)
@@ -112,8 +112,7 @@ def test_runs_in_between_leave_the_table_of_one_run(tmp_path: Path, monitored: p
 def test_without_predictions_and_champion_only_traffic_is_counted(tmp_path: Path) -> None:
     log = ServedLog.of(tmp_path, days=9, requests=20)
     workspace = log.write(without=("release", "served_p_click_1h", "served_p_hide_2d"))
-    labels.run(workspace, as_of=day_after(9))
-    result = monitor.run(workspace, as_of=day_after(9))
+    result = run_monitor(workspace, 9)
     assert [note[:15] for note in result.notes] == ["No predictions:"]
     assert set(series(workspace)["task"]) == {""}
     assert series(workspace).query("metric == 'rows'")["value"].tolist() == [60.0] * 9
@@ -123,8 +122,7 @@ def test_an_unknown_release_is_named_and_logged_predictions_stay(tmp_path: Path)
     log = ServedLog.of(tmp_path, days=9, requests=20)
     log.rows.loc[log.rows.index[::2], "served_p_hide_2d"] = np.nan
     workspace = log.write()
-    labels.run(workspace, as_of=day_after(9))
-    result = monitor.run(workspace, as_of=day_after(9))
+    result = run_monitor(workspace, 9)
     assert [note[:43] for note in result.notes] == ["The log names release 1, which is unknown. "]
     known = one(series(workspace), "rows", "hide_2d", 2)
     assert (known["value"], one(series(workspace), "rows", "click_1h", 2)["value"]) == (30.0, 60.0)
@@ -135,8 +133,7 @@ def test_a_day_without_traffic_counts_none_and_is_not_asked_for_again(tmp_path: 
     day = (log.rows["shown_at"] - pd.Timestamp(FIRST)).dt.days
     log.rows = log.rows[day != 4]
     workspace = log.write()
-    labels.run(workspace, as_of=day_after(9))
-    monitor.run(workspace, as_of=day_after(9))
+    run_monitor(workspace, 9)
     assert one(series(workspace), "rows", "", 4)["value"] == 0.0
     assert monitor.run(workspace, as_of=day_after(9)).figures == 0
 
@@ -185,8 +182,7 @@ def test_a_task_that_is_never_trained_has_its_rate_and_delays_whatever_is_predic
     weights = FILES["utility"].replace(", hide_2d: -5.0", "")
     without = ("release", "served_p_click_1h", "served_p_hide_2d")
     workspace = log.write(without=without, tasks=untrained, utility=weights)
-    labels.run(workspace, as_of=day_after(21))
-    monitor.run(workspace, as_of=day_after(21))
+    run_monitor(workspace, 21)
     found = series(workspace)
     assert {*found.loc[found["task"] == "hide_2d", "metric"]} == {"rows", "rate", "arrived_share"}
     assert found[found["task"] == "click_1h"].empty

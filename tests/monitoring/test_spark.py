@@ -5,14 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
-from tasks.monitoring import monitor
 from tasks.monitoring.series import SeriesTable
 from tasks.stores.workspace import Workspace
 from tasks.validation.measure import measure
 from tests.logs.spark_home import small_session, with_spark
-from tests.monitoring.served_log import ServedLog, day_after
+from tests.monitoring.served_log import ServedLog, run_monitor
 
 pytestmark = pytest.mark.spark
 
@@ -22,8 +20,7 @@ def test_measurements_and_series_of_labels_that_spark_built_are_those_of_duckdb(
     with small_session(tmp_path / "session"):
         other = with_spark(workspace, tmp_path / "spark")
         for one in (workspace, other):
-            labels.run(one, as_of=day_after(20))
-            monitor.run(one, as_of=day_after(20))
+            run_monitor(one, 20)
     ours, theirs = (measure(one, LabelStore(one.store, one.surface).find(None)) for one in (other, workspace))
     assert [*ours] == [*theirs]
     for suite, measured in theirs.items():

@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 from scipy.stats import gamma, nbinom
 
 from tasks.errors import DataError
-from tasks.labels import build as labels
 from tasks.monitoring import monitor
 from tasks.monitoring.page import write_textfile
 from tasks.monitoring.units import review_units
-from tests.monitoring.served_log import FILES, FIRST, ServedLog, day_after
+from tests.monitoring.served_log import FILES, FIRST, ServedLog, run_monitor
 
 
 def drawn(units: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -103,8 +102,7 @@ def spammed(tmp_path_factory: pytest.TempPathFactory) -> tuple[ServedLog, monito
     log.rows.loc[creators == 7, "hide"] = (rng.random((creators == 7).sum()) < 0.6).astype(float)
     slate = "{policy: shop-slate, version: 1, length: 2, max_per: {creator: 1}}\n"
     workspace = log.write(slate=slate)
-    labels.run(workspace, as_of=day_after(DAYS))
-    return log, monitor.run(workspace, as_of=day_after(DAYS))
+    return log, run_monitor(workspace, DAYS)
 
 
 def test_a_creator_with_an_excess_is_listed_with_the_sums_of_its_mature_days(
@@ -149,8 +147,7 @@ def test_without_a_task_that_costs_nothing_is_reviewed(tmp_path: Path) -> None:
     tasks = FILES["tasks"].replace("family: negative", "family: engagement")
     utility = FILES["utility"].split("guardrails")[0].replace("-5.0", "5.0")
     workspace = ServedLog.of(tmp_path, days=5, requests=5).write(tasks=tasks, utility=utility)
-    labels.run(workspace, as_of=day_after(5))
-    assert monitor.run(workspace, as_of=day_after(5)).queue == []
+    assert run_monitor(workspace, 5).queue == []
 
 
 def test_an_unknown_level_is_left_out() -> None:
@@ -173,8 +170,7 @@ def valued(tmp_path_factory: pytest.TempPathFactory) -> tuple[ServedLog, Path]:
     log.rows.loc[ads, "hide"] = (rng.random(ads.sum()) < 0.4).astype(float)
     log.rows["creator"] = [f"c{one}" for one in rng.integers(0, 12, len(log.rows))]
     workspace = log.write(slate="{policy: shop-slate, version: 1, length: 2, max_per: {creator: 2}}\n")
-    labels.run(workspace, as_of=day_after(VALUED_DAYS))
-    return log, Path(monitor.run(workspace, as_of=day_after(VALUED_DAYS)).page)
+    return log, Path(run_monitor(workspace, VALUED_DAYS).page)
 
 
 def newest(log: ServedLog, source: str, delay: int) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from threading import Event
 import pytest
 
 from tasks.errors import StoreError
-from tasks.stores.files import alone, replaced, scratch, scratch_folder, sha256, tree_digest
+from tasks.stores.files import hold, replaced, scratch, scratch_folder, sha256, tree_digest
 
 
 def test_the_sha256_of_nothing_is_the_published_one() -> None:
@@ -129,8 +129,8 @@ def test_a_link_to_a_folder_is_no_place_for_scratch(read_only_home: Path) -> Non
 HOLD_A_LOCK = """
 import sys, time
 from pathlib import Path
-from tasks.stores.files import alone
-with alone(Path(sys.argv[1]), "feed.labels", doing="building labels"):
+from tasks.stores.files import hold
+with hold(Path(sys.argv[1], "feed.labels"), doing="building labels"):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -144,11 +144,11 @@ def test_a_second_body_waits_for_the_end_of_the_first_and_says_so(
 
     def second() -> None:
         noticed.set()
-        with alone(tmp_path, "feed.labels", doing="building labels"):
+        with hold(tmp_path / "feed.labels", doing="building labels"):
             happened.append("second")
 
     with ThreadPoolExecutor(1) as pool:
-        with alone(tmp_path, "feed.labels", doing="building labels"):
+        with hold(tmp_path / "feed.labels", doing="building labels"):
             waiting = pool.submit(second)
             noticed.wait()
             while not caplog.messages:
@@ -162,16 +162,16 @@ def test_a_second_body_waits_for_the_end_of_the_first_and_says_so(
 
 def test_another_name_does_not_wait(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with (
-        alone(tmp_path, "feed.labels", doing="building labels"),
-        alone(tmp_path, "shop.labels", doing="building labels"),
+        hold(tmp_path / "feed.labels", doing="building labels"),
+        hold(tmp_path / "shop.labels", doing="building labels"),
     ):
         assert caplog.messages == []
 
 
 def test_a_body_that_fails_lets_the_next_one_in(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no"), alone(tmp_path, "feed.labels", doing="building labels"):
+    with pytest.raises(ValueError, match="no"), hold(tmp_path / "feed.labels", doing="building labels"):
         raise ValueError("no")
-    with alone(tmp_path, "feed.labels", doing="building labels"):
+    with hold(tmp_path / "feed.labels", doing="building labels"):
         pass
 
 
@@ -191,12 +191,12 @@ def test_a_stopped_holder_is_named_and_not_waited_for_without_end(
             pytest.raises(
                 StoreError, match=rf"process {holder.pid} on .*, since 20.*kill -CONT {holder.pid}"
             ),
-            alone(tmp_path, "feed.labels", doing="building labels"),
+            hold(tmp_path / "feed.labels", doing="building labels"),
         ):
             pass
         assert f"process {holder.pid} on" in caplog.text
     finally:
         holder.kill()
         holder.communicate()
-    with alone(tmp_path, "feed.labels", doing="building labels"):
+    with hold(tmp_path / "feed.labels", doing="building labels"):
         pass
