@@ -26,7 +26,7 @@ from tasks.arrays import Floats
 from tasks.contracts import Contracts
 from tasks.contracts.experiment import ExperimentSpec, experiment_outcomes
 from tasks.contracts.metrics import Metric, MetricKind
-from tasks.contracts.utility import BOUNDS, Bounded, Guardrail
+from tasks.contracts.utility import Bounded, Guardrail
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.clustered import Ratio, half_width
 from tasks.evaluation.evidence import Measured
@@ -191,8 +191,7 @@ def _evaluate_bounds(analysis: Analysis, seen: Measured, readout: MetricReadout)
     """Evaluate every bound of a metric; bounds on levels have only a final interval and wait for the end."""
     verdicts = []
     for rail, critical in analysis.rails(readout.metric):
-        bounds = {bound: getattr(rail, bound) for bound in BOUNDS}
-        guardrail = Guardrail(metric=readout.metric, **bounds, action="block")
+        guardrail = Guardrail(**rail.model_dump(include={*Bounded.model_fields}), action="block")
         for bound in guardrails.bounds_of(guardrail, seen):
             waits = not bound.relative and not readout.final and not seen.reason
             reason = (

@@ -26,7 +26,6 @@ from tasks.labels import windows as w
 from tasks.labels.query import Crediting, Form, Relations
 from tasks.labels.windows import credits_alone
 from tasks.logs import rows
-from tasks.logs.rows import PLACE, first_of
 from tasks.sql import expressions as x
 
 _TICK = timedelta(microseconds=1)
@@ -131,11 +130,11 @@ def join_touched(spec: TasksSpec, task: str, signals: str, *, has_position: bool
     )
     keys = [n for n in c.IMPRESSION_KEY if n not in rule.match]
     placed = x.select(
-        [*x.columns(instant, w.SIGNALS), *x.columns(keys, w.WINDOWS), x.alias(place, PLACE)],
+        [*x.columns(instant, w.SIGNALS), *x.columns(keys, w.WINDOWS), x.alias(place, rows.PLACE)],
         x.subquery(w.windows(spec, task, names), w.WINDOWS),
         joins=[(x.subquery(moments, w.SIGNALS), w.inside(rule, rule.match))],
     )
-    return first_of(x.subquery(placed, "placed"), (*instant, *keys))
+    return rows.first_of(x.subquery(placed, "placed"), (*instant, *keys))
 
 
 def join_exclusion(
@@ -171,7 +170,9 @@ def _pairs(spec: TasksSpec, task: str, windows: exp.Expr, signals: str, group: S
         apart = x.columns([w.COUNTS], w.SIGNALS)
         apart += [x.is_null(x.column(w.AMOUNT, w.SIGNALS))] if w.AMOUNT in order else []
         earliest_first = [x.ascending(column) for column in x.columns(order, w.SIGNALS)]
-        wanted.append(x.alias(x.row_number([*x.columns(group, w.WINDOWS), *apart], earliest_first), PLACE))
+        wanted.append(
+            x.alias(x.row_number([*x.columns(group, w.WINDOWS), *apart], earliest_first), rows.PLACE)
+        )
     return x.select(wanted, windows, joins=[(x.table(signals, w.SIGNALS), inside)])
 
 
@@ -183,7 +184,7 @@ def _fold(spec: TasksSpec, task: str, pairs: exp.Select, group: Sequence[str]) -
     else:
         counted: exp.Expr = x.column(w.COUNTS)
         if rule.at_least > 1:
-            counted = x.all_of(counted, x.eq(x.column(PLACE), x.integer(rule.at_least)))
+            counted = x.all_of(counted, x.eq(x.column(rows.PLACE), x.integer(rule.at_least)))
         folded = [x.alias(exp.Min(this=x.when(counted, x.column(c.HAPPENED_AT))), w.AT)]
     if w.answers(spec, task):
         some = exp.Max(this=x.when(x.column(w.ANSWERS), x.integer(1), x.integer(0)))
@@ -208,7 +209,7 @@ def _amount(rule: ValueRule) -> exp.Expr:
         case "max":
             return exp.Max(this=amount)
         case "first":
-            first = x.all_of(x.column(w.COUNTS), x.eq(x.column(PLACE), x.integer(1)))
+            first = x.all_of(x.column(w.COUNTS), x.eq(x.column(rows.PLACE), x.integer(1)))
             return exp.Min(this=x.when(first, x.column(w.AMOUNT)))
 
 
@@ -283,8 +284,8 @@ def scan_contenders(spec: TasksSpec, task: str, signals: str, *, has_position: b
     place = x.row_number(
         x.columns((*rule.match, w.OPENS)), w.best_first(rule, w.WINDOWS, has_position=has_position)
     )
-    placed = x.select([exp.Star(), x.alias(place, PLACE)], x.subquery(opened, w.WINDOWS))
-    return first_of(x.subquery(placed, "placed"), (*names, w.OPENS))
+    placed = x.select([exp.Star(), x.alias(place, rows.PLACE)], x.subquery(opened, w.WINDOWS))
+    return rows.first_of(x.subquery(placed, "placed"), (*names, w.OPENS))
 
 
 def scan_touched(spec: TasksSpec, task: str, signals: str, contenders: str) -> exp.Select:

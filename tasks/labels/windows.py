@@ -26,7 +26,7 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.contracts.tasks import Positive, ValueRule
-from tasks.logs.rows import KNOWN, SHOWN
+from tasks.logs import rows
 from tasks.sql import expressions as x
 
 _NONE = timedelta()
@@ -220,14 +220,14 @@ def events(match: Sequence[str], names: Iterable[str], more: Sequence[exp.Expr] 
     """Return the known events with some names that can match an impression."""
     return x.select(
         [*x.columns((*match, c.HAPPENED_AT)), *more],
-        x.table(KNOWN),
+        x.table(rows.KNOWN),
         where=[x.one_of(x.column(c.EVENT), names), *(x.not_null(x.column(m)) for m in match)],
     )
 
 
 def opens(rule: Rule) -> exp.Column:
     """Return the start of a window: the impression, or the parent's crediting event."""
-    return x.column(AT, credited(rule.after)) if rule.after else x.column(c.SHOWN_AT, SHOWN)
+    return x.column(AT, credited(rule.after)) if rule.after else x.column(c.SHOWN_AT, rows.SHOWN)
 
 
 def closes(rule: Rule, opened: exp.Expr, table: str | None = None) -> exp.Expr:
@@ -258,15 +258,15 @@ def windows(
     task: str,
     names: Sequence[str],
     *,
-    among: str = SHOWN,
+    among: str = rows.SHOWN,
     where: Sequence[exp.Expr] = (),
 ) -> exp.Select:
     """Return columns of each impression of a relation that has a window, and the window's start."""
     rule = event_rule(spec, task)
     opened = [x.not_null(x.column(AT, credited(rule.after)))] if rule.after else []
     return x.select(
-        [*x.columns(names, SHOWN), x.alias(opens(rule), OPENS), *ends(rule, opens(rule), SHOWN)],
-        x.table(among, SHOWN) if among != SHOWN else x.table(SHOWN),
+        [*x.columns(names, rows.SHOWN), x.alias(opens(rule), OPENS), *ends(rule, opens(rule), rows.SHOWN)],
+        x.table(among, rows.SHOWN) if among != rows.SHOWN else x.table(rows.SHOWN),
         joins=credit_joins(spec, rule.after) if rule.after else (),
         where=[*opened, *where],
     )
@@ -274,7 +274,7 @@ def windows(
 
 def with_signals(query: exp.Select, match: Sequence[str], relation: str) -> exp.Select:
     """Filter impressions to those with a signal for their match columns."""
-    has_signal = x.exists(x.table(relation, SIGNALS), x.eq_columns(match, SIGNALS, SHOWN))
+    has_signal = x.exists(x.table(relation, SIGNALS), x.eq_columns(match, SIGNALS, rows.SHOWN))
     before = query.args.get("where")
     query.set("where", exp.Where(this=x.all_of(*([before.this] if before else []), has_signal)))
     return query
@@ -299,7 +299,7 @@ def credit_joins(spec: TasksSpec, task: str) -> list[x.Join]:
     relation = credited(task)
     if rule.credit == "every":
         return [*chain, (x.table(relation), _same_window(rule, rule.match, relation))]
-    return [*chain, (x.table(relation), x.eq_columns(c.IMPRESSION_KEY, SHOWN, relation))]
+    return [*chain, (x.table(relation), x.eq_columns(c.IMPRESSION_KEY, rows.SHOWN, relation))]
 
 
 def exclusion_joins(spec: TasksSpec, task: str) -> list[x.Join]:
@@ -323,7 +323,7 @@ def best_first(rule: Rule, table: str, *, has_position: bool) -> list[exp.Expr]:
 
 
 def _same_window(rule: Rule, match: Sequence[str], relation: str) -> exp.Expr:
-    same = [x.eq_columns(match, SHOWN, relation), x.eq(x.column(OPENS, relation), opens(rule))]
+    same = [x.eq_columns(match, rows.SHOWN, relation), x.eq(x.column(OPENS, relation), opens(rule))]
     if rule.until:
-        same.append(x.eq(x.column(CLOSES, relation), closes(rule, opens(rule), SHOWN)))
+        same.append(x.eq(x.column(CLOSES, relation), closes(rule, opens(rule), rows.SHOWN)))
     return x.all_of(*same)
