@@ -41,8 +41,8 @@ from tasks.datasets.world.truth import chances, probabilities
 from tasks.replay.log import PolicySlates
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
-from tasks.tuning.goal import Axis, GoalBound, GoalMeter, ReplayedWeights, WeightGoal, Weights
-from tasks.tuning.search import Halves, WeightSpace, tune_weights
+from tasks.tuning.goal import Axis, GoalBound, ReplayedWeights, WeightGoal, Weights
+from tasks.tuning.search import WeightSpace, tune_weights
 
 Floats = npt.NDArray[np.float64]
 
@@ -166,7 +166,7 @@ def replayed(week: Week) -> ReplayedWeights:
     goal = WeightGoal((Axis(buy, 1, None), Axis(hide, -1, -HIDES_RISE)), bounds)
     # one judge is enough where both would believe the same heads
     baseline = replace(slates(CURRENT), predictions={}, where_shown={})
-    return ReplayedWeights(GoalMeter(Replay(log, baseline), baseline, goal), slates)
+    return ReplayedWeights(Replay(log, baseline), baseline, goal, slates)
 
 
 def true_rates(week: Week, weights: Floats) -> Floats:
@@ -202,7 +202,7 @@ def reach(seed: int, *, requests_per_day: int, trials: int) -> Reached:
     began = time.process_time()
     week, fresh = two_weeks(seed, requests_per_day)
     searches = pd.util.hash_array(week.frame[c.USER_ID].to_numpy(dtype=object)) % 2 == 0
-    halves = Halves(replayed(week.part(searches)), replayed(week.part(~searches)))
+    halves = replayed(week.part(searches)), replayed(week.part(~searches))
     policy = UtilitySpec.model_validate(POLICY)
     tuned = tune_weights(halves, WeightSpace.of(policy, RANGES), trials=trials, seed=seed)
     chosen = tuned.chosen.weights if tuned.chosen else CURRENT

@@ -22,7 +22,7 @@ from tasks.datasets.world.feed import place
 from tasks.replay.log import PolicySlates
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
-from tasks.tuning.goal import Axis, GoalMeter, ReplayedWeights, WeightGoal, Weights
+from tasks.tuning.goal import Axis, ReplayedWeights, WeightGoal, Weights
 from tasks.tuning.search import WeightSpace, best_trial, search_weights
 
 Floats = npt.NDArray[np.float64]
@@ -98,7 +98,7 @@ def _measured(rng: np.random.Generator) -> ReplayedWeights:
 
     current = slates(SPACE.current)
     goal = WeightGoal((Axis(Metric(MetricKind.PREDICTED, "click"), 1, None),), ())
-    return ReplayedWeights(GoalMeter(Replay(log, current, compared_at_once=1), current, goal), slates)
+    return ReplayedWeights(Replay(log, current, compared_at_once=1), current, goal, slates)
 
 
 def _frame(candidates: _Candidates, rng: np.random.Generator) -> pd.DataFrame:

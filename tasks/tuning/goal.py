@@ -29,7 +29,7 @@ from tasks.contracts.metrics import Metric, MetricKind, parse_metric
 from tasks.contracts.utility import Bounded, Constrained
 from tasks.errors import DataError
 from tasks.evaluation.evidence import Measured
-from tasks.evaluation.verdicts import Estimate
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 from tasks.replay import costs, guardrails
 from tasks.replay.guardrails import one_sided
 from tasks.replay.log import PolicySlates
@@ -154,17 +154,24 @@ class WeightFigures:
         return sum(max(each, 0.0) for each in self.excess)
 
 
+Changes = tuple[Estimate, ...]
+
+
 @dataclass(frozen=True)
-class GoalMeter:
-    """Measures slates of a part of the candidates by a goal, compared with the baseline's slates."""
+class ReplayedWeights:
+    """Weights measured by a goal on one half of the users, compared with the baseline's slates.
+
+    ``slates`` decides on the half's candidates by the policy with the given weights.
+    """
 
     replay: Replay
     baseline: PolicySlates
     goal: WeightGoal
+    slates: Callable[[Weights], PolicySlates]
 
-    def figures(self, slates: PolicySlates) -> WeightFigures:
+    def figures(self, weights: Weights) -> WeightFigures:
         """Return objectives and excesses; an unknown figure exceeds no bound, but is a lost objective."""
-        found = self._measured(slates)
+        found = self._measured(weights)
         changes = (axis.sign * change_of(found[axis.name][0]) for axis in self.goal.axes)
         return WeightFigures(
             tuple(change if math.isfinite(change) else _LOST for change in changes),
@@ -174,23 +181,29 @@ class GoalMeter:
             ),
         )
 
-    def require_measurable(self, slates: PolicySlates) -> None:
+    def require_measurable(self, weights: Weights) -> None:
         """Raise an error if an objective is not measurable on these candidates."""
+        slates = self.slates(weights)
         for axis in self.goal.axes:
             (first, *_) = self.replay.measure(axis.metric, slates, self.baseline, ())
             if not math.isfinite(change_of(first)):
                 reason = first.reason or guardrails.no_share(first) or "it has no value here"
                 raise DataError(f"Weights cannot be tuned by {axis.name}: {reason}")
 
-    def changes(self, slates: PolicySlates, against: PolicySlates | None = None) -> tuple[Estimate, ...]:
-        """Return each objective's change with its interval, signed so that more is better."""
-        other = self.baseline if against is None else against
+    def changes(self, weights: Weights, against: Weights | None = None) -> Changes:
+        """Return each objective's change against the baseline or other weights, with its interval.
+
+        It is signed so that more is better.
+        """
+        return self._changes(self.slates(weights), self.baseline if against is None else self.slates(against))
+
+    def _changes(self, slates: PolicySlates, other: PolicySlates) -> Changes:
         beside = ((axis, self._beside(axis.metric, other)) for axis in self.goal.axes)
         return tuple(
             _turned(self.replay.measure(axis.metric, slates, each, ())[0], axis.sign) for axis, each in beside
         )
 
-    def gain(self, slates: PolicySlates, against: PolicySlates) -> Measured:
+    def gain(self, weights: Weights, against: Weights) -> Measured:
         """Return the change of the maximised metric by outcomes: for a prediction, the rate that it predicts.
 
         The rate is doubly robust: the model's own error does not affect its expectation.
@@ -198,7 +211,8 @@ class GoalMeter:
         metric = self.goal.axes[0].metric
         if metric.kind is MetricKind.PREDICTED:
             metric = Metric(MetricKind.RATE, metric.subject)
-        return self.replay.measure(metric, slates, self._beside(metric, against), ())[0]
+        other = self._beside(metric, self.slates(against))
+        return self.replay.measure(metric, self.slates(weights), other, ())[0]
 
     def _beside(self, metric: Metric, other: PolicySlates) -> PolicySlates:
         """Return other slates; for a sum of outcomes, with the baseline's values of outcomes."""
@@ -206,12 +220,11 @@ class GoalMeter:
             return other
         return replace(other, worth=self.baseline.worth, predictions=self.baseline.predictions)
 
-    def unmeasured(self, slates: PolicySlates) -> tuple[str, ...]:
+    def unmeasured(self, weights: Weights) -> tuple[str, ...]:
         """Return the bounds that are not measurable on these candidates, each with its reason."""
-        found = self._measured(slates)
         figures = (
             (goal.bounded.metric, one, bound.observed)
-            for goal, each in self._bounded(found)
+            for goal, each in self._bounded(self._measured(weights))
             for one in each
             for bound in guardrails.bounds_of(goal.bounded, one)
         )
@@ -223,7 +236,8 @@ class GoalMeter:
             )
         )
 
-    def _measured(self, slates: PolicySlates) -> dict[str, list[Measured]]:
+    def _measured(self, weights: Weights) -> dict[str, list[Measured]]:
+        slates = self.slates(weights)
         return {
             name: [
                 one
@@ -244,17 +258,38 @@ class GoalMeter:
                 reduce(costs.given_that, seen) or [one for each in seen for one in each if not one.relative],
             )
 
+    def find_dominated(self, candidates: Sequence[Weights]) -> Flags:
+        """Return which weights are dominated by others by their intervals, shape [n]."""
+        slates = [self.slates(weights) for weights in candidates]
+        return np.array(
+            [
+                any(_dominates(self._changes(other, one)) for other in slates if other is not one)
+                for one in slates
+            ],
+            dtype=bool,
+        )
+
+    def volume(self, confirmed: Sequence[Changes]) -> float:
+        """Return the hypervolume of confirmed changes above the reference of no gain and the bounds.
+
+        For an objective without a relative bound the reference is the smallest value of the points.
+        """
+        points = np.array([[one.value for one in changes] for changes in confirmed])
+        if not len(points) or not np.isfinite(points).all():
+            return float("nan")
+        limits = [0.0, *(axis.limit for axis in self.goal.axes[1:])]
+        least = points.min(axis=0)
+        reference = [low if limit is None else limit for limit, low in zip(limits, least, strict=True)]
+        return hypervolume(points, reference)
+
 
 def change_of(measured: Measured) -> float:
     """Return a metric's relative change, else its level, NaN if it has neither."""
-    estimate = measured.policy if measured.relative is None else measured.relative
-    return math.nan if estimate is None else estimate.value
+    return _turned(measured, 1).value
 
 
 def _turned(measured: Measured, sign: int) -> Estimate:
-    estimate = measured.policy if measured.relative is None else measured.relative
-    if estimate is None:
-        return Estimate(math.nan, math.nan, math.nan, 0)
+    estimate = measured.relative or measured.policy or UNKNOWN_ESTIMATE
     if sign > 0:
         return estimate
     return Estimate(-estimate.value, -estimate.high, -estimate.low, estimate.n)
@@ -280,54 +315,6 @@ def _excess(bound: guardrails.Bound, measured: Measured) -> float:
         return beyond
     limit = allowed.high if math.isfinite(allowed.high) else allowed.low
     return beyond / abs(limit) if limit else beyond
-
-
-Changes = tuple[Estimate, ...]
-
-
-@dataclass(frozen=True)
-class ReplayedWeights:
-    """Weights measured on one half of the users."""
-
-    meter: GoalMeter
-    slates: Callable[[Weights], PolicySlates]
-
-    def figures(self, weights: Weights) -> WeightFigures:
-        """Return objectives and excesses."""
-        return self.meter.figures(self.slates(weights))
-
-    def changes(self, weights: Weights, against: Weights | None = None) -> Changes:
-        """Return each objective's change against the baseline or other weights, with its interval."""
-        other = None if against is None else self.slates(against)
-        return self.meter.changes(self.slates(weights), other)
-
-    def gain(self, weights: Weights, against: Weights) -> Measured:
-        """Return the change of the maximised metric against other weights, by outcomes."""
-        return self.meter.gain(self.slates(weights), self.slates(against))
-
-    def find_dominated(self, candidates: Sequence[Weights]) -> Flags:
-        """Return which weights are dominated by others by their intervals, shape [n]."""
-        slates = [self.slates(weights) for weights in candidates]
-        return np.array(
-            [
-                any(_dominates(self.meter.changes(other, one)) for other in slates if other is not one)
-                for one in slates
-            ],
-            dtype=bool,
-        )
-
-    def volume(self, confirmed: Sequence[Changes]) -> float:
-        """Return the hypervolume of confirmed changes above the reference of no gain and the bounds.
-
-        For an objective without a relative bound the reference is the smallest value of the points.
-        """
-        points = np.array([[one.value for one in changes] for changes in confirmed])
-        if not len(points) or not np.isfinite(points).all():
-            return float("nan")
-        limits = [0.0, *(axis.limit for axis in self.meter.goal.axes[1:])]
-        least = points.min(axis=0)
-        reference = [low if limit is None else limit for limit, low in zip(limits, least, strict=True)]
-        return hypervolume(points, reference)
 
 
 def _dominates(changes: Changes) -> bool:

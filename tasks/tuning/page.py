@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from tasks.evaluation.subjects import Subject
@@ -12,7 +11,7 @@ from tasks.reports import charts
 from tasks.reports.numbers import format_counted
 from tasks.reports.phrases import Vocabulary, describe_subject
 from tasks.reports.render import render
-from tasks.tuning.evidence import Ending, FrontPoint, Objective, TuningEvidence, WeightProposal
+from tasks.tuning.evidence import Ending, FrontPoint, Objective, TuningEvidence
 from tasks.tuning.search import WeightTrial
 
 WIDTH: Final = 760
@@ -96,26 +95,6 @@ _SAID: Mapping[Ending, str] = {
 }
 
 
-@dataclass(frozen=True)
-class MovedWeight:
-    """One weight: the user's action, the current weight, the proposed weight, and their ratio."""
-
-    term: str
-    did: str
-    now: float
-    then: float
-    times: float
-
-
-@dataclass(frozen=True)
-class PointCard:
-    """Card of a point of the front, with the changes to its weights."""
-
-    point: FrontPoint
-    words: str
-    moved: tuple[MovedWeight, ...]
-
-
 def tuning_page(
     surface: str, evidence: TuningEvidence, trials: Sequence[WeightTrial], words: Vocabulary
 ) -> str:
@@ -141,11 +120,8 @@ def tuning_page(
         meanings=_meanings(evidence, words),
         charts=[_draw(evidence, trials, other) for other in others],
         gains=[_heading(one) for one in evidence.objectives],
-        proposed=None if evidence.proposal is None else _moved(evidence, evidence.proposal, words),
-        cards=[
-            PointCard(one, _place_on_front(evidence, one), _moved(evidence, one, words))
-            for one in evidence.front
-        ],
+        described={name: task.did for name, task in words.tasks.items()},
+        places={one.trial: _place_on_front(evidence, one) for one in evidence.front},
     )
 
 
@@ -163,15 +139,6 @@ def _meanings(evidence: TuningEvidence, words: Vocabulary) -> dict[str, str]:
         str(one): describe_subject(one, words)
         for one in (*exceeded, *(verdict.subject for verdict in proposal_verdicts))
     }
-
-
-def _moved(
-    evidence: TuningEvidence, proposed: FrontPoint | WeightProposal, words: Vocabulary
-) -> tuple[MovedWeight, ...]:
-    return tuple(
-        MovedWeight(term, words.tasks[term].did if term in words.tasks else "", now, then, then / now)
-        for term, now, then in evidence.moves(proposed)
-    )
 
 
 def _place_on_front(evidence: TuningEvidence, point: FrontPoint) -> str:

@@ -390,14 +390,6 @@ MOST_ON_FRONT: Final = 10
 
 
 @dataclass(frozen=True)
-class Halves:
-    """Weights measured on the searching and on the confirming half of the users."""
-
-    search: ReplayedWeights
-    confirm: ReplayedWeights
-
-
-@dataclass(frozen=True)
 class Chosen:
     """The weights to propose, and their gain over the current weights.
 
@@ -443,7 +435,7 @@ class WeightSearchResult:
 
 
 def tune_weights(
-    halves: Halves,
+    halves: tuple[ReplayedWeights, ReplayedWeights],
     space: WeightSpace,
     *,
     trials: int,
@@ -451,14 +443,20 @@ def tune_weights(
     before: Sequence[WeightTrial] = (),
     tell: Callable[[WeightTrial], None] = lambda tried: None,
 ) -> WeightSearchResult:
-    """Search weights on one half of the users and confirm them on the other."""
-    search, confirm = halves.search, halves.confirm
+    """Search weights on one half of the users and confirm them on the other.
+
+    Parameters
+    ----------
+    halves : weights measured on the searching and on the confirming half.
+    trials, seed, before, tell : as in `search_weights`.
+    """
+    search, confirm = halves
     tried = search_weights(search.figures, space, trials=trials, seed=seed, before=before, tell=tell)
     points = front_trials(tried, most=MOST_ON_FRONT)
     best = best_trial(tried)
     front = _confirm(confirm, points)
     better = best.figures.objectives[0] > tried[0].figures.objectives[0] or not tried[0].feasible
-    chosen = _choose(halves, space, best) if best.feasible and best.number > 0 and better else None
+    chosen = _choose(search, confirm, space, best) if best.feasible and best.number > 0 and better else None
     return WeightSearchResult(
         ending=_end(best, chosen),
         chosen=chosen,
@@ -471,13 +469,12 @@ def tune_weights(
         confirmed=len({point.trial for point in front} | ({best.number} if chosen else set())),
         feasible=sum(one.feasible for one in tried),
         exceeded=_exceeded(search, tried[0].figures.excess),
-        notes=search.meter.unmeasured(search.slates(space.current)),
+        notes=search.unmeasured(space.current),
     )
 
 
-def restore_weights(halves: Halves, space: WeightSpace) -> WeightSearchResult:
-    """Find the smallest change of weights that meets every bound."""
-    search = halves.search
+def restore_weights(search: ReplayedWeights, space: WeightSpace) -> WeightSearchResult:
+    """Find the smallest change of weights that meets every bound on the searching half."""
     now, measured = search.figures(space.current), {tuple(space.current.values())}
 
     def measure_excess(weights: Weights) -> tuple[float, ...]:
@@ -494,7 +491,7 @@ def restore_weights(halves: Halves, space: WeightSpace) -> WeightSearchResult:
         confirmed=0 if restored is None else 1,
         feasible=0 if now.exceeded else 1,
         exceeded=_exceeded(search, now.excess),
-        notes=search.meter.unmeasured(search.slates(space.current)),
+        notes=search.unmeasured(space.current),
     )
 
 
@@ -505,10 +502,12 @@ def _end(best: WeightTrial, chosen: Chosen | None) -> Ending:
     return "proposed" if chosen is not None and chosen.confirmed else "nothing better"
 
 
-def _choose(halves: Halves, space: WeightSpace, best: WeightTrial) -> Chosen:
+def _choose(
+    search: ReplayedWeights, confirm: ReplayedWeights, space: WeightSpace, best: WeightTrial
+) -> Chosen:
     now = space.current
-    seemed, again = (half.changes(best.weights, now)[0] for half in (halves.search, halves.confirm))
-    return Chosen(best.number, best.weights, seemed.value, again, halves.confirm.gain(best.weights, now))
+    seemed, again = (half.changes(best.weights, now)[0] for half in (search, confirm))
+    return Chosen(best.number, best.weights, seemed.value, again, confirm.gain(best.weights, now))
 
 
 def _confirm(confirm: ReplayedWeights, points: Sequence[WeightTrial]) -> tuple[FrontPoint, ...]:
@@ -530,14 +529,14 @@ def _objectives(half: ReplayedWeights) -> tuple[Objective, ...]:
         Objective(
             metric=axis.name, raised=axis.sign > 0, model_judged=axis.metric.kind is MetricKind.PREDICTED
         )
-        for axis in half.meter.goal.axes
+        for axis in half.goal.axes
     )
 
 
 def _exceeded(half: ReplayedWeights, excess: Sequence[float]) -> dict[str, float]:
     """Return the exceeded bounds by metric, with the largest excess of each."""
     found: dict[str, float] = {}
-    for goal, each in zip(half.meter.goal.bounds, excess, strict=True):
+    for goal, each in zip(half.goal.bounds, excess, strict=True):
         if each > 0:
             name = goal.bounded.metric
             found[name] = max(each, found.get(name, 0.0))

@@ -37,7 +37,6 @@ from tasks.tuning.goal import WeightFigures, WeightGoal
 from tasks.tuning.page import tuning_page
 from tasks.tuning.search import (
     Chosen,
-    Halves,
     WeightSearchResult,
     WeightSpace,
     WeightTrial,
@@ -236,11 +235,11 @@ def _tune(work: _Tuning, run: StepRun) -> TuningEvidence:
     contracts = work.workspace.contracts
     goal = WeightGoal.of(contracts, work.constrained, columns)
     space, search = work.space, TUNE.digest(work.search)
-    halves = Halves(*(half.replayed(goal, space) for half in (days.search, days.confirm)))
+    halves = days.search.replayed(goal, space), days.confirm.replayed(goal, space)
     if work.request.restore:
-        tuned = restore_weights(halves, space)
+        tuned = restore_weights(halves[0], space)
     else:
-        halves.search.meter.require_measurable(halves.search.slates(space.current))
+        halves[0].require_measurable(space.current)
         tuned = tune_weights(
             halves,
             space,

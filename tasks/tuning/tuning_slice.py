@@ -41,7 +41,7 @@ from tasks.replay.slates import Scored, TestSlice, log_reading, release_examinat
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.workspace import Workspace
 from tasks.training.sampling import hold_out_users
-from tasks.tuning.goal import GoalMeter, ReplayedWeights, WeightGoal
+from tasks.tuning.goal import ReplayedWeights, WeightGoal, Weights
 from tasks.tuning.search import WeightSpace
 
 _SALT: Final = "tuning: who searches"
@@ -110,11 +110,12 @@ class TuningHalf:
 
     def replayed(self, goal: WeightGoal, space: WeightSpace) -> ReplayedWeights:
         """Return the measuring of weights on this half, with only the slate columns that the goal reads."""
-        meter = GoalMeter(self.replay, self.baseline, goal)
         composed = goal.measures(MetricKind.COMPONENT_SHARE)
-        return ReplayedWeights(
-            meter, lambda weights: self.slates(space.policy_with(weights), composed=composed)
-        )
+
+        def slates(weights: Weights) -> PolicySlates:
+            return self.slates(space.policy_with(weights), composed=composed)
+
+        return ReplayedWeights(self.replay, self.baseline, goal, slates)
 
 
 @dataclass(frozen=True)

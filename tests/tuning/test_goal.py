@@ -17,7 +17,6 @@ from tasks.replay.replay_policies import Replay
 from tasks.tuning.goal import (
     Axis,
     GoalBound,
-    GoalMeter,
     ReplayedWeights,
     WeightGoal,
     Weights,
@@ -30,10 +29,8 @@ from tests.tuning.weight_feeds import CLICKS, HIDES, SPACE, SmallLog, replayed, 
 OTHER = {"click": 1.0, "hide": -4.0}
 
 
-def with_bounds(*bounds: tuple[Metric, Bounded]) -> GoalMeter:
-    meter = replayed(1).meter
-    goal = WeightGoal(meter.goal.axes, tuple(GoalBound(bounded, (metric,)) for metric, bounded in bounds))
-    return GoalMeter(meter.replay, meter.baseline, goal)
+def bounded(half: ReplayedWeights, bound: Bounded, *metrics: Metric) -> ReplayedWeights:
+    return replace(half, goal=WeightGoal((), (GoalBound(bound, metrics),)))
 
 
 def test_the_baseline_itself_changes_nothing_and_keeps_a_bound_of_zero() -> None:
@@ -46,7 +43,7 @@ def test_the_baseline_itself_changes_nothing_and_keeps_a_bound_of_zero() -> None
 def test_a_fall_of_what_may_not_rise_is_a_gain() -> None:
     half = replayed(1)
     clicks, fall = half.figures(OTHER).objectives
-    measured = half.meter.replay.measure(HIDES, half.slates(OTHER), half.meter.baseline, ())[0].relative
+    measured = half.replay.measure(HIDES, half.slates(OTHER), half.baseline, ())[0].relative
     assert measured is not None
     assert fall == -measured.value > 0
     assert clicks < 0
@@ -58,61 +55,58 @@ def test_a_prediction_keeps_its_bound_with_its_one_sided_interval() -> None:
     lower = change.value - ONE_SIDED * (change.value - change.low)
     for slack, holds in ((1e-6, True), (-1e-6, False)):
         bound = Bounded(metric="click_predicted", relative_decrease_max=-lower + slack)
-        meter = with_bounds((CLICKS, bound))
-        assert (meter.figures(half.slates(OTHER)).exceeded == 0) is holds
+        assert (bounded(half, bound, CLICKS).figures(OTHER).exceeded == 0) is holds
 
 
 def test_an_absolute_bound_is_exceeded_by_a_share_of_itself() -> None:
     half = replayed(1)
-    level = half.meter.replay.measure(CLICKS, half.slates(OTHER), half.meter.baseline, ())[0].policy
+    level = half.replay.measure(CLICKS, half.slates(OTHER), half.baseline, ())[0].policy
     assert level is not None
     upper = level.value + ONE_SIDED * (level.high - level.value)
-    meter = with_bounds((CLICKS, Bounded(metric="click_predicted", max=upper / 2)))
-    assert meter.figures(half.slates(OTHER)).excess[0] == pytest.approx(1.0)
+    bound = Bounded(metric="click_predicted", max=upper / 2)
+    assert bounded(half, bound, CLICKS).figures(OTHER).excess == pytest.approx((1.0,))
 
 
 def test_an_outcome_keeps_its_bound_by_its_point() -> None:
     half = replayed(1)
     rate = Metric(MetricKind.RATE, "click")
-    change = half.meter.replay.measure(rate, half.slates(OTHER), half.meter.baseline, ())[0].relative
+    change = half.replay.measure(rate, half.slates(OTHER), half.baseline, ())[0].relative
     assert change is not None
     bound = Bounded(metric="click_rate", relative_decrease_max=-change.value + 1e-9)
-    assert with_bounds((rate, bound)).figures(half.slates(OTHER)).exceeded == 0
+    assert bounded(half, bound, rate).figures(OTHER).exceeded == 0
 
 
 def test_a_bound_that_cannot_be_told_is_no_excess_and_is_named() -> None:
-    half = replayed(1)
-    new = Metric(MetricKind.NEW_ITEM_EXPOSURE)
-    meter = with_bounds((new, Bounded(metric="new_item_exposure", relative_decrease_max=0.1)))
-    assert meter.figures(half.slates(OTHER)).exceeded == 0
-    assert meter.unmeasured(half.slates(OTHER)) == ("new_item_exposure: no segment is called item_age",)
+    bound = Bounded(metric="new_item_exposure", relative_decrease_max=0.1)
+    half = bounded(replayed(1), bound, Metric(MetricKind.NEW_ITEM_EXPOSURE))
+    assert half.figures(OTHER).exceeded == 0
+    assert half.unmeasured(OTHER) == ("new_item_exposure: no segment is called item_age",)
 
 
 def test_what_the_baseline_never_shows_exceeds_a_bound_on_its_rise_by_all_that_it_is() -> None:
     half = replayed(1)
-    before, after = half.meter.baseline, half.slates(OTHER)
+    before, after = half.baseline, half.slates(OTHER)
     entered = (after.slot > 0) & (before.slot == 0)
-    log = with_segment(half.meter.replay.log, "source", np.where(entered, "ads", "own"))
+    log = with_segment(half.replay.log, "source", np.where(entered, "ads", "own"))
     share = Metric(MetricKind.SHARE, "source", "ads")
-    goal = WeightGoal((), (GoalBound(Bounded(metric=share.name, relative_increase_max=0.5), (share,)),))
-    meter = GoalMeter(Replay(log, before), before, goal)
-    level = meter.replay.measure(share, after, before, ())[0].policy
+    half = replace(half, replay=Replay(log, before))
+    level = half.replay.measure(share, after, before, ())[0].policy
     assert level is not None
-    assert meter.figures(after).excess == (level.value,)
-    assert meter.figures(before).excess == (0.0,)
-    raised = GoalMeter(meter.replay, before, WeightGoal((Axis(share, 1, None),), ()))
+    held = bounded(half, Bounded(metric=share.name, relative_increase_max=0.5), share)
+    assert held.figures(OTHER).excess == (level.value,)
+    assert held.figures(SPACE.current).excess == (0.0,)
+    raised = replace(half, goal=WeightGoal((Axis(share, 1, None),), ()))
     with pytest.raises(DataError, match="the baseline is 0, and no change is a share of that"):
-        raised.require_measurable(after)
+        raised.require_measurable(OTHER)
 
 
 def test_an_objective_without_a_figure_is_refused_at_once() -> None:
-    meter = replayed(1).meter
     goal = WeightGoal((Axis(Metric(MetricKind.NEW_ITEM_EXPOSURE), 1, None),), ())
-    lost = GoalMeter(meter.replay, meter.baseline, goal)
+    lost = replace(replayed(1), goal=goal)
     with pytest.raises(DataError, match="Weights cannot be tuned by new_item_exposure: no segment"):
-        lost.require_measurable(meter.baseline)
-    assert lost.figures(meter.baseline).objectives == (-1.0,)
-    assert math.isnan(lost.changes(meter.baseline)[0].value)
+        lost.require_measurable(SPACE.current)
+    assert lost.figures(SPACE.current).objectives == (-1.0,)
+    assert math.isnan(lost.changes(SPACE.current)[0].value)
 
 
 def test_a_cost_brings_half_its_bound_on_what_is_predicted_also_given_its_parent(tmp_path: Path) -> None:
@@ -145,32 +139,27 @@ def test_a_cost_brings_half_its_bound_on_what_is_predicted_also_given_its_parent
 
 
 def test_what_is_predicted_given_a_parent_is_held_for_each_of_the_parent() -> None:
-    half = replayed(1)
-    baseline, policy = half.meter.baseline, half.slates({"click": 1.0, "hide": -0.01})
+    weights = {"click": 1.0, "hide": -0.01}
+    bound = Bounded(metric="hide_given_click_predicted", relative_increase_max=0.01)
+    half = bounded(replayed(1), bound, HIDES, CLICKS)
+    baseline, policy = half.baseline, half.slates(weights)
     hides, clicks = (
         policy.predictions[task][policy.slot > 0].mean()
         / baseline.predictions[task][baseline.slot > 0].mean()
         for task in ("hide", "click")
     )
-    bound = Bounded(metric="hide_given_click_predicted", relative_increase_max=0.01)
-    goal = WeightGoal((), (GoalBound(bound, (HIDES, CLICKS)),))
-    meter = GoalMeter(half.meter.replay, baseline, goal)
     assert hides > clicks > 1
-    assert meter.figures(policy).excess == pytest.approx((hides / clicks - 1.01,))
-    assert meter.unmeasured(policy) == ()
+    assert half.figures(weights).excess == pytest.approx((hides / clicks - 1.01,))
+    assert half.unmeasured(weights) == ()
 
 
 def test_what_nobody_predicts_given_a_parent_is_no_excess_and_is_named() -> None:
-    half = replayed(1)
     bound = Bounded(metric="hide_given_click_predicted", relative_increase_max=0.01)
-    goal = WeightGoal((), (GoalBound(bound, (HIDES, CLICKS)),))
-    baseline, policy = (
-        replace(each, predictions={})
-        for each in (half.meter.baseline, half.slates({"click": 1.0, "hide": -1.0}))
-    )
-    meter = GoalMeter(half.meter.replay, baseline, goal)
-    assert meter.figures(policy).excess == (0.0,)
-    assert meter.unmeasured(policy) == ("hide_given_click_predicted: other gives no figure for it",)
+    half = bounded(replayed(1), bound, HIDES, CLICKS)
+    baseline, policy = (replace(each, predictions={}) for each in (half.baseline, half.slates(OTHER)))
+    half = replace(half, baseline=baseline, slates=lambda weights: policy)
+    assert half.figures(OTHER).excess == (0.0,)
+    assert half.unmeasured(OTHER) == ("hide_given_click_predicted: other gives no figure for it",)
 
 
 CURRENT = {"click": 1.0, "hide": -0.1}
@@ -190,7 +179,7 @@ def by_outcomes(small: SmallLog, *, doubled: bool = False) -> ReplayedWeights:
     seen = {"click": small.click, "hide": (1 + doubled) * small.hide}
     baseline = replace(reference, name="baseline", predictions=seen)
     goal = WeightGoal((Axis(Metric(MetricKind.OBSERVED_UTILITY), 1, None),), ())
-    return ReplayedWeights(GoalMeter(Replay(small.log, reference), baseline, goal), slates)
+    return ReplayedWeights(Replay(small.log, reference), baseline, goal, slates)
 
 
 @pytest.mark.parametrize("other", [CLICKED, SPARED, AT_ODDS])

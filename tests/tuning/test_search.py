@@ -16,10 +16,9 @@ from tasks.contracts.base import canonical
 from tasks.contracts.utility import Bounded
 from tasks.evaluation.evidence import Measured
 from tasks.tuning.evidence import Ending
-from tasks.tuning.goal import GoalBound, GoalMeter, ReplayedWeights, WeightFigures, WeightGoal, Weights
+from tasks.tuning.goal import GoalBound, WeightFigures, WeightGoal, Weights
 from tasks.tuning.search import (
     Chosen,
-    Halves,
     WeightSearchResult,
     WeightSpace,
     WeightTrial,
@@ -198,7 +197,7 @@ def test_a_weight_that_stands_outside_its_range_is_left_there_or_comes_inside() 
 def test_the_best_of_equal_policies_gains_nothing_on_the_half_that_did_not_choose() -> None:
     seemed, confirmed = [], []
     for seed in range(4):
-        halves = Halves(replayed(2 * seed, at_random, rise=9.0), replayed(2 * seed + 1, at_random, rise=9.0))
+        halves = replayed(2 * seed, at_random, rise=9.0), replayed(2 * seed + 1, at_random, rise=9.0)
         chosen = tune_weights(halves, SPACE, trials=60, seed=seed).chosen
         assert chosen is not None
         assert chosen.gain_predicted is not None
@@ -217,19 +216,19 @@ def chosen_of(tuned: WeightSearchResult, ending: Ending) -> tuple[Chosen, Measur
 
 
 def test_what_is_proposed_keeps_its_bounds_and_gains_on_both_halves() -> None:
-    halves = Halves(replayed(1), replayed(2, requests=1_500))
+    halves = replayed(1), replayed(2, requests=1_500)
     tuned = tune_weights(halves, SPACE, trials=40)
     chosen, gain = chosen_of(tuned, "proposed")
     assert (gain.subject.name, chosen.confirmed) == ("click_rate", True)
-    assert halves.search.figures(chosen.weights).exceeded == 0
-    assert -halves.confirm.changes(chosen.weights)[1].value < 0.3
+    assert halves[0].figures(chosen.weights).exceeded == 0
+    assert -halves[1].changes(chosen.weights)[1].value < 0.3
     assert tuned.hypervolume > 0
     assert tuned.knee in {point.trial for point in tuned.front}
     assert tuned.searched == 40
 
 
 def test_a_gain_that_only_the_model_sees_is_not_proposed() -> None:
-    tuned = tune_weights(Halves(replayed(1), replayed(2, deaf=True)), SPACE, trials=20)
+    tuned = tune_weights((replayed(1), replayed(2, deaf=True)), SPACE, trials=20)
     chosen, gain = chosen_of(tuned, "nothing better")
     assert chosen.gain_predicted is not None
     assert gain.relative is not None
@@ -238,15 +237,15 @@ def test_a_gain_that_only_the_model_sees_is_not_proposed() -> None:
 
 def test_a_gain_that_the_log_cannot_measure_is_not_proposed() -> None:
     half = replayed(2, requests=1_500)
-    replay = replace(half.meter.replay, log=replace(half.meter.replay.log, inclusion=None, propensity=None))
-    blind = ReplayedWeights(GoalMeter(replay, half.meter.baseline, half.meter.goal), half.slates)
-    tuned = tune_weights(Halves(replayed(1), blind), SPACE, trials=20)
+    log = replace(half.replay.log, inclusion=None, propensity=None)
+    blind = replace(half, replay=replace(half.replay, log=log))
+    tuned = tune_weights((replayed(1), blind), SPACE, trials=20)
     assert chosen_of(tuned, "nothing better")[1].reason
 
 
 def test_a_gain_that_falls_away_on_the_other_half_is_not_proposed() -> None:
     backwards = replayed(2, lambda small, weights: -weighted(small, weights))
-    tuned = tune_weights(Halves(replayed(1), backwards), SPACE, trials=20)
+    tuned = tune_weights((replayed(1), backwards), SPACE, trials=20)
     chosen, gain = chosen_of(tuned, "nothing better")
     assert chosen.gain_searched is not None
     assert gain.relative is not None
@@ -254,7 +253,7 @@ def test_a_gain_that_falls_away_on_the_other_half_is_not_proposed() -> None:
 
 
 def test_weights_that_cannot_be_bettered_stay() -> None:
-    tuned = tune_weights(Halves(replayed(1, rise=0.0), replayed(2, rise=0.0)), SPACE, trials=1)
+    tuned = tune_weights((replayed(1, rise=0.0), replayed(2, rise=0.0)), SPACE, trials=1)
     assert (tuned.ending, tuned.chosen) == ("nothing better", None)
     assert [point.trial for point in tuned.front] == [0]
 
@@ -273,7 +272,7 @@ def test_weights_that_lose_both_objectives_are_dominated() -> None:
 def test_a_rise_of_hides_is_brought_back_by_as_little_as_it_takes() -> None:
     half = replayed(1)
     start = WeightSpace(SPACE.policy_with({"hide": -0.01}), SPACE.sizes)
-    tuned = restore_weights(Halves(half, replayed(2)), start)
+    tuned = restore_weights(half, start)
     assert tuned.exceeded["hide_predicted"] > 0
     assert tuned.chosen is not None
     weights = tuned.chosen.weights
@@ -283,7 +282,7 @@ def test_a_rise_of_hides_is_brought_back_by_as_little_as_it_takes() -> None:
 
 
 def test_bounds_that_hold_are_left_alone() -> None:
-    tuned = restore_weights(Halves(replayed(1), replayed(2)), SPACE)
+    tuned = restore_weights(replayed(1), SPACE)
     assert (tuned.ending, tuned.chosen, tuned.searched) == ("within bounds", None, 1)
 
 
@@ -291,16 +290,15 @@ def test_bounds_that_no_weights_keep_are_out_of_reach() -> None:
     half = replayed(1, at_random, rise=0.0)
     assert half.figures({"click": 2.0, "hide": -1.0}).exceeded > 0
     start = WeightSpace(SPACE.policy_with({"click": 2.0, "hide": -1.0}), {"click": (1.9999, 2.0001)})
-    tuned = restore_weights(Halves(half, half), start)
+    tuned = restore_weights(half, start)
     assert tuned.ending in {"out of reach", "proposed"}
 
 
 def test_policies_that_were_measured_in_vain_are_counted_too() -> None:
     half = replayed(1)
     never = Bounded(metric="click_predicted", relative_increase_min=9.0)
-    meter = GoalMeter(half.meter.replay, half.meter.baseline, WeightGoal((), (GoalBound(never, (CLICKS,)),)))
-    vain = ReplayedWeights(meter, half.slates)
-    tuned = restore_weights(Halves(vain, vain), SPACE)
+    vain = replace(half, goal=WeightGoal((), (GoalBound(never, (CLICKS,)),)))
+    tuned = restore_weights(vain, SPACE)
     assert tuned.ending == "out of reach"
     assert tuned.searched > 20
 

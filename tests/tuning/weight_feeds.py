@@ -12,7 +12,7 @@ from tasks.contracts.utility import Bounded
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
-from tasks.tuning.goal import Axis, GoalBound, GoalMeter, ReplayedWeights, WeightGoal, Weights
+from tasks.tuning.goal import Axis, GoalBound, ReplayedWeights, WeightGoal, Weights
 from tasks.tuning.search import WeightSpace
 
 SIZE = 6
@@ -88,5 +88,7 @@ def replayed(
     bound = Bounded(metric="hide_predicted", relative_increase_max=rise)
     goal = WeightGoal((Axis(CLICKS, 1, None), Axis(HIDES, -1, -rise)), (GoalBound(bound, (HIDES,)),))
     baseline = small.slates(place(small, SPACE.current), "current")
-    meter = GoalMeter(Replay(small.log, baseline), baseline, goal)
-    return ReplayedWeights(meter, lambda weights: small.slates(place(small, weights), "other"))
+    replay = Replay(small.log, baseline)
+    return ReplayedWeights(
+        replay, baseline, goal, lambda weights: small.slates(place(small, weights), "other")
+    )
