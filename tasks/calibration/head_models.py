@@ -45,7 +45,7 @@ from tasks.evaluation.evidence import HeadChoice, HeadModel, HeadModels, PinnedM
 from tasks.evaluation.figures import Figure, group_by_segment, metric_rows
 from tasks.evaluation.observations import Grouping
 from tasks.evaluation.paired import PairedRows, normalized_entropy_rise, relative_squared_error_rise
-from tasks.evaluation.resampling import Resampler, Statistic, Support, cluster_rows, sum_intervals
+from tasks.evaluation.resampling import Support, cluster_rows, statistic_intervals
 from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import Estimate
 from tasks.ranking import maps
@@ -340,17 +340,16 @@ def _measure(
     task: str, rows: ModelScores, predicted: Mapping[HeadModel, Floats], group: Grouping
 ) -> Iterator[Figure]:
     y, once, who = rows.outcomes, np.ones(len(rows.outcomes)), cluster_rows(rows.users)
-    support, resampler = Support.of(y, once, who.codes, group), Resampler(who.count, 0, _REPLICATES)
+    support = Support.of(y, once, who.codes, group)
     metric = "relative_squared_error" if rows.value else "normalized_entropy"
     for model, predictions in predicted.items():
-        columns = [binary.row_losses(y, predictions), y, once]
-        statistics: dict[str, Statistic] = {metric: binary.normalize_entropy}
         if rows.value:
-            columns, statistics = [(y - predictions) ** 2, (y - y.mean()) ** 2], {metric: divide}
-        estimates = sum_intervals(
-            columns, statistics, who.codes, resampler, groups=group.codes, count=group.count
-        )
-        figures = metric_rows(estimates, group, support, resampled=who.resampled)
+            columns = [(y - predictions) ** 2, (y - y.mean()) ** 2]
+            estimates = statistic_intervals(columns, divide, who, _REPLICATES, group)
+        else:
+            columns = [binary.row_losses(y, predictions), y, once]
+            estimates = statistic_intervals(columns, binary.normalize_entropy, who, _REPLICATES, group)
+        figures = metric_rows({metric: estimates}, group, support, resampled=who.resampled)
         yield from (_name(one, Subject(metric, task=task, feature=model), one.estimate) for one in figures)
         if model != TREES:
             subject = Subject(f"{metric}_rise", task=task, feature=model, baseline=TREES)

@@ -31,7 +31,7 @@ from tasks.evaluation.binary import check_rows, divide
 from tasks.evaluation.calibration_verdicts import SegmentRatio, off_p_value
 from tasks.evaluation.figures import group_by_segment
 from tasks.evaluation.observations import Observations
-from tasks.evaluation.resampling import Clusters, Resampler, Support, cluster_rows, sum_intervals
+from tasks.evaluation.resampling import Clusters, Support, cluster_rows, statistic_intervals
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Estimate
 from tasks.reports import charts
@@ -154,12 +154,9 @@ def _find_segments(
     y: Floats, p: Floats, segments: Mapping[str, npt.ArrayLike], who: Clusters
 ) -> Iterator[tuple[Segment, Flags, Estimate]]:
     """Yield the segment values with both outcomes, each with its rows [n] and its ratio."""
-    resampler = Resampler(who.count, seed=0, replicates=REPLICATES)
     for column in list(group_by_segment(segments, y.size))[1:]:
-        ratios = sum_intervals(
-            [y, p], {"it": divide}, who.codes, resampler, groups=column.codes, count=column.count
-        )
-        supported = Support.of(y, np.ones_like(y), who.codes, column).of_outcomes(ratios["it"])
+        ratios = statistic_intervals([y, p], divide, who, REPLICATES, column)
+        supported = Support.of(y, np.ones_like(y), who.codes, column).of_outcomes(ratios)
         for code, (name, ratio) in enumerate(zip(column.names, supported, strict=True)):
             rows = column.codes == code
             if 0 < np.count_nonzero(y[rows]) < np.count_nonzero(rows):

@@ -11,7 +11,8 @@ import numpy as np
 from tasks.arrays import Floats, Indices
 from tasks.evaluation.binary import divide
 from tasks.evaluation.figures import CurvePoint
-from tasks.evaluation.resampling import Clusters, Resampler, Support, sum_intervals
+from tasks.evaluation.observations import Grouping
+from tasks.evaluation.resampling import Clusters, Support, statistic_intervals
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 MOST_BINS: Final = 12
@@ -52,12 +53,12 @@ def reliability_curve(predictions: Floats, outcomes: Floats, who: Clusters) -> C
     (array([0.1, 0.4]), [0.0, 0.5], 1.0)
     """
     bins, count = assign_equal_shares(predictions, int(np.count_nonzero(outcomes)))
-    resampler, ones = Resampler(who.count, seed=0, replicates=REPLICATES), np.ones_like(outcomes)
-    means = sum_intervals([outcomes, ones], {"it": divide}, who.codes, resampler, groups=bins, count=count)
+    ones = np.ones_like(outcomes)
+    means = statistic_intervals([outcomes, ones], divide, who, REPLICATES, Grouping.of_bins(bins, count))
     predicted = np.bincount(bins, predictions, minlength=count) / np.bincount(bins, minlength=count)
-    ratios = sum_intervals([outcomes, predictions], {"it": divide}, who.codes, resampler)["it"]
+    ratios = statistic_intervals([outcomes, predictions], divide, who, REPLICATES)
     (ratio,) = Support.of(outcomes, ones, who.codes).of_outcomes(ratios)
-    return Curve(predictions, predicted, tuple(means["it"]), ratio if outcomes.any() else UNKNOWN_ESTIMATE)
+    return Curve(predictions, predicted, tuple(means), ratio if outcomes.any() else UNKNOWN_ESTIMATE)
 
 
 def assign_equal_shares(predictions: Floats, positives: int) -> tuple[Indices, int]:

@@ -49,11 +49,11 @@ from tasks.evaluation.ranking_metrics import FallingRows, ranked_intervals, requ
 from tasks.evaluation.references import HeadReferences
 from tasks.evaluation.resampling import (
     Clusters,
-    Resampler,
     Statistic,
     Support,
     cluster_rows,
     count_users,
+    statistic_intervals,
     sum_intervals,
 )
 from tasks.evaluation.segments import UNKNOWN
@@ -305,7 +305,7 @@ class _MeasuredRows:
     weights: Floats
     requests: Indices
     who: Clusters
-    resampler: Resampler
+    replicates: int
 
     @classmethod
     def of(cls, observations: Observations, *, binary: bool, replicates: int = 200) -> "_MeasuredRows":
@@ -313,14 +313,7 @@ class _MeasuredRows:
         y, p, w = check(observations.outcomes, observations.predictions, observations.weights)
         who = cluster_rows(observations.users, observations.requests)
         requests, _ = pd.factorize(np.asarray(observations.requests), use_na_sentinel=False)
-        return cls(y, p, w, requests, who, Resampler(who.count, 0, replicates))
-
-    def sum_metrics(
-        self, columns: list[Floats], metrics: Mapping[str, Statistic], group: Grouping
-    ) -> dict[str, list[Estimate]]:
-        """Estimate metrics of sums of columns [n], for each group."""
-        codes, count = group.codes, group.count
-        return sum_intervals(columns, metrics, self.who.codes, self.resampler, groups=codes, count=count)
+        return cls(y, p, w, requests, who, replicates)
 
     def support(self, group: Grouping) -> Support:
         """Count the support of the figures of each group."""
@@ -331,11 +324,9 @@ class _MeasuredRows:
 
         Requests are weighted by their part of the second sum, so requests without an order have no weight.
         """
-        of, users = Grouping(group.names, group.codes[rows]), self.who.codes[rows]
-        ratios = sum_intervals(
-            columns, {"ratio": divide}, users, self.resampler, groups=of.codes, count=of.count
-        )["ratio"]
-        return Support.of(self.outcomes[rows], columns[1], users, of).of_any(ratios)
+        of, who = Grouping(group.names, group.codes[rows]), replace(self.who, codes=self.who.codes[rows])
+        ratios = statistic_intervals(columns, divide, who, self.replicates, of)
+        return Support.of(self.outcomes[rows], columns[1], who.codes, of).of_any(ratios)
 
     def request_auc(self, group: Grouping) -> list[Estimate]:
         """Estimate the AUC by request; pairs share request and segment."""
@@ -359,12 +350,12 @@ def binary_report(observations: Observations, *, replicates: int = 200) -> list[
     groups, ordered = list(group_by_segment(observations.segments, y.size)), SortedRows.of(y, p, w)
     metrics, falling = list[Figure](), FallingRows.of(y, p, w)
     for group in groups:
-        auc, average_precision = ranked_intervals(falling, who.codes, rows.resampler, group)
+        auc, average_precision = ranked_intervals(falling, who, rows.replicates, group)
         estimates = {
             "auc": auc,
             "auc_by_request": rows.request_auc(group),
             "average_precision": average_precision,
-            **rows.sum_metrics(columns, _BINARY_METRICS, group),
+            **sum_intervals(columns, _BINARY_METRICS, who, rows.replicates, group),
             **_cumulative(ordered, group, who),
         }
         metrics += metric_rows(estimates, group, rows.support(group), resampled=who.resampled)
@@ -421,7 +412,7 @@ def _report_sums(
         row
         for group in group_by_segment(segments, rows.outcomes.size)
         for row in metric_rows(
-            rows.sum_metrics(columns, metrics, group),
+            sum_intervals(columns, metrics, rows.who, rows.replicates, group),
             group,
             rows.support(group),
             resampled=rows.who.resampled,

@@ -45,6 +45,11 @@ class Grouping:
         """Return one group of all rows."""
         return cls((ALL,), np.zeros(size, dtype=np.int32))
 
+    @classmethod
+    def of_bins(cls, codes: Indices, count: int) -> "Grouping":
+        """Return the groups of rows with the same code below ``count``."""
+        return cls(tuple(Segment("bin", str(code)) for code in range(count)), codes)
+
     @property
     def count(self) -> int:
         """Number of segments."""

@@ -14,7 +14,8 @@ data are too few (`tasks.evaluation.resampling`); a request, and so its user, is
 pairs.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,7 @@ from tasks.evaluation.resampling import (
     cluster_rows,
     count_users,
     percentile_interval,
-    sum_intervals,
+    statistic_intervals,
 )
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
@@ -57,6 +58,7 @@ class PairedRows:
     champion, challenger : [n] probabilities; for the AUCs any scores, higher first.
     users : [n] ids; the resampled clusters.
     requests : [n] ids of the candidate sets.
+    segments : values [n] by column name.
     """
 
     outcomes: npt.ArrayLike
@@ -64,6 +66,7 @@ class PairedRows:
     challenger: npt.ArrayLike
     users: npt.ArrayLike
     requests: npt.ArrayLike
+    segments: Mapping[str, npt.ArrayLike] = field(default_factory=dict)
 
     def checked(self) -> tuple[Floats, Floats, Floats, Floats]:
         """Return outcomes, both predictions, and a weight of 1 for each row, checked by `check_binary`."""
@@ -84,7 +87,7 @@ def auc_drop(rows: PairedRows) -> Estimate:
     if not y.size:
         return UNKNOWN_ESTIMATE
     who = cluster_rows(rows.users)
-    resampler = Resampler(who.count, seed=0, replicates=REPLICATES_OF_RANKS)
+    resampler = Resampler(who.count, REPLICATES_OF_RANKS)
     units = resampler.units(who.codes)
     before, after = (sum_ranks(FallingRows.of(y, side, once), units, resampler.drawn) for side in (old, new))
     samples = before.replicated(resampler)[0] - after.replicated(resampler)[0]
@@ -108,17 +111,9 @@ def auc_by_request_drop(rows: PairedRows, group: Grouping | None = None) -> list
     )
     before, after = (request_pairs(y, side, requests) for side in (old, new))
     who = cluster_rows(np.asarray(rows.users)[before.first_rows])
-    if not who.count:
-        return [UNKNOWN_ESTIMATE] * of.count
     paired = Grouping(of.names, of.codes[before.first_rows])
-    drops = sum_intervals(
-        [before.won - after.won, before.pairs],
-        {"drop": divide},
-        who.codes,
-        Resampler(who.count, seed=0, replicates=REPLICATES_OF_SUMS),
-        groups=paired.codes,
-        count=paired.count,
-    )["drop"]
+    columns = [before.won - after.won, before.pairs]
+    drops = statistic_intervals(columns, divide, who, REPLICATES_OF_SUMS, paired)
     return Support.of(before.pairs, before.pairs, who.codes, paired).of_any(drops)
 
 
@@ -135,16 +130,8 @@ def normalized_entropy_rise(rows: PairedRows, group: Grouping | None = None) -> 
     """
     y, old, new, once = rows.checked()
     of, who = group or Grouping.whole(y.size), cluster_rows(rows.users)
-    if not who.count:
-        return [UNKNOWN_ESTIMATE] * of.count
-    rises = sum_intervals(
-        [row_losses(y, new) - row_losses(y, old), y, once],
-        {"rise": normalize_entropy},
-        who.codes,
-        Resampler(who.count, seed=0, replicates=REPLICATES_OF_SUMS),
-        groups=of.codes,
-        count=of.count,
-    )["rise"]
+    columns = [row_losses(y, new) - row_losses(y, old), y, once]
+    rises = statistic_intervals(columns, normalize_entropy, who, REPLICATES_OF_SUMS, of)
     known = Support.of(y, once, who.codes, of).of_outcomes(rises)
     positive = np.flatnonzero(y)
     users = count_users(who.codes[positive], of.codes[positive], of.count)
@@ -207,10 +194,4 @@ def _rises(rows: PairedRows, columns: list[Floats], group: Grouping | None) -> t
     y, size = np.asarray(rows.outcomes, dtype=np.float64), columns[0].size
     of, who = group or Grouping.whole(size), cluster_rows(rows.users)
     support = Support.of(y, np.ones(size), who.codes, of)
-    if not who.count:
-        return [UNKNOWN_ESTIMATE] * of.count, support
-    resampler = Resampler(who.count, seed=0, replicates=REPLICATES_OF_SUMS)
-    found = sum_intervals(columns, {"rise": divide}, who.codes, resampler, groups=of.codes, count=of.count)[
-        "rise"
-    ]
-    return found, support
+    return statistic_intervals(columns, divide, who, REPLICATES_OF_SUMS, of), support

@@ -38,7 +38,7 @@ from tasks.arrays import Flags, Floats, Indices
 from tasks.errors import DataError
 from tasks.evaluation.binary import check_rows, divide
 from tasks.evaluation.observations import Grouping
-from tasks.evaluation.resampling import Resampler, count_users, percentile_interval
+from tasks.evaluation.resampling import Clusters, Resampler, count_users, percentile_interval
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 MOST_BINS = 8192
@@ -133,20 +133,20 @@ def sum_ranks(rows: FallingRows, users: Indices, count: int, *, groups: Indices 
 
 
 def ranked_intervals(
-    rows: FallingRows, users: Indices, resampler: Resampler, group: Grouping | None = None
+    rows: FallingRows, who: Clusters, replicates: int, group: Grouping | None = None
 ) -> tuple[list[Estimate], list[Estimate]]:
     """Intervals of pooled AUC and of average precision, one of each per group, from one sort.
 
     Parameters
     ----------
-    users : [n] codes of the clusters.
+    who, replicates : users of the n rows, and the number of resamples.
     group : group of each row; None for one group of all rows.
 
     Examples
     --------
     >>> y, p = np.array([1.0, 0.0, 1.0, 0.0]), np.array([0.9, 0.8, 0.7, 0.1])
-    >>> rows, users = FallingRows.of(y, p, np.ones(4)), np.arange(4)
-    >>> aucs, precisions = ranked_intervals(rows, users, Resampler(4, 0, 5))
+    >>> rows, who = FallingRows.of(y, p, np.ones(4)), Clusters(np.arange(4), 4, "users")
+    >>> aucs, precisions = ranked_intervals(rows, who, 5)
     >>> aucs[0].value, round(precisions[0].value, 6)
     (0.75, 0.833333)
     """
@@ -154,9 +154,10 @@ def ranked_intervals(
     aucs, precisions = [UNKNOWN_ESTIMATE] * count, [UNKNOWN_ESTIMATE] * count
     if not rows.order.size:
         return aucs, precisions
-    ranked = sum_ranks(rows, resampler.units(users), resampler.drawn, groups=codes)
+    resampler = Resampler(who.count, replicates)
+    ranked = sum_ranks(rows, resampler.units(who.codes), resampler.drawn, groups=codes)
     auc_samples, precision_samples = ranked.replicated(resampler)
-    sizes = count_users(users, np.zeros_like(users) if codes is None else codes, count)
+    sizes = count_users(who.codes, np.zeros_like(who.codes) if codes is None else codes, count)
     for i, code in enumerate(ranked.groups):
         aucs[code] = percentile_interval(ranked.aucs[i], auc_samples[i], sizes[code])
         precisions[code] = percentile_interval(ranked.precisions[i], precision_samples[i], sizes[code])

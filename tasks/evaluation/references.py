@@ -34,7 +34,14 @@ from tasks.evaluation.documents import MaybeFloat, Section
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.paired import REPLICATES_OF_RANKS, REPLICATES_OF_SUMS
 from tasks.evaluation.ranking_metrics import FallingRows, sum_ranks
-from tasks.evaluation.resampling import Resampler, Support, cluster_rows, percentile_interval, sum_intervals
+from tasks.evaluation.resampling import (
+    Resampler,
+    Support,
+    cluster_rows,
+    percentile_interval,
+    statistic_intervals,
+    sum_intervals,
+)
 from tasks.evaluation.verdicts import Estimate
 
 PRIOR_ROWS: Final = 20.0
@@ -291,9 +298,7 @@ def head_references(head: HeadRows, learned: FeatureRows, *, base: float) -> Hea
 
 def _relative_squared_error(head: HeadRows, y: Floats, p: Floats, base: float) -> Estimate:
     who = cluster_rows(head.observations.users, head.observations.requests)
-    columns = [(y - p) ** 2, (y - base) ** 2]
-    resampler = Resampler(who.count, seed=0, replicates=REPLICATES_OF_SUMS)
-    errors = sum_intervals(columns, {"error": divide}, who.codes, resampler)["error"]
+    errors = statistic_intervals([(y - p) ** 2, (y - base) ** 2], divide, who, REPLICATES_OF_SUMS)
     return Support.of(y, np.ones_like(y), who.codes).of_outcomes(errors)[0]
 
 
@@ -308,7 +313,7 @@ class _Ranked:
     def pooled(self, feature: SingleFeature) -> RankReference:
         observations, once = self.head.observations, np.ones_like(self.outcomes)
         who = cluster_rows(observations.users, observations.requests)
-        resampler = Resampler(who.count, seed=0, replicates=REPLICATES_OF_RANKS)
+        resampler = Resampler(who.count, REPLICATES_OF_RANKS)
         units = resampler.units(who.codes)
         sides = (self.predictions, feature.scores(self.head.feature(feature.name)))
         rows = [FallingRows.of(self.outcomes, side, once) for side in sides]
@@ -336,8 +341,8 @@ class _Ranked:
                 "best": lambda _a, b, pairs: divide(b, pairs),
                 "gain": lambda a, b, pairs: divide(a - b, pairs),
             },
-            who.codes,
-            Resampler(who.count, seed=0, replicates=REPLICATES_OF_SUMS),
+            who,
+            REPLICATES_OF_SUMS,
         )
         support = Support.of(own.pairs, own.pairs, who.codes)
         estimates = {name: support.of_any(of)[0] for name, of in found.items()}

@@ -116,12 +116,15 @@ def cluster_rows(users: npt.ArrayLike, requests: npt.ArrayLike | None = None) ->
     return Clusters(codes, count + len(others), f"requests{where}")
 
 
+_SEED: Final = 0
+"""The draws depend on the number of users and of replicates alone: they are the same for every metric."""
+
+
 @dataclass(frozen=True)
 class Resampler:
     """Draws ``count`` users with replacement, ``replicates`` times; the same draws for every metric."""
 
     count: int
-    seed: int
     replicates: int
 
     @property
@@ -133,7 +136,7 @@ class Resampler:
         """Map user codes [n] to the drawn units."""
         if self.count <= MOST_DRAWN:
             return users
-        return (np.random.default_rng(self.seed).permutation(self.count) % MOST_DRAWN)[users]
+        return (np.random.default_rng(_SEED).permutation(self.count) % MOST_DRAWN)[users]
 
     def blocks(self, *rows: int) -> Iterator[Floats]:
         """Yield [drawn, width]: how often each unit was drawn.
@@ -141,33 +144,33 @@ class Resampler:
         The width limits the size of matrices with this many ``rows``; the draws do not depend on it.
         """
         width = max(1, BLOCK_CELLS // max(1, self.drawn, *rows))
-        yield from draw_counts(self.drawn, seed=self.seed, replicates=self.replicates, width=width)
+        yield from draw_counts(self.drawn, replicates=self.replicates, width=width)
 
 
-def draw_counts(count: int, *, seed: int, replicates: int, width: int) -> Iterator[Floats]:
+def draw_counts(count: int, *, replicates: int, width: int) -> Iterator[Floats]:
     """Yield blocks [count, at most width]: how often each unit was drawn in each replicate.
 
     Examples
     --------
-    >>> [block.sum(axis=0) for block in draw_counts(3, seed=0, replicates=4, width=2)]
+    >>> [block.sum(axis=0) for block in draw_counts(3, replicates=4, width=2)]
     [array([3., 3.]), array([3., 3.])]
     """
     if count * replicates <= KEPT_CELLS:
-        yield from _few_counts(count, seed, replicates, width)
+        yield from _few_counts(count, replicates, width)
     else:
-        yield from _draw_blocks(count, seed, replicates, width)
+        yield from _draw_blocks(count, replicates, width)
 
 
 @lru_cache(maxsize=_KEPT_DRAWS)
-def _few_counts(count: int, seed: int, replicates: int, width: int) -> tuple[Floats, ...]:
-    blocks = tuple(_draw_blocks(count, seed, replicates, width))
+def _few_counts(count: int, replicates: int, width: int) -> tuple[Floats, ...]:
+    blocks = tuple(_draw_blocks(count, replicates, width))
     for block in blocks:
         block.flags.writeable = False
     return blocks
 
 
-def _draw_blocks(count: int, seed: int, replicates: int, width: int) -> Iterator[Floats]:
-    rng = np.random.default_rng(seed)
+def _draw_blocks(count: int, replicates: int, width: int) -> Iterator[Floats]:
+    rng = np.random.default_rng(_SEED)
     for start in range(0, replicates, width):
         block = np.empty((min(width, replicates - start), count))
         for row in block:
@@ -198,19 +201,18 @@ def percentile_interval(value: float, replicated: Floats, n: int) -> Estimate:
 def sum_intervals(
     columns: Sequence[Floats],
     statistics: Mapping[str, Statistic],
-    users: Indices,
-    resampler: Resampler,
-    *,
-    groups: Indices | None = None,
-    count: int = 1,
+    who: Clusters,
+    replicates: int,
+    group: Grouping | None = None,
 ) -> dict[str, list[Estimate]]:
     """Intervals of statistics of column sums, per group; users are drawn once for all groups.
 
     Parameters
     ----------
     columns : each [n]; a statistic gets their sums, [count, 1] or [count, replicates], elementwise.
-    users : [n] codes from `cluster_rows`, all below ``resampler.count``.
-    groups : [n] group of each row, 0 to count - 1; None for one group.
+    who : users of the n rows; all of them are drawn, also those without a row.
+    replicates : number of resamples.
+    group : group of each row; None for one group of all rows.
 
     Returns
     -------
@@ -219,19 +221,20 @@ def sum_intervals(
     Examples
     --------
     >>> means = {"mean": lambda total, rows: total / rows}
-    >>> values, users, resampler = np.array([1.0, 3.0]), np.array([0, 1]), Resampler(2, 0, 9)
-    >>> (mean,) = sum_intervals([values, np.ones(2)], means, users, resampler)["mean"]
+    >>> (mean,) = sum_intervals([np.array([1.0, 3.0]), np.ones(2)], means, cluster_rows([7, 8]), 9)["mean"]
     >>> mean.value, mean.n
     (2.0, 2)
     """
-    of = np.zeros_like(users) if groups is None else groups
-    sizes = count_users(users, of, count)
-    sums = _sums_by_unit(columns, resampler.units(users), of, (count, resampler.drawn))
+    resampler, of = Resampler(who.count, replicates), group or Grouping.whole(who.codes.size)
+    if not who.count:
+        return {name: [UNKNOWN_ESTIMATE] * of.count for name in statistics}
+    sizes = count_users(who.codes, of.codes, of.count)
+    sums = _sums_by_unit(columns, resampler.units(who.codes), of.codes, (of.count, resampler.drawn))
     once = np.ones((resampler.drawn, 1))
     values = _apply_statistics(statistics, [matrix @ once for matrix in sums])
     samples = [
         _apply_statistics(statistics, [matrix @ block for matrix in sums])
-        for block in resampler.blocks(count)
+        for block in resampler.blocks(of.count)
     ]
     return {
         name: [
@@ -242,6 +245,23 @@ def sum_intervals(
         ]
         for name in statistics
     }
+
+
+def statistic_intervals(
+    columns: Sequence[Floats],
+    statistic: Statistic,
+    who: Clusters,
+    replicates: int,
+    group: Grouping | None = None,
+) -> list[Estimate]:
+    """Intervals of one statistic of column sums, per group; see `sum_intervals`.
+
+    Examples
+    --------
+    >>> statistic_intervals([np.array([1.0, 3.0]), np.ones(2)], divide, cluster_rows([7, 8]), 9)[0].value
+    2.0
+    """
+    return sum_intervals(columns, {"it": statistic}, who, replicates, group)["it"]
 
 
 def _apply_statistics(statistics: Mapping[str, Statistic], sums: Sequence[Floats]) -> dict[str, Floats]:
@@ -354,7 +374,10 @@ def _withhold(estimates: Sequence[Estimate], enough: Flags) -> list[Estimate]:
     return [e if ok else replace(e, low=nan, high=nan) for e, ok in zip(estimates, enough, strict=True)]
 
 
-def mean_interval(values: npt.ArrayLike, users: npt.ArrayLike, *, replicates: int = 500) -> Estimate:
+_REPLICATES: Final = 500
+
+
+def mean_interval(values: npt.ArrayLike, users: npt.ArrayLike, *, replicates: int = _REPLICATES) -> Estimate:
     """Interval of the mean of measured values, without NaN values.
 
     Zero is a measured value here: if every value is 0, so are the bounds, and no positives are needed.
@@ -367,8 +390,8 @@ def mean_interval(values: npt.ArrayLike, users: npt.ArrayLike, *, replicates: in
     measured = np.asarray(values, dtype=np.float64)
     known = np.isfinite(measured)
     once, who = np.ones(np.count_nonzero(known)), cluster_rows(np.asarray(users)[known])
-    mean = _interval_of_sums([measured[known], once], divide, who, replicates=replicates)
-    return Support.of(measured[known], once, who.codes).of_any([mean])[0]
+    means = statistic_intervals([measured[known], once], divide, who, replicates)
+    return Support.of(measured[known], once, who.codes).of_any(means)[0]
 
 
 def calibration_interval(
@@ -389,14 +412,5 @@ def calibration_interval(
     if not y.any():
         return UNKNOWN_ESTIMATE
     who = cluster_rows(users)
-    ratio = _interval_of_sums([w * y, w * p], divide, who)
-    return Support.of(y, w, who.codes).of_outcomes([ratio])[0]
-
-
-def _interval_of_sums(
-    columns: list[Floats], statistic: Statistic, who: Clusters, *, replicates: int = 500
-) -> Estimate:
-    if not who.count:
-        return UNKNOWN_ESTIMATE
-    resampler = Resampler(who.count, 0, replicates)
-    return sum_intervals(columns, {"it": statistic}, who.codes, resampler)["it"][0]
+    ratios = statistic_intervals([w * y, w * p], divide, who, _REPLICATES)
+    return Support.of(y, w, who.codes).of_outcomes(ratios)[0]

@@ -21,7 +21,7 @@ Rows with equal predictions are in one decile, which may then be larger or small
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -31,16 +31,11 @@ from pydantic import ConfigDict
 from tasks.arrays import Flags, Floats, Indices
 from tasks.evaluation.binary import check_rows, divide
 from tasks.evaluation.documents import CLOSED, MaybeFloat, Section
-from tasks.evaluation.observations import assign_tenths
-from tasks.evaluation.resampling import (
-    Clusters,
-    Resampler,
-    Support,
-    cluster_rows,
-    mean_interval,
-    sum_intervals,
-)
+from tasks.evaluation.observations import Grouping, assign_tenths
+from tasks.evaluation.resampling import Clusters, Support, cluster_rows, mean_interval, statistic_intervals
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
+
+_REPLICATES: Final = 200
 
 
 @dataclass(frozen=True)
@@ -99,36 +94,32 @@ def proxy_report(
     if not p.size:
         return ProxyReport((), UNKNOWN_ESTIMATE, UNKNOWN_ESTIMATE, worst_at_top=False)
     who = cluster_rows(users)
-    resampler, codes = Resampler(who.count, seed=0, replicates=200), assign_tenths(p)
-    tenths = tuple(_tenths(p, y, codes, who, resampler))
-    mean = _mean_by_group(y, np.zeros_like(codes), 1, who, resampler)[0]
+    codes = assign_tenths(p)
+    tenths = tuple(_tenths(p, y, codes, who))
+    mean = _means(y, who)[0]
     sign = -1.0 if cost else 1.0
-    gap = _gap(sign * y, codes == codes.max(), who, resampler) if len(tenths) > 1 else UNKNOWN_ESTIMATE
+    gap = _gap(sign * y, codes == codes.max(), who) if len(tenths) > 1 else UNKNOWN_ESTIMATE
     good = [sign * tenth.outcome.value for tenth in tenths]
     return ProxyReport(tenths, mean, gap, worst_at_top=len(good) > 1 and good[-1] < min(good[:-1]))
 
 
-def _tenths(p: Floats, y: Floats, codes: Indices, who: Clusters, resampler: Resampler) -> list[Tenth]:
-    count = int(codes.max()) + 1
+def _tenths(p: Floats, y: Floats, codes: Indices, who: Clusters) -> list[Tenth]:
     rows, predicted = np.bincount(codes), np.bincount(codes, p)
     positives = np.bincount(codes, y != 0)
+    tenths = Grouping.of_bins(codes, len(rows))
     return [
         Tenth(float(predicted[i] / rows[i]), outcome, int(rows[i]), int(positives[i]))
-        for i, outcome in enumerate(_mean_by_group(y, codes, count, who, resampler))
+        for i, outcome in enumerate(_means(y, who, tenths))
     ]
 
 
-def _mean_by_group(
-    y: Floats, codes: Indices, count: int, who: Clusters, resampler: Resampler
-) -> list[Estimate]:
+def _means(y: Floats, who: Clusters, group: Grouping | None = None) -> list[Estimate]:
     """Return the mean outcome by group; if every outcome is 0, resampling shows no spread."""
-    means = sum_intervals(
-        [y, np.ones_like(y)], {"mean": divide}, who.codes, resampler, groups=codes, count=count
-    )["mean"]
+    means = statistic_intervals([y, np.ones_like(y)], divide, who, _REPLICATES, group)
     return [e if e.value else Estimate(e.value, float("nan"), float("nan"), e.n) for e in means]
 
 
-def _gap(good: Floats, top: Flags, who: Clusters, resampler: Resampler) -> Estimate:
+def _gap(good: Floats, top: Flags, who: Clusters) -> Estimate:
     """Return the difference between the top and the rest.
 
     It has no bounds if one side's outcomes are all equal, because resampling then shows no spread.
@@ -139,7 +130,7 @@ def _gap(good: Floats, top: Flags, who: Clusters, resampler: Resampler) -> Estim
     def difference(above: Floats, rows_above: Floats, below: Floats, rows_below: Floats) -> Floats:
         return divide(above, rows_above) - divide(below, rows_below)
 
-    gaps = sum_intervals(columns, {"gap": difference}, who.codes, resampler)["gap"]
+    gaps = statistic_intervals(columns, difference, who, _REPLICATES)
     (gap,) = Support.of(good, np.ones_like(good), who.codes).of_outcomes(gaps)
     both_vary = np.ptp(good[top]) > 0 and np.ptp(good[~top]) > 0
     return gap if both_vary else Estimate(gap.value, float("nan"), float("nan"), gap.n)
@@ -258,7 +249,7 @@ def _measure_top_overlaps(
         TopOverlap(
             task=task,
             cost=cost,
-            share=mean_interval(np.where(mine, top[cost], np.nan), users, replicates=200),
+            share=mean_interval(np.where(mine, top[cost], np.nan), users, replicates=_REPLICATES),
             expected=float(top[cost].mean()),
             rows=int(mine.sum()),
         )

@@ -25,7 +25,7 @@ from tasks.arrays import Floats, Indices
 from tasks.errors import ContractError, unknown
 from tasks.evaluation.binary import divide
 from tasks.evaluation.clustered import Ratio, half_width
-from tasks.evaluation.resampling import Resampler, Statistic, Support, sum_intervals
+from tasks.evaluation.resampling import Support, statistic_intervals
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, evaluate_interval
 from tasks.ope import estimators as e
 from tasks.ope.estimators import EstimatorSums, ExpectedRewards, Unit, expect_rewards, slate_terms, slot_terms
@@ -39,7 +39,6 @@ from tasks.ope.overlap import (
 )
 
 REPLICATES: Final = 1_000
-_SEED: Final = 0
 DELTA: Final = 0.025
 """Probability of an error at each end of a 95 % interval."""
 
@@ -164,7 +163,7 @@ def _report(
     rewards = expect_rewards(rows, policy)
     every, notes = _all_terms(rows, policy, rewards)
     deciding = _choose(every, estimator)
-    intervals = _intervals(rows, every)
+    intervals = {name: _interval(rows, terms) for name, terms in every.items()}
     sparse = [*find_out_of_balance(rows, policy), *find_sparse_support(rows, policy, every[deciding])]
     verdict, reason = _evaluate(deciding, intervals[deciding], at_least, sparse=bool(sparse))
     estimates = {name: _estimate(rows, terms, intervals[name]) for name, terms in every.items()}
@@ -220,23 +219,9 @@ def _choose(every: dict[str, EstimatorSums], estimator: str | None) -> str:
     return estimator
 
 
-def _intervals(log: LogRows, every: dict[str, EstimatorSums]) -> dict[str, Estimate]:
-    """Return each estimator's interval; none for DM, whose error is in its model and not in the rows."""
-    resampler = Resampler(log.clusters.count, _SEED, REPLICATES)
-    columns = [side for terms in every.values() for side in (terms.with_noise, terms.below)]
-    ratios: dict[str, Statistic] = {name: _ratio(2 * place) for place, name in enumerate(every)}
-    intervals = sum_intervals(columns, ratios, log.clusters.codes, resampler)
-    return {name: _withhold(log, terms, intervals[name][0]) for name, terms in every.items()}
-
-
-def _ratio(place: int) -> Statistic:
-    def divided(*sums: Floats) -> Floats:
-        return divide(sums[place], sums[place + 1])
-
-    return divided
-
-
-def _withhold(log: LogRows, terms: EstimatorSums, estimate: Estimate) -> Estimate:
+def _interval(log: LogRows, terms: EstimatorSums) -> Estimate:
+    """Return an estimator's interval; none for DM, whose error is in its model and not in the rows."""
+    (estimate,) = statistic_intervals([terms.with_noise, terms.below], divide, log.clusters, REPLICATES)
     value = float(divide(terms.above.sum(), terms.below.sum()))
     if terms.name == e.DM:
         return Estimate(value, math.nan, math.nan, estimate.n)

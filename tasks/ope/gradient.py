@@ -20,7 +20,7 @@ from tasks import columns as c
 from tasks.arrays import Floats
 from tasks.errors import DataError
 from tasks.evaluation.binary import divide
-from tasks.evaluation.resampling import Clusters, Resampler, Support, cluster_rows, sum_intervals
+from tasks.evaluation.resampling import Clusters, Support, cluster_rows, statistic_intervals
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.ope.log_rows import read_numbers, refuse_rows, require_columns, require_keys, select_observed
 
@@ -117,9 +117,8 @@ def _refuse_mixed(log: pd.DataFrame, name: str) -> None:
 def _gradient(rewards: Floats, factors: Floats, users: Clusters) -> WeightGradient:
     size = float(np.abs(factors - 1).max())
     terms, once = (rewards - rewards.mean()) * np.sign(factors - 1) / size, np.ones(len(rewards))
-    resampler = Resampler(users.count, seed=0, replicates=_REPLICATES)
-    interval = sum_intervals([terms, once], {"gradient": divide}, users.codes, resampler)["gradient"][0]
-    interval = Support.of(rewards, once, users.codes).of_outcomes([interval])[0]
+    intervals = statistic_intervals([terms, once], divide, users, _REPLICATES)
+    (interval,) = Support.of(rewards, once, users.codes).of_outcomes(intervals)
     return WeightGradient(interval.value, interval.low, interval.high, size, _direction(interval))
 
 

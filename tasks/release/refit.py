@@ -44,7 +44,7 @@ from tasks.evaluation.binary import divide
 from tasks.evaluation.figures import group_by_segment
 from tasks.evaluation.observations import TENTHS, Grouping, assign_tenths
 from tasks.evaluation.release_evidence import RefitShift
-from tasks.evaluation.resampling import LEAST_POSITIVES, Clusters, Resampler, cluster_rows, sum_intervals
+from tasks.evaluation.resampling import LEAST_POSITIVES, Clusters, cluster_rows, statistic_intervals
 from tasks.evaluation.segments import segment_values
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate
@@ -219,14 +219,7 @@ def prediction_shift(
 
 
 def _shift_by_group(columns: list[Floats], who: Clusters, group: Grouping) -> dict[Segment, Estimate]:
-    estimates = sum_intervals(
-        columns,
-        {"shift": _shift},
-        who.codes,
-        Resampler(who.count, seed=0, replicates=200),
-        groups=group.codes,
-        count=group.count,
-    )["shift"]
+    estimates = statistic_intervals(columns, _shift, who, 200, group)
     return dict(zip(group.names, map(_include_value, estimates), strict=True))
 
 

@@ -317,7 +317,7 @@ def estimate_examination(
             f"None of {len(outcomes)} rows has a neighbour that could have had its position: the log's "
             "policy randomises no position, or logs no propensity. Declare examination.by_position."
         )
-    resampler = Resampler(int(users.max()) + 1, seed=0, replicates=REPLICATES)
+    resampler = Resampler(int(users.max()) + 1, REPLICATES)
     sums, positives = _sum_outcomes(outcomes, positions, pairs, resampler.units(users), resampler.drawn)
     reach = _reach(positives)
     sums, once = sums[:, :reach], np.ones((resampler.drawn, 1))

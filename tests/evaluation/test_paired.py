@@ -22,7 +22,7 @@ from tasks.evaluation.paired import (
     relative_pinball_loss_rise,
     relative_squared_error_rise,
 )
-from tasks.evaluation.resampling import Resampler, cluster_rows
+from tasks.evaluation.resampling import cluster_rows
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Estimate
 
@@ -58,10 +58,8 @@ def test_paired_differences_are_told_where_single_intervals_overlap() -> None:
     noise = 0.4 * np.random.default_rng(3).normal(size=y.size)
     good, worse = _probability(person + item), _probability(person + item + noise)
     rows = PairedRows(y, good, worse, users, requests)
-    drop, who = auc_drop(rows), cluster_rows(users)
-    (alone,), _ = ranking_metrics.ranked_intervals(
-        ranking_metrics.FallingRows.of(*binary.check_binary(y, good)), who.codes, Resampler(who.count, 0, 200)
-    )
+    drop, falling = auc_drop(rows), ranking_metrics.FallingRows.of(*binary.check_binary(y, good))
+    (alone,), _ = ranking_metrics.ranked_intervals(falling, cluster_rows(users), 200)
     assert drop.value == pytest.approx(roc_auc_score(y, good) - roc_auc_score(y, worse))
     assert drop.low > 0
     assert drop.high - drop.low < (alone.high - alone.low) / 2

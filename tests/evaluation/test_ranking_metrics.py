@@ -24,10 +24,9 @@ from tests.evaluation.users_rows import draw_rows
 @given(st.integers(0, 10_000))
 def test_each_replicate_is_the_metric_of_the_drawn_rows(seed: int) -> None:
     y, p, users = draw_rows(seed=seed)
-    aucs, precisions = sum_ranks(ranking_metrics.FallingRows.of(y, p, np.ones_like(y)), users, 40).replicated(
-        Resampler(40, 1, 5)
-    )
-    for i, times in enumerate(next(draw_counts(40, seed=1, replicates=5, width=5)).T):
+    ranked = sum_ranks(ranking_metrics.FallingRows.of(y, p, np.ones_like(y)), users, 40)
+    aucs, precisions = ranked.replicated(Resampler(40, 5))
+    for i, times in enumerate(next(draw_counts(40, replicates=5, width=5)).T):
         drawn = times[users]
         if 0 < (drawn * y).sum() < drawn.sum():
             assert aucs[0, i] == pytest.approx(roc_auc_score(y, p, sample_weight=drawn))
@@ -41,9 +40,8 @@ def test_groups_are_ranked_apart() -> None:
         (Segment("group", "0"), Segment("group", "1"), Segment("group", "2"), Segment("group", "none")),
         groups,
     )
-    auc, precision = ranking_metrics.ranked_intervals(
-        ranking_metrics.FallingRows.of(y, p, np.ones_like(y)), users, Resampler(40, 0, 30), group
-    )
+    rows = ranking_metrics.FallingRows.of(y, p, np.ones_like(y))
+    auc, precision = ranking_metrics.ranked_intervals(rows, cluster_rows(users), 30, group)
     for g in range(3):
         rows = groups == g
         assert auc[g].value == pytest.approx(roc_auc_score(y[rows], p[rows]))
@@ -53,10 +51,8 @@ def test_groups_are_ranked_apart() -> None:
 
 
 def _ranked(y: npt.ArrayLike, p: npt.ArrayLike, users: npt.ArrayLike) -> tuple[Estimate, Estimate]:
-    who = cluster_rows(users)
-    (auc,), (precision,) = ranking_metrics.ranked_intervals(
-        ranking_metrics.FallingRows.of(*binary.check_binary(y, p)), who.codes, Resampler(who.count, 0, 200)
-    )
+    rows = ranking_metrics.FallingRows.of(*binary.check_binary(y, p))
+    (auc,), (precision,) = ranking_metrics.ranked_intervals(rows, cluster_rows(users), 200)
     return auc, precision
 
 

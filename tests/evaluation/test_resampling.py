@@ -15,14 +15,13 @@ from tasks.evaluation.binary import divide
 from tasks.evaluation.figures import binary_report
 from tasks.evaluation.observations import Grouping, Observations
 from tasks.evaluation.resampling import (
-    Resampler,
     Support,
     calibration_interval,
     cluster_rows,
     draw_counts,
     effective_clusters,
     percentile_interval,
-    sum_intervals,
+    statistic_intervals,
 )
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Estimate
@@ -46,34 +45,28 @@ def test_missing_users_without_requests_are_refused() -> None:
         cluster_rows(np.array(["u", None], dtype=object))
 
 
-def test_draws_depend_on_the_seed_and_not_on_the_width() -> None:
-    narrow, wide = (
-        np.concatenate(list(draw_counts(7, seed=3, replicates=10, width=w)), axis=1) for w in (1, 4)
-    )
+def test_draws_do_not_depend_on_the_width() -> None:
+    narrow, wide = (np.concatenate(list(draw_counts(7, replicates=10, width=w)), axis=1) for w in (1, 4))
     assert np.array_equal(narrow, wide)
     assert (narrow.sum(axis=0) == 7).all()
-    assert not np.array_equal(
-        narrow, np.concatenate(list(draw_counts(7, seed=4, replicates=10, width=4)), axis=1)
-    )
 
 
 def test_draws_that_are_kept_are_those_that_are_drawn_anew_and_nobody_changes_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    kept, again = (list(draw_counts(40, seed=5, replicates=30, width=7)) for _ in range(2))
+    kept, again = (list(draw_counts(40, replicates=30, width=7)) for _ in range(2))
     assert all(one is other for one, other in zip(kept, again, strict=True))
     with pytest.raises(ValueError, match="read-only"):
         kept[0][0, 0] = 1
     monkeypatch.setattr(resampling, "KEPT_CELLS", 0)
-    anew = list(draw_counts(40, seed=5, replicates=30, width=7))
+    anew = list(draw_counts(40, replicates=30, width=7))
     assert all(np.array_equal(one, other) for one, other in zip(kept, anew, strict=True))
 
 
 def test_every_group_is_measured_on_the_same_draws() -> None:
     users, groups = np.tile(np.arange(30), 2), np.repeat([0, 1], 30)
     y, p = np.tile([1.0, 0, 1], 20), np.full(60, 0.5)
-    resampler = Resampler(30, seed=0, replicates=50)
-    first, second = sum_intervals([y, p], {"r": divide}, users, resampler, groups=groups, count=2)["r"]
+    first, second = statistic_intervals([y, p], divide, cluster_rows(users), 50, Grouping.of_bins(groups, 2))
     assert first == second
     assert first.value == pytest.approx(4 / 3)
     assert first.n == 30
@@ -83,9 +76,8 @@ def test_every_group_is_measured_on_the_same_draws() -> None:
 @pytest.mark.parametrize("count", [1, 19, 20])
 def test_fewer_than_twenty_users_give_a_value_without_bounds(count: int) -> None:
     columns, users = [np.ones(60), np.full(60, 2.0)], np.arange(60) % count
-    only = sum_intervals(columns, {"r": divide}, users, Resampler(count, 0, 20))
-    assert only["r"][0].value == 0.5
-    assert only["r"][0].known == (count == 20)
+    (only,) = statistic_intervals(columns, divide, cluster_rows(users), 20)
+    assert (only.value, only.known) == (0.5, count == 20)
 
 
 def test_an_interval_hanging_on_few_users_cannot_be_told() -> None:
@@ -107,9 +99,8 @@ def test_intervals_by_user_cover_and_intervals_by_row_do_not() -> None:
     for _ in range(200):
         users, y = _visits(rng)
         for name, codes in (("user", users), ("row", np.arange(y.size))):
-            resampler = Resampler(int(codes.max()) + 1, seed=0, replicates=200)
-            calibrated = sum_intervals([y, np.ones_like(y)], {"rate": divide}, codes, resampler)["rate"][0]
-            hits[name] += calibrated.low <= 0.1 <= calibrated.high
+            (rate,) = statistic_intervals([y, np.ones_like(y)], divide, cluster_rows(codes), 200)
+            hits[name] += rate.low <= 0.1 <= rate.high
     assert 180 <= hits["user"] <= 200
     assert hits["row"] < 160
 
@@ -122,9 +113,9 @@ def test_packs_of_users_give_the_interval_of_users(monkeypatch: pytest.MonkeyPat
 
     def width(most: int) -> float:
         monkeypatch.setattr(resampling, "MOST_DRAWN", most)
-        calibrated = sum_intervals(columns, {"mean": divide}, users, Resampler(4000, 0, 1000))["mean"][0]
-        assert calibrated.n == 4000
-        return calibrated.high - calibrated.low
+        (mean,) = statistic_intervals(columns, divide, cluster_rows(users), 1000)
+        assert mean.n == 4000
+        return mean.high - mean.low
 
     assert width(1000) == pytest.approx(width(4000), rel=0.15)
 
@@ -163,7 +154,7 @@ def _world(rng: np.random.Generator, users: int, rate: float) -> tuple[Floats, n
 def _resampled_covers(y: Floats, users: np.ndarray, rate: float) -> bool:
     """Whether the plain percentile interval of the calibration ratio holds the truth, 1."""
     by_user = np.bincount(users, y)
-    (draws,) = draw_counts(by_user.size, seed=0, replicates=300, width=300)
+    (draws,) = draw_counts(by_user.size, replicates=300, width=300)
     low, high = np.percentile(divide(by_user @ draws, rate * y.size), [2.5, 97.5])
     return bool(low <= 1 <= high)
 
@@ -219,10 +210,8 @@ def test_a_by_request_auc_counts_the_users_whose_requests_have_an_order() -> Non
 
 
 def _intervals(y: npt.ArrayLike, p: npt.ArrayLike, users: npt.ArrayLike) -> tuple[Estimate, Estimate]:
-    who = cluster_rows(users)
-    (auc,), (precision,) = ranking_metrics.ranked_intervals(
-        ranking_metrics.FallingRows.of(*binary.check_binary(y, p)), who.codes, Resampler(who.count, 0, 200)
-    )
+    rows = ranking_metrics.FallingRows.of(*binary.check_binary(y, p))
+    (auc,), (precision,) = ranking_metrics.ranked_intervals(rows, cluster_rows(users), 200)
     return auc, precision
 
 
