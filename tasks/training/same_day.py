@@ -32,7 +32,7 @@ from tasks.contracts.surface import Features, LightGBMParameters, Split
 from tasks.contracts.tasks import Sampling
 from tasks.contracts.training import TaskTraining
 from tasks.errors import ContractError, DataError, StoreError
-from tasks.evaluation.compared_rows import ComparedRows, compare_rows
+from tasks.evaluation.compared_rows import compare_amounts, compare_rows
 from tasks.evaluation.documents import Document, Section, first_problem
 from tasks.evaluation.evidence import ChampionComparison, Days, PinnedModel
 from tasks.evaluation.paired import PairedRows
@@ -253,23 +253,23 @@ def _hold_against(rows: TaskRows, new: _Scored, old: _Scored) -> ChampionCompari
     table, segments = rows.test, rows.test_segments
     frame = table.select([USER_ID, REQUEST_ID]).to_pandas()
 
-    def compared(before: Floats, after: Floats) -> ComparedRows:
+    def compared(before: Floats, after: Floats) -> PairedRows:
         labels = read_labels(table, rows.task)
-        return ComparedRows.of(PairedRows(labels, before, after, frame[USER_ID], frame[REQUEST_ID]), segments)
+        return PairedRows(labels, before, after, frame[USER_ID], frame[REQUEST_ID], segments)
 
     (old_scores, old_mapped), (new_scores, new_mapped) = old, new
     scores = compared(old_scores, new_scores)
     calibrated = None if old_mapped is None or new_mapped is None else compared(old_mapped, new_mapped)
     if rows.kind == "ranking":
-        return scores.compare_order(rows.task)
+        return compare_rows(rows.task, None, ranked=scores, calibrated=None)
     if rows.kind in {"value", "quantile"}:
         quantile = rows.training.predicted_quantile if rows.kind == "quantile" else None
         # a head without features predicts the mean, or the quantile, of the calibrate days
         labels = read_labels(rows.report(rows.slices.calibrate), rows.task)
         base = float(labels.mean() if quantile is None else np.quantile(labels, quantile))
-        return (calibrated or scores).compare_amounts(rows.task, base=base, quantile=quantile)
+        return compare_amounts(rows.task, calibrated or scores, base=base, quantile=quantile)
     ranked = None if rows.spec.level == "request" else scores
-    return compare_rows(rows.task, scores.rows, ranked=ranked, calibrated=calibrated)
+    return compare_rows(rows.task, scores, ranked=ranked, calibrated=calibrated)
 
 
 class _Learned(Section):

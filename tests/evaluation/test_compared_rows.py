@@ -4,7 +4,7 @@ import math
 
 import numpy.typing as npt
 
-from tasks.evaluation.compared_rows import ComparedRows, compare_rows
+from tasks.evaluation.compared_rows import compare_amounts, compare_rows
 from tasks.evaluation.paired import PairedRows
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Estimate
@@ -16,8 +16,8 @@ USERS, REQUESTS = list("uuvvwwxx"), list("aabbccdd")
 SEGMENTS: dict[str, npt.ArrayLike] = {"tenure": ["new"] * 2 + ["old"] * 6, "wide": [True] * 8}
 
 
-def _paired(before: list[float], after: list[float]) -> ComparedRows:
-    return ComparedRows.of(PairedRows(CLICKED, before, after, USERS, REQUESTS), SEGMENTS)
+def _paired(before: list[float], after: list[float]) -> PairedRows:
+    return PairedRows(CLICKED, before, after, USERS, REQUESTS, SEGMENTS)
 
 
 def value(estimate: Estimate | None) -> float:
@@ -27,7 +27,7 @@ def value(estimate: Estimate | None) -> float:
 
 def test_a_turned_request_is_lost_by_its_own_segments_and_no_other() -> None:
     both = _paired(RIGHT, ONE_TURNED)
-    found = compare_rows("click", both.rows, ranked=both, calibrated=both)
+    found = compare_rows("click", both, ranked=both, calibrated=both)
     assert value(found.auc_by_request_drop) == 1 / 4
     order = {one.segment: one.auc_by_request_drop for one in found.segments}
     assert {name: drop.value for name, drop in order.items() if drop} == {
@@ -47,14 +47,14 @@ def test_a_turned_request_is_lost_by_its_own_segments_and_no_other() -> None:
 
 def test_one_outcome_a_request_has_no_order_in_any_segment() -> None:
     both = _paired(RIGHT, ONE_TURNED)
-    found = compare_rows("click", both.rows, ranked=None, calibrated=both)
+    found = compare_rows("click", both, ranked=None, calibrated=both)
     assert [found.auc_by_request_drop, *(one.auc_by_request_drop for one in found.segments)] == [None] * 4
     assert value(found.auc_drop) == 1 - 12 / 16, "of 16 pairs 9 are won, 6 are ties and 1 is lost"
 
 
 def test_without_probabilities_the_order_alone_is_compared() -> None:
     scores = _paired([2 * p for p in RIGHT], [p - 7 for p in ONE_TURNED])
-    found = compare_rows("click", scores.rows, ranked=scores, calibrated=None)
+    found = compare_rows("click", scores, ranked=scores, calibrated=None)
     assert value(found.auc_by_request_drop) == 1 / 4
     rises = [found.normalized_entropy_rise, *(one.normalized_entropy_rise for one in found.segments)]
     assert all(math.isnan(value(rise)) for rise in rises)
@@ -62,15 +62,14 @@ def test_without_probabilities_the_order_alone_is_compared() -> None:
 
 def test_without_declared_segments_there_is_the_whole_alone() -> None:
     rows = PairedRows(CLICKED, RIGHT, RIGHT, USERS, REQUESTS)
-    both = ComparedRows.of(rows, {})
-    assert compare_rows("click", rows, ranked=both, calibrated=both).segments == ()
+    assert compare_rows("click", rows, ranked=rows, calibrated=rows).segments == ()
 
 
 def test_an_order_is_compared_by_itself() -> None:
     both = _paired(RIGHT, ONE_TURNED)
-    found = both.compare_order("click")
+    found = compare_rows("click", None, ranked=both, calibrated=None)
     assert (found.auc_drop, found.normalized_entropy_rise) == (None, None)
-    with_errors = compare_rows("click", both.rows, ranked=both, calibrated=None)
+    with_errors = compare_rows("click", both, ranked=both, calibrated=None)
     assert repr(found.auc_by_request_drop) == repr(with_errors.auc_by_request_drop)  # a NaN equals no other
     assert [one.segment for one in found.segments] == [
         Segment("tenure", "new"),
@@ -82,8 +81,8 @@ def test_an_order_is_compared_by_itself() -> None:
 def test_amounts_lose_by_squared_error_or_by_pinball_loss_in_each_segment() -> None:
     """Seconds watched; one user of the old ones is predicted 2 too low."""
     watched = [4.0, 0.0] * 4
-    rows = ComparedRows.of(PairedRows(watched, watched, [*watched[:-2], 2.0, 0.0], USERS, REQUESTS), SEGMENTS)
-    by_mean = rows.compare_amounts("watch", base=2.0, quantile=None)
+    rows = PairedRows(watched, watched, [*watched[:-2], 2.0, 0.0], USERS, REQUESTS, SEGMENTS)
+    by_mean = compare_amounts("watch", rows, base=2.0, quantile=None)
     assert value(by_mean.relative_squared_error_rise) == 2**2 / (8 * 2**2)
     assert by_mean.relative_pinball_loss_rise is None
     segments = {one.segment: one.relative_squared_error_rise for one in by_mean.segments}
@@ -92,6 +91,6 @@ def test_amounts_lose_by_squared_error_or_by_pinball_loss_in_each_segment() -> N
         Segment("tenure", "old"): 2**2 / (6 * 2**2),
         Segment("wide", "true"): 2**2 / (8 * 2**2),
     }
-    by_quantile = rows.compare_amounts("watch", base=2.0, quantile=0.75)
+    by_quantile = compare_amounts("watch", rows, base=2.0, quantile=0.75)
     assert value(by_quantile.relative_pinball_loss_rise) == 0.75 * 2 / (4 * 2 * 0.75 + 4 * 2 * 0.25)
     assert (by_quantile.auc_by_request_drop, by_quantile.relative_squared_error_rise) == (None, None)
