@@ -59,13 +59,13 @@ def main() -> None:
         manifest = workspace.releases.manifest(1)
         rows = enlarge(workspace, manifest.test, asked.candidates)
         test = decide_slice(workspace, manifest, EntrantVersions(1, baseline=1).load(workspace))
-    evaluation = OfflineEvaluation(test.contracts, test.log, test.policy.slates, test.baseline.slates, {})
+    evaluation = OfflineEvaluation(test.contracts, test.log, test.policy, test.baseline, {})
     found = evaluate_offline(evaluation, {}, run="")
     views = {
         (one.subject.name, one.segment) for one in found.measured if one.subject.name in evaluation.metrics
     }
     columns = {(name, segment.column or None) for name, segment in views}
-    compared = ComparedPolicies(test.log, test.policy.slates, test.baseline.slates)
+    compared = ComparedPolicies(test.log, test.policy, test.baseline)
     sums = count_sums(compared, ((evaluation.metrics[name], column) for name, column in columns))
     arrays, metrics = distinct_arrays(_columns(test)), len({name for name, _ in columns})
     kept = sum(map(len, arrays))

@@ -19,7 +19,7 @@ from tasks import columns as c
 from tasks.contracts.tasks import join_outcomes
 from tasks.evaluation.figures import TaskFigures, measure
 from tasks.evaluation.observations import Observations
-from tasks.evaluation.references import FeatureRows, HeadReferences, HeadRows, head_references
+from tasks.evaluation.references import FeatureRows, HeadReferences, head_references
 from tasks.evaluation.segments import segment_values
 from tasks.ranking.features import FeatureEncoder
 from tasks.training.rows import measured_head
@@ -86,8 +86,7 @@ class HeadFigures:
             names, categorical, matrix[labelled], outcomes[labelled], np.asarray(kept.requests)
         )
         features = dict(zip(names, rows.matrix.T, strict=True))
-        head = HeadRows(kept, features.__getitem__, value=False, by_request=True)
-        return head_references(head, rows, base=float(outcomes[labelled].mean()))
+        return head_references(kept, features.__getitem__, rows, base=float(outcomes[labelled].mean()))
 
     @cached_property
     def _shown(self) -> pd.DataFrame:

@@ -105,33 +105,28 @@ class SingleFeature:
         return self.means[np.where(known, values, last).astype(np.intp)]
 
 
-@dataclass(frozen=True)
-class BestFeatures:
-    """The single features that rank best: over all rows, and inside requests, None without a pair there."""
+def best_features(rows: FeatureRows) -> tuple[SingleFeature | None, SingleFeature | None]:
+    """Choose the single features that rank best: over all rows, and inside requests.
 
-    pooled: SingleFeature
-    by_request: SingleFeature | None
-
-
-def best_features(rows: FeatureRows) -> BestFeatures | None:
-    """Choose the best single features, None without features or without both classes.
+    Both are None without features or without both classes, the second also without a pair inside a request.
 
     Examples
     --------
     >>> price, noise = [1.0, 2.0, 3.0, 4.0], [5.0, 5.0, 5.0, 5.0]
     >>> matrix, clicked = np.array([noise, price]).T, np.array([1.0, 0.0, 1.0, 0.0])
-    >>> best = best_features(FeatureRows(["noise", "price"], [], matrix, clicked, list("aabb")))
-    >>> best.pooled.name, best.by_request.name, best.by_request.rising
+    >>> rows = FeatureRows(["noise", "price"], [], matrix, clicked, list("aabb"))
+    >>> pooled, by_request = best_features(rows)
+    >>> pooled.name, by_request.name, by_request.rising
     ('price', 'price', False)
     """
     if not rows.names or not 0 < rows.outcomes.sum() < rows.outcomes.size:
-        return None
+        return None, None
     requests = pd.factorize(np.asarray(rows.requests), sort=True)[0]
     scored = [one for j in range(len(rows.names)) for one in _score_feature(rows, j, requests)]
     pooled = max(scored, key=lambda one: one.auc)
     inside = [one for one in scored if np.isfinite(one.auc_by_request)]
     by_request = max(inside, key=lambda one: one.auc_by_request).feature if inside else None
-    return BestFeatures(pooled.feature, by_request)
+    return pooled.feature, by_request
 
 
 def subsample_requests(outcomes: Floats, requests: npt.ArrayLike, *, most: int = MOST_ROWS) -> Flags:
@@ -247,103 +242,95 @@ class HeadReferences(Section):
     auc_by_request: RankReference | None
 
 
-@dataclass(frozen=True)
-class HeadRows:
-    """A head's predictions on rows with a known outcome.
+def head_references(
+    observations: Observations,
+    feature: Callable[[str], Floats],
+    learned: FeatureRows,
+    *,
+    base: float,
+    value: bool = False,
+    by_request: bool = True,
+) -> HeadReferences:
+    """Compare a head with a constant and with the best single feature.
 
-    Attributes
+    Parameters
     ----------
-    observations : outcomes, predictions, users and requests of n rows.
+    observations : known outcomes, predictions, users and requests of n rows.
     feature : returns the encoded values [n] of a feature by its name.
+    learned : rows that choose the feature.
+    base : the constant.
     value : whether the head predicts a value instead of a probability.
     by_request : whether rows of one request have separate outcomes, so that their order has a meaning.
-    """
-
-    observations: Observations
-    feature: Callable[[str], Floats]
-    value: bool
-    by_request: bool
-
-
-def head_references(head: HeadRows, learned: FeatureRows, *, base: float) -> HeadReferences:
-    """Compare a head with a constant and with the best single feature.
 
     Examples
     --------
     >>> bought, price = np.array([1.0, 0.0, 1.0, 0.0]), np.array([4.0, 3.0, 2.0, 1.0])
     >>> before = FeatureRows(["price"], [], price[:, None], bought, list("rrss"))
     >>> seen = Observations(bought, [0.9, 0.2, 0.1, 0.3], list("uuvv"), list("rrss"))
-    >>> head = HeadRows(seen, {"price": price}.__getitem__, value=False, by_request=True)
-    >>> found = head_references(head, before, base=0.5)
+    >>> found = head_references(seen, {"price": price}.__getitem__, before, base=0.5)
     >>> found.auc_by_request.feature
     'price'
     >>> found.auc_by_request.head.value, found.auc_by_request.best.value, found.auc_by_request.gain.value
     (0.5, 1.0, -0.5)
     """
-    y, p, _ = check_rows(head.observations.outcomes, head.observations.predictions)
-    if head.value:
+    y, p, once = check_rows(observations.outcomes, observations.predictions)
+    error: Estimate | None = None
+    if value:
+        who = cluster_rows(observations.users, observations.requests)
+        errors = statistic_intervals([(y - p) ** 2, (y - base) ** 2], divide, who, REPLICATES_OF_SUMS)
+        error = Support.of(y, once, who.codes).of_outcomes(errors)[0]
         learned = replace(learned, outcomes=(learned.outcomes > base).astype(np.float64))
-    best = best_features(learned) if y.size else None
-    positive = (y > base).astype(np.float64) if head.value else y
-    ranked = _Ranked(head, positive, p)
+    pooled, inside = best_features(learned) if y.size else (None, None)
+    ranked = replace(observations, outcomes=(y > base).astype(np.float64)) if value else observations
     return HeadReferences(
         base=base,
-        relative_squared_error=_relative_squared_error(head, y, p, base) if head.value else None,
-        auc=None if best is None else ranked.pooled(best.pooled),
-        auc_by_request=ranked.by_request(best.by_request)
-        if best is not None and best.by_request is not None and head.by_request
-        else None,
+        relative_squared_error=error,
+        auc=None if pooled is None else _rank_pooled(ranked, pooled, feature),
+        auc_by_request=None
+        if inside is None or not by_request
+        else _rank_by_request(ranked, inside, feature),
     )
 
 
-def _relative_squared_error(head: HeadRows, y: Floats, p: Floats, base: float) -> Estimate:
-    who = cluster_rows(head.observations.users, head.observations.requests)
-    errors = statistic_intervals([(y - p) ** 2, (y - base) ** 2], divide, who, REPLICATES_OF_SUMS)
-    return Support.of(y, np.ones_like(y), who.codes).of_outcomes(errors)[0]
+def _rank_pooled(
+    rows: Observations, feature: SingleFeature, values: Callable[[str], Floats]
+) -> RankReference:
+    """Compare the head's order of all rows, with outcomes of 0 or 1, with the order of a feature."""
+    y, p, once = check_rows(rows.outcomes, rows.predictions)
+    who = cluster_rows(rows.users, rows.requests)
+    resampler = Resampler(who.count, REPLICATES_OF_RANKS)
+    units = resampler.units(who.codes)
+    sides = (p, feature.scores(values(feature.name)))
+    sums = [sum_ranks(FallingRows.of(y, side, once), units, resampler.drawn) for side in sides]
+    (a, b), aucs = (one.replicated(resampler)[0][0] for one in sums), [one.aucs[0] for one in sums]
+    support = Support.of(y, once, who.codes)
+    head, best, gain = (
+        support.of_order([percentile_interval(value, replicated, who.count)])[0]
+        for value, replicated in (*zip(aucs, (a, b), strict=True), (aucs[0] - aucs[1], a - b))
+    )
+    return RankReference(feature=feature.name, head=head, best=best, gain=gain)
 
 
-@dataclass(frozen=True)
-class _Ranked:
-    """A head's order of rows with outcomes of 0 or 1, to compare with the order of a feature."""
-
-    head: HeadRows
-    outcomes: Floats
-    predictions: Floats
-
-    def pooled(self, feature: SingleFeature) -> RankReference:
-        observations, once = self.head.observations, np.ones_like(self.outcomes)
-        who = cluster_rows(observations.users, observations.requests)
-        resampler = Resampler(who.count, REPLICATES_OF_RANKS)
-        units = resampler.units(who.codes)
-        sides = (self.predictions, feature.scores(self.head.feature(feature.name)))
-        rows = [FallingRows.of(self.outcomes, side, once) for side in sides]
-        sums = [sum_ranks(one, units, resampler.drawn) for one in rows]
-        (a, b), values = (one.replicated(resampler)[0][0] for one in sums), [one.aucs[0] for one in sums]
-        support = Support.of(self.outcomes, once, who.codes)
-        head, best, gain = (
-            support.of_order([percentile_interval(value, replicated, who.count)])[0]
-            for value, replicated in (*zip(values, (a, b), strict=True), (values[0] - values[1], a - b))
-        )
-        return RankReference(feature=feature.name, head=head, best=best, gain=gain)
-
-    def by_request(self, feature: SingleFeature) -> RankReference | None:
-        observations = self.head.observations
-        sides = (self.predictions, feature.scores(self.head.feature(feature.name)))
-        own, other = (request_pairs(self.outcomes, side, observations.requests) for side in sides)
-        if not own.pairs.size:
-            return None
-        rows = own.first_rows
-        who = cluster_rows(np.asarray(observations.users)[rows], np.asarray(observations.requests)[rows])
-        found = sum_intervals(
-            [own.won, other.won, own.pairs],
-            {
-                "head": lambda a, _b, pairs: divide(a, pairs),
-                "best": lambda _a, b, pairs: divide(b, pairs),
-                "gain": lambda a, b, pairs: divide(a - b, pairs),
-            },
-            who,
-            REPLICATES_OF_SUMS,
-        )
-        support = Support.of(own.pairs, own.pairs, who.codes)
-        estimates = {name: support.of_any(of)[0] for name, of in found.items()}
-        return RankReference(feature=feature.name, **estimates)
+def _rank_by_request(
+    rows: Observations, feature: SingleFeature, values: Callable[[str], Floats]
+) -> RankReference | None:
+    """Compare the orders inside requests; None without a pair there."""
+    sides = (np.asarray(rows.predictions), feature.scores(values(feature.name)))
+    own, other = (request_pairs(rows.outcomes, side, rows.requests) for side in sides)
+    if not own.pairs.size:
+        return None
+    first = own.first_rows
+    who = cluster_rows(np.asarray(rows.users)[first], np.asarray(rows.requests)[first])
+    found = sum_intervals(
+        [own.won, other.won, own.pairs],
+        {
+            "head": lambda a, _b, pairs: divide(a, pairs),
+            "best": lambda _a, b, pairs: divide(b, pairs),
+            "gain": lambda a, b, pairs: divide(a - b, pairs),
+        },
+        who,
+        REPLICATES_OF_SUMS,
+    )
+    support = Support.of(own.pairs, own.pairs, who.codes)
+    estimates = {name: support.of_any(of)[0] for name, of in found.items()}
+    return RankReference(feature=feature.name, **estimates)

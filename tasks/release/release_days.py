@@ -44,7 +44,6 @@ from tasks.evaluation.observations import Observations
 from tasks.evaluation.references import (
     FeatureRows,
     HeadReferences,
-    HeadRows,
     head_references,
     subsample_requests,
 )
@@ -363,9 +362,9 @@ def hold_against_references(
         tested.frame[REQUEST_ID].to_numpy(),
     )
     feature = partial(_encode_feature, head, tested.frame)
-    rows_of_head = HeadRows(seen, feature, value=head.kind == "value", by_request=by_request)
     base = float(learned.outcomes.mean()) if learned.outcomes.size else float("nan")
-    return head_references(rows_of_head, rows, base=base)
+    value = head.kind == "value"
+    return head_references(seen, feature, rows, base=base, value=value, by_request=by_request)
 
 
 def _feature_rows(head: Head, names: tuple[str, ...], days: LabelledDays) -> FeatureRows:

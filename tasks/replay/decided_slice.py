@@ -189,14 +189,6 @@ def _at(columns: Mapping[str, Floats], rows: Indices) -> dict[str, Floats]:
 
 
 @dataclass(frozen=True)
-class Decided:
-    """An entrant's slates, and its predictions at the shown positions by column [n]."""
-
-    slates: PolicySlates
-    where_logged: Mapping[str, Floats]
-
-
-@dataclass(frozen=True)
 class DecidedSlice:
     """A test slice with every entrant's slates.
 
@@ -204,7 +196,8 @@ class DecidedSlice:
     ----------
     contracts, complete : as in `TestSlice`.
     log : the candidates.
-    policy, baseline : decisions of the release under test and of its baseline.
+    policy, baseline : slates of the release under test and of its baseline.
+    predicted : predictions of these two at the shown positions, by column [n]; an order has none.
     anchors, others : slates by reference, and by policy name.
     rules : how often the slates of the release under test met each rule.
     leaks : by release name, items in its slates that break a hard constraint.
@@ -213,8 +206,9 @@ class DecidedSlice:
     contracts: Contracts
     complete: bool
     log: CandidateLog
-    policy: Decided
-    baseline: Decided
+    policy: PolicySlates
+    baseline: PolicySlates
+    predicted: Mapping[EntrantKey, Mapping[str, Floats]]
     anchors: Mapping[str, PolicySlates]
     others: Mapping[str, PolicySlates]
     rules: tuple[SlateRule, ...]
@@ -279,8 +273,9 @@ class SliceBuilder:
             contracts=contracts,
             complete=log.complete,
             log=log,
-            policy=Decided(ours, predicted[POLICY]),
-            baseline=Decided(slates[BASELINE], predicted.get(BASELINE, {})),
+            policy=ours,
+            baseline=slates[BASELINE],
+            predicted=predicted,
             anchors={key.name: one for key, one in slates.items() if key.role == "anchors"},
             others={
                 key.name: replace(one, predictions=ours.predictions, where_shown=ours.where_shown)

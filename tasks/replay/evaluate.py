@@ -32,6 +32,7 @@ from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, RATCHET, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.replay.costs import cost_of, evaluate_cost, given_that, predictions_of
+from tasks.replay.evidence import OffPolicyCheck
 from tasks.replay.guardrails import evaluate_guardrail, evaluate_primary, evaluate_primary_segments
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.replay_policies import Replay
@@ -44,7 +45,8 @@ class Findings:
 
     ``others``, ``other_verdicts``: figures and verdicts of further policies compared with the same baseline.
     ``believed``: terms of the observed utility that use a prediction, with the number of observed events;
-    ``left_out``: terms that cannot be included. ``costs``: negative and safety tasks.
+    ``left_out``: terms that cannot be included. ``costs``: negative and safety tasks. ``checks``: bounded
+    figures with their off-policy estimates.
     """
 
     baseline: str
@@ -55,6 +57,7 @@ class Findings:
     believed: Mapping[str, int] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     costs: frozenset[str] = frozenset()
+    checks: tuple[OffPolicyCheck, ...] = ()
 
     @property
     def expected_utility(self) -> float:

@@ -204,12 +204,9 @@ class MovedItem(Section):
     after: MaybeFloat
 
 
-class ShadowExample(Section):
+class ShadowExample(ExampleRequest):
     """A request under champion and challenger; ``replaced``: slots with items off the champion's slate."""
 
-    request: str
-    replaced: int
-    slots: tuple[ExampleSlot, ...]
     moved: MovedItem | None
 
 

@@ -61,18 +61,6 @@ class PairedEstimates:
 
 
 @dataclass(frozen=True)
-class _Clustering:
-    """The pairs of group and cluster: the group of each pair, [pairs], and the pair of each row, [n]."""
-
-    group: Indices
-    pairs: Indices
-
-    def sum(self, values: Floats) -> Floats:
-        """Sum values [n] by pair, [pairs]."""
-        return np.bincount(self.pairs, values, len(self.group)).astype(np.float64, copy=False)
-
-
-@dataclass(frozen=True)
 class GroupedRows:
     """n rows in groups, with the users, items and days whose rows are correlated.
 
@@ -80,12 +68,13 @@ class GroupedRows:
     ----------
     codes : [n] group of each row, from 0.
     count : number of groups.
-    clusterings : by user, by item and by day.
+    clusterings : by user, by item and by day, the group of each pair of group and cluster, [pairs], and the
+        pair of each row, [n].
     """
 
     codes: Indices
     count: int
-    clusterings: tuple[_Clustering, ...]
+    clusterings: tuple[tuple[Indices, Indices], ...]
 
     @classmethod
     def of(cls, codes: Indices, count: int, clusters: RowClusters) -> "GroupedRows":
@@ -190,19 +179,19 @@ class _Summed:
     weight: Floats
 
 
-def _cluster(groups: Indices, clusters: Indices) -> _Clustering:
+def _cluster(groups: Indices, clusters: Indices) -> tuple[Indices, Indices]:
     step = np.int64(clusters.max(initial=0) + 1)
     pairs, known = pd.factorize(groups * step + clusters)
-    return _Clustering(np.asarray(known) // step, pairs.astype(np.int32))
+    return np.asarray(known) // step, pairs.astype(np.int32)
 
 
 def _sums(statistics: Sequence[GroupedStatistic], rows: GroupedRows) -> Iterator[_Summed]:
-    for clustering in rows.clusterings:
+    for group, pairs in rows.clusterings:
         influence, weight = (
-            np.column_stack([clustering.sum(column) for column in columns])
+            np.column_stack([np.bincount(pairs, column, len(group)) for column in columns])
             for columns in ([one.influence for one in statistics], [one.weight for one in statistics])
         )
-        yield _Summed(clustering.group, influence, weight)
+        yield _Summed(group, influence.astype(np.float64, copy=False), weight.astype(np.float64, copy=False))
 
 
 def _change(summed: _Summed, quotient: Floats, base: Floats) -> _Summed:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tasks import columns as c
@@ -145,19 +146,34 @@ class Pair:
         ----------
         requests, items : request_id and item_id of each code of the log.
         """
-        log = self.replay.log
-        count = log.request_count
-        replaced = np.bincount(log.requests, (self.after.slot > 0) & (self.before.slot == 0), count)
-        moved = np.bincount(
-            log.requests, np.abs(examined_by(log, self.after) - examined_by(log, self.before)), count
-        )
-        names = np.array([str(request) for request in requests])
-        order = np.lexsort((names, -moved.round(9), -replaced))
-        for code in [one for one in order[:MOST_EXAMPLES] if moved[one] > 0]:
-            rows = np.flatnonzero(log.requests == code)
+        log, names = self.replay.log, np.array([str(request) for request in requests])
+        before, after = self.before.slot, self.after.slot
+        change = np.abs(examined_by(log, self.after) - examined_by(log, self.before))
+        for name, replaced, rows in _most_changed(log.requests, names, before, after, change):
             named = {row: items[log.items[row]] for row in rows.tolist()}
-            slots = tuple(side_by_side(rows, self.before.slot, self.after.slot, named))
-            yield ExampleRequest(request=str(names[code]), replaced=int(replaced[code]), slots=slots)
+            slots = tuple(side_by_side(rows, before, after, named))
+            yield ExampleRequest(request=name, replaced=replaced, slots=slots)
+
+
+def _most_changed(
+    requests: Indices, names: npt.NDArray[np.str_], before: Integers, after: Integers, change: Floats
+) -> Iterator[tuple[str, int, Indices]]:
+    """Yield the requests with most slots whose item is not on the other slate; ties by change, then by name.
+
+    Parameters
+    ----------
+    requests, before, after, change : codes, slots under both policies, and change of each row, [n].
+    names : name of each code.
+
+    Yields
+    ------
+    The name, the number of these slots, and the rows of the request.
+    """
+    replaced = np.bincount(requests, (after > 0) & (before == 0), len(names))
+    changed = np.bincount(requests, change, len(names))
+    order = np.lexsort((names, -changed.round(9), -replaced))
+    for code in [one for one in order[:MOST_EXAMPLES] if changed[one] > 0]:
+        yield str(names[code]), int(replaced[code]), np.flatnonzero(requests == code)
 
 
 def side_by_side(
@@ -210,19 +226,14 @@ def shadow_examples(
     of_challenger, of_champion = (
         frame[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64) for frame in (challenger, champion)
     )
-    requests, names = pd.factorize(challenger[c.REQUEST_ID].astype(str))
-    items = challenger[c.ITEM_ID].astype(str).tolist()
-    count = len(names)
-    replaced = np.bincount(requests, (of_challenger > 0) & (of_champion == 0), count)
-    moved = np.bincount(requests, (of_challenger != of_champion) & (of_challenger > 0), count)
-    order = np.lexsort((np.asarray(names, dtype=str), -moved, -replaced))
-    for code in [one for one in order[:MOST_EXAMPLES] if moved[one] > 0]:
-        rows = np.flatnonzero(requests == code)
+    requests, known = pd.factorize(challenger[c.REQUEST_ID].astype(str))
+    names, items = np.asarray(known, dtype=str), challenger[c.ITEM_ID].astype(str).tolist()
+    moved = ((of_challenger != of_champion) & (of_challenger > 0)).astype(np.float64)
+    for request, replaced, rows in _most_changed(requests, names, of_champion, of_challenger, moved):
         slots = tuple(side_by_side(rows, of_champion, of_challenger, items))
-        request = str(names[code])
         yield ShadowExample(
             request=request,
-            replaced=int(replaced[code]),
+            replaced=replaced,
             slots=slots,
             moved=_why(slots, *(explain(request) for explain in explained)),
         )

@@ -18,14 +18,14 @@ RIPS and IIPS (`tasks.ope.slates`).
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Final, Literal
 
 import numpy as np
 
 from tasks.arrays import Flags, Floats, Integers
 from tasks.contracts.metrics import Metric, MetricKind
-from tasks.evaluation.clustered import Statistic, clustered_interval, relative_change
+from tasks.evaluation.clustered import Statistic, clustered_interval, divide_statistics, relative_change
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, Support, effective_clusters
 from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
@@ -175,12 +175,11 @@ class _Check:
 
     def _figure(self, weights: Sequence[Floats | None], *, model: bool = True) -> Statistic:
         """Return the figure with given weights of shown items; None uses the log's weights."""
-        each = [
-            RateEstimator(self._log, self.replay.rates.per_examined if model else {}, of_policy).statistic(
-                self.metric, slates, self._terms.terms
-            )
-            for slates, of_policy in zip(self._slates, weights, strict=True)
-        ]
+        predictions, each = self.replay.rates.per_examined if model else {}, list[Statistic]()
+        for slates, of_policy in zip(self._slates, weights, strict=True):
+            rates = RateEstimator(self._log, predictions, of_policy)
+            ratios = rates.ratios(self.metric, slates, self._terms.terms)
+            each.append(reduce(divide_statistics, (ratio.statistic for ratio in ratios)))
         return each[0] if self.bound == "level" else relative_change(*each)
 
     def _compare(self, estimator: str, weights: Sequence[Floats | None], reason: str) -> OffPolicyCheck:

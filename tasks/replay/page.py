@@ -16,7 +16,6 @@ from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Verdict
 from tasks.replay.decided_slice import DecidedSlice
 from tasks.replay.evaluate import MOST_SHARES, Findings
-from tasks.replay.evidence import OffPolicyCheck
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.metrics import REORDERING, examined_by
 from tasks.replay.slates import TestSlice
@@ -60,14 +59,6 @@ _MEANINGS: Final = {
 
 
 @dataclass(frozen=True)
-class Heading:
-    """Heading of a report: its title, and the facts of the comparison."""
-
-    title: str
-    facts: Sequence[str]
-
-
-@dataclass(frozen=True)
 class SegmentFigures:
     """One segment: the bounds broken there, its change of observed utility, and every metric."""
 
@@ -78,13 +69,13 @@ class SegmentFigures:
 
 
 def simulation_page(
-    heading: Heading,
+    title: str,
     words: Vocabulary,
     *,
     found: Findings,
-    rules: Sequence[SlateRule],
-    notes: Sequence[str],
-    checks: Sequence[OffPolicyCheck] = (),
+    facts: Sequence[str] = (),
+    rules: Sequence[SlateRule] = (),
+    notes: Sequence[str] = (),
 ) -> str:
     """Render the report as one self-contained page.
 
@@ -92,9 +83,9 @@ def simulation_page(
     ----------
     words : vocabulary of the surface's contracts.
     found : verdicts, every metric on the whole and by segment, and further policies with the same baseline.
+    facts : the facts of the comparison.
     rules : how often the release's slates meet each slate rule.
     notes : what these data cannot measure.
-    checks : bounded figures with their off-policy estimates.
     """
     comparisons = {"Policy and baseline": [m for m in found.measured if m.segment == ALL]}
     comparisons |= {f"{name} and baseline": list(rows) for name, rows in found.others.items()}
@@ -102,8 +93,8 @@ def simulation_page(
     kinds = {one.subject.metric for one in found.measured if one.policy is not None}
     return render(
         "simulation.html.j2",
-        title=heading.title,
-        facts=[say_outcomes(found.verdicts), *heading.facts],
+        title=title,
+        facts=[say_outcomes(found.verdicts), *facts],
         worst=worst,
         primary=[phrase_verdict(verdict, words) for verdict in find_primary(found.verdicts, words)],
         rails=draw_rails(found.verdicts, words),
@@ -111,22 +102,22 @@ def simulation_page(
         notes=notes,
         harmed=[verdict for verdict in found.verdicts if verdict.harms_segment],
         verdicts=sorted(found.verdicts, key=lambda verdict: not verdict.harms_segment),
-        checks=checks,
+        checks=found.checks,
         by_day=[m for m in found.measured if m.by_day and m.subject.metric in _BY_DAY],
         comparisons=comparisons,
         rules=rules,
         segments=order_segments(found),
         better=better_directions(found),
         explained=[words for kind, words in _MEANINGS.items() if kind in kinds],
-        meanings={str(one): describe_subject(one, words) for one in _subjects(found, checks)},
+        meanings={str(one): describe_subject(one, words) for one in _subjects(found)},
     )
 
 
-def _subjects(found: Findings, checks: Sequence[OffPolicyCheck]) -> set[Subject]:
+def _subjects(found: Findings) -> set[Subject]:
     """Return the subjects of verdicts, figures and checks."""
     measured = chain(found.measured, *found.others.values())
     of_verdicts = (one.subject for one in found.verdicts)
-    return {*of_verdicts, *(one.subject for one in measured), *(one.subject for one in checks)}
+    return {*of_verdicts, *(one.subject for one in measured), *(one.subject for one in found.checks)}
 
 
 def better_directions(found: Findings) -> dict[str, str]:

@@ -126,7 +126,7 @@ def _decide(
         builder.add(decided)
         requests += block.candidates[c.REQUEST_ID].unique().tolist()
     test = build_slice(builder, workspace, manifest)
-    pair = Pair(Replay(test.log, test.policy.slates), test.baseline.slates, test.others[after.name])
+    pair = Pair(Replay(test.log, test.policy), test.baseline, test.others[after.name])
     return pair, requests, builder.item_ids
 
 

@@ -43,7 +43,7 @@ from scipy.special import expit, logit
 
 from tasks.arrays import Flags, Floats, Indices
 from tasks.contracts.metrics import Metric, MetricKind
-from tasks.evaluation.clustered import Ratio, Statistic, divide_statistics
+from tasks.evaluation.clustered import Ratio
 from tasks.replay.joined_columns import OnDemand, spread
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.metrics import examined_by, predicted_per_examined
@@ -76,8 +76,8 @@ class RateEstimator:
     def _inclusion(self) -> Floats | None:
         return self.log.inclusion if self.weights is None else self.weights
 
-    def statistic(self, metric: Metric, slates: PolicySlates, terms: "Sequence[TermWorth]") -> Statistic:
-        """Return an outcome metric on the whole.
+    def ratios(self, metric: Metric, slates: PolicySlates, terms: "Sequence[TermWorth]") -> tuple[Ratio, ...]:
+        """Return an outcome metric as a ratio; of outcomes given a parent, the rates of child and parent.
 
         Parameters
         ----------
@@ -86,12 +86,11 @@ class RateEstimator:
         """
         task = str(metric.subject)
         if metric.kind is MetricKind.OBSERVED_UTILITY:
-            return self.utility(terms, slates).statistic
+            return (self.utility(terms, slates),)
         if metric.kind is MetricKind.GIVEN:
-            child, before = (self.rate(name, slates).statistic for name in (task, str(metric.value)))
-            return divide_statistics(child, before)
+            return self.rate(task, slates), self.rate(str(metric.value), slates)
         made = {MetricKind.RATE: self.rate, MetricKind.NDCG: self.gain, MetricKind.RECALL: self.recall}
-        return made[metric.kind](task, slates).statistic
+        return (made[metric.kind](task, slates),)
 
     def rate(self, task: str, slates: PolicySlates) -> Ratio:
         """Return the rate of a task per examined impression in the slots."""

@@ -35,6 +35,7 @@ from tasks.replay.metrics import (
     OF_LABELS,
     OF_OUTCOMES,
     REORDERING,
+    ByGroup,
     Measurement,
     SegmentedRows,
     examined_by,
@@ -328,30 +329,24 @@ class Replay:
     def _measure(
         self, metric: Metric, compared: ComparedPolicies, slates: PolicySlates, reference_model: PolicySlates
     ) -> Measurement | None:
-        task, rates = str(metric.subject), self.rates
         if metric.kind not in OF_OUTCOMES:
             return measure_slots(metric, self.log, slates, reference_model)
-        if metric.kind is MetricKind.OBSERVED_UTILITY:
-            return rates.utility(self._terms(compared), slates)
-        if metric.kind is MetricKind.GIVEN:
-            return self._rate_given(task, str(metric.value), slates)
-        made = {MetricKind.RATE: rates.rate, MetricKind.NDCG: rates.gain, MetricKind.RECALL: rates.recall}
-        return made[metric.kind](task, slates)
+        terms = self._terms(compared) if metric.kind is MetricKind.OBSERVED_UTILITY else ()
+        ratio, *parent = self.rates.ratios(metric, slates, terms)
+        return _rate_given(ratio, *parent) if parent else ratio
 
     def _terms(self, compared: ComparedPolicies) -> tuple[TermWorth, ...]:
         return self.utility_terms(compared.policy, compared.baseline).terms
 
-    def _rate_given(self, task: str, given: str, slates: PolicySlates) -> Measurement:
-        """Return the rate of a task divided by the rate of its parent."""
-        child, before = (self.rates.rate(name, slates) for name in (task, given))
 
-        def by_group(rows: SegmentedRows) -> GroupedStatistic:
-            above, below = (
-                grouped_ratio(_ratio_at(one, rows.place), rows.grouped) for one in (child, before)
-            )
-            return divide_grouped(above, below, rows.grouped)
+def _rate_given(child: Ratio, parent: Ratio) -> ByGroup:
+    """Return the rate of a task divided by the rate of its parent."""
 
-        return by_group
+    def by_group(rows: SegmentedRows) -> GroupedStatistic:
+        above, below = (grouped_ratio(_ratio_at(one, rows.place), rows.grouped) for one in (child, parent))
+        return divide_grouped(above, below, rows.grouped)
+
+    return by_group
 
 
 @dataclass(frozen=True)

@@ -41,14 +41,14 @@ from tasks.contracts.load import read_policy
 from tasks.contracts.tasks import join_outcomes
 from tasks.contracts.utility import Term
 from tasks.evaluation.binary import divide
-from tasks.evaluation.compared_rows import ComparedRows, compare_rows
+from tasks.evaluation.compared_rows import compare_rows
 from tasks.evaluation.evidence import ChampionComparison, TermShare, UtilityComposition
 from tasks.evaluation.paired import PairedRows
 from tasks.evaluation.subjects import RATCHET, Subject
 from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict, stops
 from tasks.progress import report
 from tasks.release.view import release_policy
-from tasks.replay.decided_slice import DecidedSlice, decide_slice
+from tasks.replay.decided_slice import BASELINE, POLICY, DecidedSlice, decide_slice
 from tasks.replay.entrants import Baseline, EntrantVersions
 from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_offline
 from tasks.replay.evidence import SimulationEvidence
@@ -57,7 +57,7 @@ from tasks.replay.logged_candidates import hash_labelled_candidates
 from tasks.replay.measured_policies import Selection, count_luck, tag_policies
 from tasks.replay.metrics import within_request
 from tasks.replay.off_policy_check import check_off_policy, disagreements
-from tasks.replay.page import Heading, note_examined, notes_of, other_slate, simulation_page, stood_in
+from tasks.replay.page import note_examined, notes_of, other_slate, simulation_page, stood_in
 from tasks.replay.slate_checks import evaluate_leaks
 from tasks.replay.spark_stream import decide_slice_with_spark
 from tasks.reports.numbers import format_counted
@@ -231,22 +231,24 @@ def _simulate(asked: _Simulation, run: StepRun) -> SimulationEvidence:
         test = decide_slice(workspace, manifest, entrants.load(workspace))
     tried = [manifest.contracts["utility"], *(digest(canonical(policy)) for policy in policies.values())]
     tag_policies(run, "/".join(map(str, manifest.test)), release, tried)
-    candidate, reference = test.policy, test.baseline.slates
-    evaluation = OfflineEvaluation(workspace.contracts, test.log, candidate.slates, reference, test.anchors)
+    candidate, reference = test.policy, test.baseline
+    evaluation = OfflineEvaluation(workspace.contracts, test.log, candidate, reference, test.anchors)
     report("measure", done=1, of=4)
     found = evaluate_offline(evaluation, test.others, run=run.run_id)
-    found = replace(found, verdicts=[*_evaluate_leaks(test, run.run_id), *found.verdicts])
     report("off-policy estimates", done=3, of=4)
     checks = check_off_policy(evaluation)
+    verdicts = [*_evaluate_leaks(test, run.run_id), *found.verdicts]
+    found = replace(found, verdicts=verdicts, checks=checks)
     notes = (*disagreements(checks), *_notes(asked, test, found))
-    title = f"{workspace.surface} {candidate.slates.name}: decision replayed"
-    heading = Heading(title, _facts(test, manifest, found))
+    title = f"{workspace.surface} {candidate.name}: decision replayed"
+    facts = _facts(test, manifest, found)
     words = vocabulary(workspace.contracts, champion=champion)
-    html = simulation_page(heading, words, found=found, checks=checks, rules=test.rules, notes=notes)
+    html = simulation_page(title, words, found=found, facts=facts, rules=test.rules, notes=notes)
     run.text(REPORT, html)
     path = write_report(workspace, f"simulation-release-{release}-{run.run_id[:8]}.html", html)
     run.metrics({"expected_utility": found.expected_utility})
-    compared = comparisons(workspace.contracts, test.log, candidate.where_logged, test.baseline.where_logged)
+    of_champion = test.predicted.get(BASELINE, {})
+    compared = comparisons(workspace.contracts, test.log, test.predicted[POLICY], of_champion)
     return SimulationEvidence(
         release=release,
         champion=champion,
@@ -257,7 +259,7 @@ def _simulate(asked: _Simulation, run: StepRun) -> SimulationEvidence:
         others={name: tuple(rows) for name, rows in found.others.items()},
         other_verdicts={name: tuple(verdicts) for name, verdicts in found.other_verdicts.items()},
         comparisons=None if champion is None else tuple(compared),
-        composition=composition(test.log, candidate.slates, release_policy(workspace, manifest).base_terms),
+        composition=composition(test.log, candidate, release_policy(workspace, manifest).base_terms),
         notes=notes,
         slate_rules=test.rules,
         off_policy=checks,
@@ -276,7 +278,7 @@ SIMULATE: Final = Step(
 
 def _notes(asked: _Simulation, test: DecidedSlice, found: Findings) -> Iterator[str]:
     """Yield what is particular about the replayed policies, and what the data cannot measure."""
-    workspace, policy, reference = asked.workspace, test.policy.slates, test.baseline.slates
+    workspace, policy, reference = asked.workspace, test.policy, test.baseline
     yield from stood_in(workspace, asked.release)
     yield from note_examined(test.log, policy, reference)
     for one in test.others.values():
@@ -288,7 +290,7 @@ def _notes(asked: _Simulation, test: DecidedSlice, found: Findings) -> Iterator[
 
 def _evaluate_leaks(test: DecidedSlice, run: str) -> Iterator[Verdict]:
     """Evaluate constraint leaks of the release under test, and warn of leaks of other releases."""
-    size, under_test = len(test.log.requests), test.policy.slates.name
+    size, under_test = len(test.log.requests), test.policy.name
     for name, leaks in test.leaks.items():
         beside = "" if name == under_test else name
         yield from evaluate_leaks(leaks, candidates=size, where="the test days", run=run, beside=beside)
@@ -300,7 +302,7 @@ def _facts(test: DecidedSlice, manifest: Manifest, found: Findings) -> list[str]
     requests, users = format_counted(log.request_count, "request"), format_counted(log.user_count, "user")
     return [
         f"candidates from {first} to {last}: {len(log.requests):,} in {requests} of {users}",
-        f"{test.policy.slates.name} against {found.baseline}, slates of {test.contracts.slate.length}",
+        f"{test.policy.name} against {found.baseline}, slates of {test.contracts.slate.length}",
         "A replay narrows what is worth testing; it does not prove what people would have done.",
     ]
 
@@ -348,47 +350,6 @@ def _spread(log: CandidateLog, values: Floats, rows: Flags) -> float:
     return float(np.sqrt(divide((moved**2).sum(), np.count_nonzero(rows))))
 
 
-@dataclass(frozen=True)
-class _Comparing:
-    """The test slice under both releases."""
-
-    contracts: Contracts
-    log: CandidateLog
-    challenger: Mapping[str, Floats]
-    champion: Mapping[str, Floats]
-
-    def comparison(self, task: str) -> ChampionComparison | None:
-        """Compare one task; None where a release does not predict it or no outcome is known."""
-        given, joint = c.given(task), c.probability(task)
-        if not self._both(joint):
-            return None
-        conditional = self._both(given)
-        links = [task] if conditional else self.contracts.tasks.chain(task)
-        calibrated = self._rows(task, given if conditional else joint, links)
-        if calibrated is None:
-            return None
-        by_request = self.contracts.tasks.tasks[task].level != "request"
-        ranked = self._rows(task, joint, self.contracts.tasks.chain(task)) if by_request else None
-        return compare_rows(task, calibrated.rows, ranked=ranked, calibrated=calibrated)
-
-    def _both(self, column: str) -> bool:
-        return column in self.challenger and column in self.champion
-
-    def _rows(self, task: str, column: str, links: Sequence[str]) -> ComparedRows | None:
-        """Return the rows with a known joint outcome; one per request for a request-level task."""
-        log = self.log
-        label = join_outcomes(log.labels, links)
-        if self.contracts.tasks.tasks[task].level == "request":
-            label = np.where(mark_first_rows(log.requests, np.isfinite(label)), label, np.nan)
-        known = np.isfinite(label)
-        if not known.any():
-            return None
-        old, new = (side[column][known] for side in (self.champion, self.challenger))
-        segments = {name: np.asarray(values[known]) for name, values in log.segments.items()}
-        rows = PairedRows(label[known], old, new, log.users[known], log.requests[known])
-        return ComparedRows.of(rows, segments)
-
-
 def comparisons(
     contracts: Contracts, log: CandidateLog, ours: Mapping[str, Floats], champion: Mapping[str, Floats]
 ) -> Iterator[ChampionComparison]:
@@ -404,8 +365,40 @@ def comparisons(
     log : n candidates of the test slice.
     ours, champion : predictions of both releases by column, [n], at the positions where items were shown.
     """
-    comparing = _Comparing(contracts, log, ours, champion)
     for name, task in contracts.tasks.tasks.items():
-        comparison = comparing.comparison(name) if task.kind == "binary" else None
-        if comparison is not None:
-            yield comparison
+        given, joint = (
+            column if column in ours and column in champion else None
+            for column in (c.given(name), c.probability(name))
+        )
+        if task.kind != "binary" or joint is None:
+            continue
+        chain, once = contracts.tasks.chain(name), task.level == "request"
+        links = chain if given is None else [name]
+        calibrated = _pair_rows(log, champion, ours, given or joint, links, once=once)
+        if calibrated is not None:
+            ranked = None if once else _pair_rows(log, champion, ours, joint, chain, once=once)
+            yield compare_rows(name, calibrated, ranked=ranked, calibrated=calibrated)
+
+
+def _pair_rows(
+    log: CandidateLog,
+    champion: Mapping[str, Floats],
+    ours: Mapping[str, Floats],
+    column: str,
+    links: Sequence[str],
+    *,
+    once: bool,
+) -> PairedRows | None:
+    """Return the rows where the joint outcome of ``links`` is known; None without any.
+
+    ``once``: only the first known row of each request.
+    """
+    label = join_outcomes(log.labels, links)
+    if once:
+        label = np.where(mark_first_rows(log.requests, np.isfinite(label)), label, np.nan)
+    known = np.isfinite(label)
+    if not known.any():
+        return None
+    old, new = (side[column][known] for side in (champion, ours))
+    segments = {name: np.asarray(values[known]) for name, values in log.segments.items()}
+    return PairedRows(label[known], old, new, log.users[known], log.requests[known], segments)

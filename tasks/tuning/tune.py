@@ -26,7 +26,7 @@ from tasks.errors import ContractError
 from tasks.evaluation.verdicts import Verdict
 from tasks.replay import guardrails
 from tasks.replay.entrants import Baseline, EntrantVersions
-from tasks.replay.evaluate import OfflineEvaluation, evaluate_offline
+from tasks.replay.evaluate import evaluate_offline
 from tasks.reports.numbers import format_change, format_estimate
 from tasks.reports.phrases import vocabulary
 from tasks.stores.runs import INPUTS, PARENT, StepRun
@@ -357,10 +357,8 @@ def _verdicts(work: _Tuning, run: StepRun, half: TuningHalf, policy: UtilitySpec
     rails = tuple(rail for rail in policy.guardrails if rail.anchor is None)
     other_verdicts = policy.model_copy(update={"guardrails": rails})
     contracts = replace(work.workspace.contracts, utility=other_verdicts)
-    evaluation = OfflineEvaluation(contracts, half.log, half.reference, half.baseline)
-    return evaluate_offline(evaluation, {PROPOSED: half.slates(policy)}, run=run.run_id).other_verdicts[
-        PROPOSED
-    ]
+    found = evaluate_offline(half.evaluation(contracts), {PROPOSED: half.slates(policy)}, run=run.run_id)
+    return found.other_verdicts[PROPOSED]
 
 
 def _constrained(contracts: Contracts, request: TuneRequest) -> Constrained | None:

@@ -28,11 +28,12 @@ import pyarrow as pa
 
 from tasks import columns as c
 from tasks.arrays import Flags
-from tasks.contracts import UtilitySpec
+from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.metrics import MetricKind
 from tasks.errors import DataError
 from tasks.release.view import release_policy
 from tasks.replay import decided_slice
+from tasks.replay.evaluate import OfflineEvaluation
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.read_log import users_of
 from tasks.replay.replay_policies import Replay
@@ -71,12 +72,12 @@ class TuningHalf:
     @property
     def baseline(self) -> PolicySlates:
         """The baseline that weights are compared with."""
-        return self.decided.baseline.slates
+        return self.decided.baseline
 
     @property
     def reference(self) -> PolicySlates:
         """The release's slates, with the predictions that every policy uses."""
-        return self.decided.policy.slates
+        return self.decided.policy
 
     def slates(self, policy: UtilitySpec, *, composed: bool = True) -> PolicySlates:
         """Return the slates of a policy, decided block by block."""
@@ -104,9 +105,11 @@ class TuningHalf:
     @cached_property
     def replay(self) -> Replay:
         """The replay of this half, with the release's predictions in the rates of all policies."""
-        tasks = self.decided.contracts.tasks.tasks
-        fixed = frozenset(name for name, task in tasks.items() if task.level == "request")
-        return Replay(self.log, self.reference, fixed, self.baseline, compared_at_once=1)
+        return replace(self.evaluation(self.decided.contracts).replay, compared_at_once=1)
+
+    def evaluation(self, contracts: Contracts) -> OfflineEvaluation:
+        """Return an evaluation of the release's slates by given contracts."""
+        return OfflineEvaluation(contracts, self.log, self.reference, self.baseline)
 
     def replayed(self, goal: WeightGoal, space: WeightSpace) -> ReplayedWeights:
         """Return the measuring of weights on this half, with only the slate columns that the goal reads."""

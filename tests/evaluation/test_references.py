@@ -6,7 +6,8 @@ import pytest
 from sklearn.metrics import r2_score, roc_auc_score
 
 from tasks.evaluation.observations import Observations
-from tasks.evaluation.references import FeatureRows, HeadReferences, HeadRows, head_references
+from tasks.evaluation.references import FeatureRows, HeadReferences, head_references
+from tests.known import known
 
 N = 1200
 Floats = npt.NDArray[np.float64]
@@ -33,9 +34,9 @@ def beside(
     matrices = [np.c_[features, outcomes] if leak else features for features, outcomes in (learned, tested)]
     before = FeatureRows(names, (), matrices[0], learned[1], REQUESTS)
     seen = Observations(tested[1], predictions, USERS, REQUESTS)
-    tested_features = dict(zip(names, matrices[1].T, strict=True))
-    head = HeadRows(seen, tested_features.__getitem__, value=value, by_request=by_request)
-    return head_references(head, before, base=float(learned[1].mean()))
+    feature = dict(zip(names, matrices[1].T, strict=True)).__getitem__
+    base = float(learned[1].mean())
+    return head_references(seen, feature, before, base=base, value=value, by_request=by_request)
 
 
 def test_a_feature_that_is_the_outcome_is_named_with_an_auc_of_one() -> None:
@@ -60,29 +61,25 @@ def test_an_honest_head_stands_beside_the_feature_that_it_uses() -> None:
 def test_the_best_feature_is_chosen_on_other_rows() -> None:
     """On the test rows alone the noise would rank one way or the other above a half."""
     found = beside(TESTED[0][:, 0])
-    assert found.auc is not None
-    assert found.auc.best.value == pytest.approx(roc_auc_score(TESTED[1], TESTED[0][:, 0]))
+    assert known(found.auc).best.value == pytest.approx(roc_auc_score(TESTED[1], TESTED[0][:, 0]))
 
 
 def test_the_mean_of_other_rows_has_a_relative_squared_error_of_one() -> None:
-    found = beside(np.full(N, LEARNED[2].mean()), value=True).relative_squared_error
-    assert found is not None
+    found = known(beside(np.full(N, LEARNED[2].mean()), value=True).relative_squared_error)
     assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
 
 
 def test_the_relative_squared_error_is_one_less_the_share_of_variance_explained() -> None:
     """The mean of the learned rows is not quite that of the test rows: R2 takes the latter."""
     good = 10 + 5 * TESTED[0][:, 0]
-    error = beside(good, value=True).relative_squared_error
-    assert error is not None
+    error = known(beside(good, value=True).relative_squared_error)
     assert error.value == pytest.approx(1 - r2_score(TESTED[2], good), abs=0.01)
     assert error.high < 1
 
 
 def test_a_value_head_worse_than_the_mean_says_so() -> None:
     turned = 10 - 5 * TESTED[0][:, 0]
-    error = beside(turned, value=True).relative_squared_error
-    assert error is not None
+    error = known(beside(turned, value=True).relative_squared_error)
     assert error.low > 1
 
 

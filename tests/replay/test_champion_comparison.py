@@ -9,13 +9,13 @@ import pytest
 
 from tasks.evaluation.evidence import ChampionComparison
 from tasks.evaluation.subjects import Segment
-from tasks.evaluation.verdicts import Estimate
 from tasks.replay import slates
 from tasks.replay.log import PolicySlates
 from tasks.replay.simulate import comparisons
 from tasks.replay.slates import Scored
 from tasks.stores.workspace import Workspace
 from tests.feeds.small_feed import NAME, TASKS, write_contracts
+from tests.known import known
 from tests.replay.worlds import NO_POLICY
 
 RIGHT, WRONG = [0.9, 0.1, 0.8, 0.2], [0.1, 0.9, 0.2, 0.8]
@@ -56,17 +56,12 @@ def _compared(
     return {one.task: one for one in found}
 
 
-def value(estimate: Estimate | None) -> float:
-    assert estimate is not None
-    return estimate.value
-
-
 def test_a_reversed_order_loses_the_whole_area_and_adds_entropy(workspace: Workspace) -> None:
     found = _compared(
         workspace, {"click_1d": CLICKED}, ours={"p_click_1d": WRONG}, champion={"p_click_1d": RIGHT}
     )
-    assert value(found["click_1d"].auc_drop) == 1.0
-    assert value(found["click_1d"].normalized_entropy_rise) > 0
+    assert known(found["click_1d"].auc_drop).value == 1.0
+    assert known(found["click_1d"].normalized_entropy_rise).value > 0
 
 
 def test_the_order_is_compared_inside_requests_in_every_segment(workspace: Workspace) -> None:
@@ -79,8 +74,7 @@ def test_the_order_is_compared_inside_requests_in_every_segment(workspace: Works
         champion={"p_click_1d": RIGHT},
         requests="rrss",
     )["click_1d"]
-    assert found.auc_by_request_drop is not None
-    assert found.auc_by_request_drop.value == 0.5
+    assert known(found.auc_by_request_drop).value == 0.5
     by_segment = {one.segment: one.auc_by_request_drop for one in found.segments}
     assert list(by_segment) == [
         Segment("category", "a"),
@@ -106,7 +100,7 @@ def test_of_a_request_level_task_the_first_row_counts_and_no_order(
         requests="rrss",
     )["visit_1d"]
     assert found.auc_by_request_drop is None
-    assert value(found.auc_drop) == -1.0
+    assert known(found.auc_drop).value == -1.0
     found = _compared(
         level,
         {"visit_1d": [None, 1.0, 0.0, 0.0]},
@@ -114,7 +108,7 @@ def test_of_a_request_level_task_the_first_row_counts_and_no_order(
         champion={"p_visit_1d": [0.9, 0.1, 0.2, 0.9]},
         requests="rrss",
     )["visit_1d"]
-    assert value(found.auc_drop) == -1.0, "the first row of which the outcome is known"
+    assert known(found.auc_drop).value == -1.0, "the first row of which the outcome is known"
 
 
 def test_a_task_without_a_known_label_or_without_a_prediction_is_not_compared(workspace: Workspace) -> None:
@@ -136,9 +130,8 @@ def test_a_conditional_is_compared_where_its_parent_is_positive(workspace: Works
         champion=joint | {"p_back_2d__given": [0.9, 0.1, 0.9, 0.9]},
         requests="rrrr",
     )
-    assert value(found["back_2d"].auc_drop) == 1.0
-    assert found["back_2d"].auc_by_request_drop is not None
-    assert found["back_2d"].auc_by_request_drop.value == 0.0, "the joint ones rank alike"
+    assert known(found["back_2d"].auc_drop).value == 1.0
+    assert known(found["back_2d"].auc_by_request_drop).value == 0.0, "the joint ones rank alike"
 
 
 def test_where_one_side_has_no_conditional_the_joint_ones_meet_the_chain(workspace: Workspace) -> None:
@@ -150,10 +143,10 @@ def test_where_one_side_has_no_conditional_the_joint_ones_meet_the_chain(workspa
         ours={"p_back_2d": [0.5, 0.1, 0.9, 0.2]},
         champion={"p_back_2d": [0.9, 0.1, 0.1, 0.2], "p_back_2d__given": [0.1, 0.9, 0.1, 0.1]},
     )
-    assert value(found["back_2d"].auc_drop) == pytest.approx(1 / 3)
+    assert known(found["back_2d"].auc_drop).value == pytest.approx(1 / 3)
 
 
 def test_what_is_predicted_at_the_place_where_the_item_stood_goes_before(workspace: Workspace) -> None:
-    known = {"p_click_1d": WRONG, "p_click_1d__shown": RIGHT}
-    found = _compared(workspace, {"click_1d": CLICKED}, ours=known, champion={"p_click_1d": RIGHT})
-    assert value(found["click_1d"].auc_drop) == 0.0
+    ours = {"p_click_1d": WRONG, "p_click_1d__shown": RIGHT}
+    found = _compared(workspace, {"click_1d": CLICKED}, ours=ours, champion={"p_click_1d": RIGHT})
+    assert known(found["click_1d"].auc_drop).value == 0.0

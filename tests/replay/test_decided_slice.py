@@ -33,10 +33,10 @@ def test_rows_of_later_blocks_follow_those_of_the_earlier(contracts: Contracts) 
     made = joined(contracts, decided("r"), decided("s"))
     assert made.log.requests.tolist() == [0, 0, 0, 1, 1, 1]
     assert made.log.items.tolist() == [0, 1, 2, 0, 1, 2]
-    assert made.policy.slates.slot.tolist() == [0, 1, 0, 0, 1, 0]
+    assert made.policy.slot.tolist() == [0, 1, 0, 0, 1, 0]
     click = made.log.labels["click"]
     assert np.flatnonzero(np.isfinite(click)).tolist() == [0, 3]
-    assert made.policy.where_logged["p_click"][[0, 3]].tolist() == [0.4, 0.4]
+    assert made.predicted[POLICY]["p_click"][[0, 3]].tolist() == [0.4, 0.4]
     assert made.others["a/b"].worth["click"].tolist() == [4.0, 5.0, 0.0, 4.0, 5.0, 0.0]
     assert [(rule.slates, rule.slots_short) for rule in made.rules] == [(2, 4)]
     assert [(leak.constraint, leak.items) for leak in made.leaks["ours"]] == [("legal", 4)]
@@ -44,8 +44,8 @@ def test_rows_of_later_blocks_follow_those_of_the_earlier(contracts: Contracts) 
 
 def test_an_order_that_one_block_lacks_is_named_by_the_others(contracts: Contracts) -> None:
     made = joined(contracts, decided("r", no_order="nothing was shown"), decided("s"))
-    assert made.baseline.slates.name == "logged order"
-    assert made.baseline.slates.rank is None
+    assert made.baseline.name == "logged order"
+    assert made.baseline.rank is None
 
 
 def test_an_order_that_all_blocks_lack_is_refused(contracts: Contracts) -> None:

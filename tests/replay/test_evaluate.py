@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pytest
 
@@ -27,12 +26,14 @@ from tasks.replay import slates
 from tasks.replay.entrants import baseline_order
 from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_components, evaluate_offline
 from tasks.replay.evidence import SimulationEvidence
+from tasks.replay.log import PolicySlates
 from tasks.replay.metrics import REORDERING, examined_by, measure_slots, per_examined
 from tasks.replay.off_policy_check import check_off_policy
 from tasks.replay.read_log import join_blocks, read_block
 from tasks.replay.slates import Scored
 from tests.contracts.files import setting
 from tests.feeds import mini
+from tests.known import known
 from tests.replay.test_page import UNMEASURED
 from tests.verdicts import bound, subject
 
@@ -98,17 +99,35 @@ def _changed(contracts: Contracts, **changes: object) -> Contracts:
     return replace(contracts, utility=UtilitySpec.model_validate(plain))
 
 
-def _found(test: slates.TestSlice, scored: Scored, **changes: object) -> Findings:
-    evaluation = OfflineEvaluation(
-        _changed(test.contracts, **changes), test.log, scored.slates, baseline_order(test, scored)
-    )
-    return evaluate_offline(evaluation, {}, run="r")
+def evaluation_of(test: slates.TestSlice, scored: Scored) -> OfflineEvaluation:
+    return OfflineEvaluation(test.contracts, test.log, scored.slates, baseline_order(test, scored))
 
 
-def test_the_primary_comes_first_and_is_compared_with_the_baseline(
-    tested_slice: slates.TestSlice, scored: Scored
-) -> None:
-    found = _found(tested_slice, scored)
+@pytest.fixture(scope="module")
+def evaluation(tested_slice: slates.TestSlice, scored: Scored) -> OfflineEvaluation:
+    return evaluation_of(tested_slice, scored)
+
+
+@pytest.fixture(scope="module")
+def same(evaluation: OfflineEvaluation) -> PolicySlates:
+    """A release with the same slates."""
+    return replace(evaluation.policy, name="release 1")
+
+
+def judge(evaluation: OfflineEvaluation, **others: PolicySlates) -> Findings:
+    return evaluate_offline(evaluation, others, run="r")
+
+
+def changed(evaluation: OfflineEvaluation, **changes: object) -> OfflineEvaluation:
+    return replace(evaluation, contracts=_changed(evaluation.contracts, **changes))
+
+
+@pytest.fixture(scope="module")
+def found(evaluation: OfflineEvaluation) -> Findings:
+    return judge(evaluation)
+
+
+def test_the_primary_comes_first_and_is_compared_with_the_baseline(found: Findings) -> None:
     primary, ratchet = found.verdicts[:2]
     assert (str(primary.subject), primary.holds) == ("observed_utility", True)
     assert primary.against == "", "the baseline of the decision"
@@ -116,14 +135,14 @@ def test_the_primary_comes_first_and_is_compared_with_the_baseline(
 
 
 def test_each_of_several_primaries_is_judged_by_its_own_margin_on_the_whole_and_in_segments(
-    tested_slice: slates.TestSlice, scored: Scored
+    evaluation: OfflineEvaluation, same: PolicySlates
 ) -> None:
-    same = replace(scored.slates, name="release 1")
     margins = {"purchase_2d_rate": 0.5, "ndcg_click_30m": 0.03}
     primaries = [{"metric": name, "relative_decrease_max": margin} for name, margin in margins.items()]
-    contracts = _changed(tested_slice.contracts, primary=primaries)
-    evaluation = OfflineEvaluation(contracts, tested_slice.log, scored.slates, same, {RATCHET: same})
-    verdicts = evaluate_offline(evaluation, {}, run="r").verdicts
+    contracts = _changed(evaluation.contracts, primary=primaries)
+    verdicts = judge(
+        replace(evaluation, contracts=contracts, baseline=same, anchors={RATCHET: same})
+    ).verdicts
     segments = len({one.segment.column for one in verdicts if one.segment != ALL})
     assert segments == len(contracts.surface.segments)
     for name, margin in margins.items():
@@ -135,15 +154,16 @@ def test_each_of_several_primaries_is_judged_by_its_own_margin_on_the_whole_and_
         assert {one.segment.column for one in by_segment} == {one.name for one in contracts.surface.segments}
 
 
-def test_a_release_passes_only_if_every_primary_does(tested_slice: slates.TestSlice, scored: Scored) -> None:
-    upside_down = replace(scored.slates, name="worst", slot=_reversed(scored.slates.slot, tested_slice))
+def test_a_release_passes_only_if_every_primary_does(evaluation: OfflineEvaluation) -> None:
+    slot, length = evaluation.policy.slot, evaluation.contracts.slate.length
+    upside_down = replace(evaluation.policy, name="worst", slot=np.where(slot > 0, length + 1 - slot, 0))
     primaries = [
         {"metric": "coverage", "relative_decrease_max": 0.9},
         {"metric": "ndcg_click_30m", "relative_decrease_max": 0.01},
     ]
-    contracts = _changed(tested_slice.contracts, primary=primaries)
-    evaluation = OfflineEvaluation(contracts, tested_slice.log, upside_down, scored.slates, {})
-    verdicts = [one for one in evaluate_offline(evaluation, {}, run="r").verdicts if one.holds]
+    contracts = _changed(evaluation.contracts, primary=primaries)
+    turned = replace(evaluation, contracts=contracts, policy=upside_down, baseline=evaluation.policy)
+    verdicts = [one for one in judge(turned).verdicts if one.holds]
     outcomes = {str(one.subject): one.outcome for one in verdicts if one.segment == ALL}
     assert outcomes["coverage"] is Outcome.PASS
     assert outcomes["ndcg_click_30m"] is not Outcome.PASS
@@ -151,23 +171,14 @@ def test_a_release_passes_only_if_every_primary_does(tested_slice: slates.TestSl
     assert decision.verdict == "hold"
 
 
-def _reversed(slot: npt.NDArray[np.int64], test: slates.TestSlice) -> npt.NDArray[np.int64]:
-    length = test.contracts.slate.length
-    return np.where(slot > 0, length + 1 - slot, 0)
-
-
-def test_four_promotions_back_is_held_against_too(tested_slice: slates.TestSlice, scored: Scored) -> None:
-    same = replace(scored.slates, name="release 1")
-    evaluation = OfflineEvaluation(
-        tested_slice.contracts, tested_slice.log, scored.slates, same, {RATCHET: same}
-    )
-    ratchet = evaluate_offline(evaluation, {}, run="r").verdicts[1]
+def test_four_promotions_back_is_held_against_too(evaluation: OfflineEvaluation, same: PolicySlates) -> None:
+    ratchet = judge(replace(evaluation, baseline=same, anchors={RATCHET: same})).verdicts[1]
     assert ratchet.against == "release 1, four promotions ago"
     assert ratchet.outcome is Outcome.PASS
 
 
 def test_of_two_bounds_on_a_metric_the_one_against_an_anchor_says_so(
-    tested_slice: slates.TestSlice, scored: Scored
+    evaluation: OfflineEvaluation, same: PolicySlates
 ) -> None:
     plain = {"metric": "new_item_exposure", "relative_decrease_max": 0.1}
     rails = [
@@ -175,22 +186,18 @@ def test_of_two_bounds_on_a_metric_the_one_against_an_anchor_says_so(
         {**plain, "anchor": "stable"},
         {**plain, "anchor": "stable", "relative_decrease_max": None, "min": 0.0},
     ]
-    contracts = _changed(tested_slice.contracts, guardrails=rails)
-    anchors = {"stable": replace(scored.slates, name="release 1")}
-    baseline = baseline_order(tested_slice, scored)
-    found = evaluate_offline(
-        OfflineEvaluation(contracts, tested_slice.log, scored.slates, baseline, anchors), {}, run="r"
-    )
+    contracts = _changed(evaluation.contracts, guardrails=rails)
+    found = judge(replace(evaluation, contracts=contracts, anchors={"stable": same}))
     bounded = [v for v in found.verdicts if str(v.subject) == "new_item_exposure"]
     assert [v.reason for v in bounded] == ["", "against release 1, the anchor 'stable'", ""]
     assert [v.against for v in bounded] == ["", "release 1, the anchor 'stable'", ""]
 
 
 def test_a_metric_of_a_column_that_is_not_logged_is_missing_and_not_passed_over(
-    tested_slice: slates.TestSlice, scored: Scored
+    evaluation: OfflineEvaluation,
 ) -> None:
     rail = {"metric": "brand_entropy", "relative_decrease_max": 0.1}
-    found = _found(tested_slice, scored, guardrails=[rail])
+    found = judge(changed(evaluation, guardrails=[rail]))
     missing = [v for v in found.verdicts if str(v.subject) == "brand_entropy"]
     assert [v.outcome for v in missing] == [Outcome.METRIC_MISSING]
 
@@ -201,58 +208,56 @@ def _problems(contracts: Contracts) -> list[Problem]:
 
 
 def test_every_metric_that_a_simulation_prints_may_be_guarded(
-    tested_slice: slates.TestSlice, scored: Scored
+    evaluation: OfflineEvaluation, found: Findings
 ) -> None:
-    tasks = tested_slice.contracts.tasks.tasks
+    tasks = evaluation.contracts.tasks.tasks
     naive = {Metric(MetricKind.NAIVE_NDCG, task).name for task in tasks}
-    printed = {one.subject.name for one in _found(tested_slice, scored).measured} - naive
+    printed = {one.subject.name for one in found.measured} - naive
     assert {"creator_gini", "creator_entropy", "click_30m_rate", "coverage"} <= printed
     rails = [{"metric": name, "max": 1e9} for name in sorted(printed)]
-    assert _problems(_changed(tested_slice.contracts, guardrails=rails)) == []
+    assert _problems(_changed(evaluation.contracts, guardrails=rails)) == []
 
 
 def test_an_exposure_ratio_is_reported_where_merit_is_declared_and_may_be_guarded(
-    tested_slice: slates.TestSlice, scored: Scored
+    evaluation: OfflineEvaluation, tested_slice: slates.TestSlice, scored: Scored
 ) -> None:
-    contracts = tested_slice.contracts
+    contracts = evaluation.contracts
     slate = contracts.slate.model_copy(update={"exposure": Exposure(by="source")})
-    test = replace(tested_slice, workspace=tested_slice.workspace.under(replace(contracts, slate=slate)))
+    workspace = tested_slice.workspace.under(replace(contracts, slate=slate))
     rails = [{"metric": "source_exposure_ratio:sponsored", "max": 1e9, "by": ["source"]}]
-    found = _found(test, scored, guardrails=rails)
+    test = replace(tested_slice, workspace=workspace)
+    found = judge(changed(evaluation_of(test, scored), guardrails=rails))
     ratios = {m.subject.value: m for m in found.measured if m.subject.metric == "exposure_ratio"}
     shares = {m.subject.value for m in found.measured if m.subject.metric == "share"}
     assert ratios.keys() <= shares
-    assert "exposure_ratio" not in {m.subject.metric for m in _found(tested_slice, scored).measured}
+    assert "exposure_ratio" not in {m.subject.metric for m in judge(evaluation).measured}
     (verdict,) = (v for v in found.verdicts if v.subject.metric == "exposure_ratio" and v.segment == ALL)
-    assert (verdict.outcome, verdict.reason) == (Outcome.PASS, f"merit predicted by {scored.slates.name}")
+    assert (verdict.outcome, verdict.reason) == (Outcome.PASS, f"merit predicted by {evaluation.policy.name}")
     assert all(one.policy and one.policy.known for one in ratios.values() if one.segment == ALL)
 
 
 def test_policies_are_replayed_under_the_boosts_of_the_release(
-    tested_slice: slates.TestSlice, scored: Scored
+    evaluation: OfflineEvaluation, tested_slice: slates.TestSlice, scored: Scored
 ) -> None:
     exposure = Exposure(by="source", least={"sponsored": 1.0}, most=1.0)
-    slate = tested_slice.slate.model_copy(update={"exposure": exposure})
+    slate, policy = tested_slice.slate.model_copy(update={"exposure": exposure}), scored.policy
     boosted = replace(scored, boosts={"source": {"sponsored": 1.0}})
-    plain, raised = (
-        tested_slice.slates_by(scored.policy, one, "p", slate=slate) for one in (scored, boosted)
-    )
+    plain, raised = (tested_slice.slates_by(policy, one, "p", slate=slate) for one in (scored, boosted))
     ratio = Metric(MetricKind.EXPOSURE_RATIO, "source", "sponsored")
     before, after = (
         measured.statistic.value
         for one in (plain, raised)
-        if isinstance(measured := measure_slots(ratio, tested_slice.log, one, plain), Ratio)
+        if isinstance(measured := measure_slots(ratio, evaluation.log, one, plain), Ratio)
     )
     assert after > 1.2 * before
-    assert plain.utility is not None
-    np.testing.assert_array_equal(plain.utility, raised.utility)
+    np.testing.assert_array_equal(known(plain.utility), raised.utility)
 
 
 def test_every_metric_that_may_be_guarded_is_measured(
-    tested_slice: slates.TestSlice, scored: Scored, tmp_path: Path
+    evaluation: OfflineEvaluation, tested_slice: slates.TestSlice, scored: Scored, tmp_path: Path
 ) -> None:
     """A guardrail that no replay measures would hold every release."""
-    contracts = tested_slice.contracts
+    contracts = evaluation.contracts
     columns = metric_columns(contracts.surface, contracts.slate)
     names = [one.name for one in known_metrics(contracts.tasks.tasks, columns)]
     rails = [{"metric": name, "max": 1e9} for name in names]
@@ -261,12 +266,8 @@ def test_every_metric_that_may_be_guarded_is_measured(
     assert len(allowed) > 60
     workspace = mini.changed(tested_slice.workspace, tmp_path, utility=setting("guardrails", allowed))
     guarded = slates.TestSlice(workspace, tested_slice.candidates, complete=True)
-    missing = {
-        verdict.subject
-        for verdict in _found(guarded, scored, guardrails=allowed).verdicts
-        if verdict.outcome is Outcome.METRIC_MISSING
-    }
-    assert missing == set()
+    verdicts = judge(changed(evaluation_of(guarded, scored), guardrails=allowed)).verdicts
+    assert [one.subject for one in verdicts if one.outcome is Outcome.METRIC_MISSING] == []
 
 
 def test_a_column_that_is_no_segment_may_be_guarded(tested_slice: slates.TestSlice, tmp_path: Path) -> None:
@@ -311,11 +312,9 @@ def test_values_of_a_guarded_column_are_spelled_alike_whatever_stands_beside_the
     assert list(log.segments["device"].categories) == words
 
 
-def test_a_cost_is_judged_with_its_prediction_in_the_same_segments(
-    tested_slice: slates.TestSlice, scored: Scored
-) -> None:
+def test_a_cost_is_judged_with_its_prediction_in_the_same_segments(evaluation: OfflineEvaluation) -> None:
     rail = {"metric": "hide_2d_rate", "relative_increase_max": 0.1, "by": ["user_tenure"]}
-    found = _found(tested_slice, scored, guardrails=[rail])
+    found = judge(changed(evaluation, guardrails=[rail]))
     segments = {m.segment for m in found.measured if m.subject.name == "hide_2d_predicted"}
     assert {
         ALL,
@@ -330,24 +329,23 @@ def test_a_cost_is_judged_with_its_prediction_in_the_same_segments(
 
 
 def test_an_order_is_judged_by_what_its_slots_lead_to_and_never_by_what_was_shown(
-    tested_slice: slates.TestSlice, scored: Scored
+    evaluation: OfflineEvaluation,
 ) -> None:
     """The naive NDCG falls here where the other rises: taken in its place it would block."""
     rail = {"metric": "ndcg_click_30m", "relative_decrease_max": 0.0}
-    found = _found(tested_slice, scored, guardrails=[rail])
+    found = judge(changed(evaluation, guardrails=[rail]))
     of_clicks = [m for m in found.measured if m.subject.task == "click_30m" and m.segment == ALL]
     change = {m.subject.metric: m.relative for m in of_clicks}
     naive, gain = change[MetricKind.NAIVE_NDCG], change[MetricKind.NDCG]
-    assert naive is not None
-    assert naive.high < 0
+    assert known(naive).high < 0
     (verdict,) = [v for v in found.verdicts if str(v.subject) == "ndcg_click_30m"]
     assert (verdict.outcome, verdict.observed) == (Outcome.PASS, gain)
 
 
-def test_a_cost_given_its_parent_is_judged_as_a_cost(tested_slice: slates.TestSlice, scored: Scored) -> None:
+def test_a_cost_given_its_parent_is_judged_as_a_cost(evaluation: OfflineEvaluation) -> None:
     """What could not be told of it was a warning, however far the estimate lay beyond the bound."""
     rail = {"metric": "return_5d_given_purchase_2d_rate", "relative_increase_max": 0.1, "by": ["user_tenure"]}
-    found = _found(tested_slice, scored, guardrails=[rail])
+    found = judge(changed(evaluation, guardrails=[rail]))
     whole, *segments = [v for v in found.verdicts if v.subject.name == rail["metric"]]
     believed = {
         task: one.relative.value
@@ -363,27 +361,19 @@ def test_a_cost_given_its_parent_is_judged_as_a_cost(tested_slice: slates.TestSl
 
 
 def test_beside_an_order_every_policy_is_measured_by_the_weights_of_the_release(
-    tested_slice: slates.TestSlice, scored: Scored
+    evaluation: OfflineEvaluation,
 ) -> None:
     """Its own weights would let a policy choose what counts."""
-    own = {
-        task: 5 * worth if task == "click_30m" else 0 * worth for task, worth in scored.slates.worth.items()
-    }
-    clicks = replace(scored.slates, name="clicks alone", worth=own)
-    evaluation = OfflineEvaluation(
-        tested_slice.contracts, tested_slice.log, scored.slates, baseline_order(tested_slice, scored)
-    )
-    found = evaluate_offline(evaluation, {"clicks alone": clicks}, run="r")
+    worth = evaluation.policy.worth
+    own = {task: 5 * each if task == "click_30m" else 0 * each for task, each in worth.items()}
+    found = judge(evaluation, clicks=replace(evaluation.policy, name="clicks", worth=own))
     ours = next(m for m in found.measured if m.subject.name == "observed_utility")
-    theirs = next(m for m in found.others["clicks alone"] if m.subject.name == "observed_utility")
+    theirs = next(m for m in found.others["clicks"] if m.subject.name == "observed_utility")
     assert (theirs.policy, theirs.baseline) == (ours.policy, ours.baseline)
 
 
-def test_every_figure_has_an_interval_and_the_verdict_on_a_belief_prints_none(
-    tested_slice: slates.TestSlice, scored: Scored
-) -> None:
+def test_every_figure_has_an_interval_and_the_verdict_on_a_belief_prints_none(found: Findings) -> None:
     """What candidates vary by says nothing of how wrong the model is, so no verdict shows it."""
-    found = _found(tested_slice, scored)
     told = [m for m in found.measured if m.policy is not None and (m.events is None or m.events >= 10)]
     assert {"click_30m_predicted", "expected_utility", "coverage"} <= {m.subject.name for m in told}
     for one in told:
@@ -397,11 +387,10 @@ def test_every_figure_has_an_interval_and_the_verdict_on_a_belief_prints_none(
 
 
 def test_what_is_always_shown_stands_for_the_whole_and_for_every_segment(
-    tested_slice: slates.TestSlice, scored: Scored
+    evaluation: OfflineEvaluation, found: Findings
 ) -> None:
-    found = _found(tested_slice, scored)
     shown = {(m.subject.name, m.segment.column) for m in found.measured}
-    tasks = [t for t in tested_slice.contracts.tasks.tasks if t != "dwell_seconds_1d"]
+    tasks = [t for t in evaluation.contracts.tasks.tasks if t != "dwell_seconds_1d"]
     names = [f"{prefix}{task}" for task in tasks for prefix in ("ndcg_", "recall_")]
     names += [f"{task}_rate" for task in tasks]
     names += ["hide_2d_predicted", "return_5d_predicted", "observed_utility", "expected_utility"]
@@ -414,34 +403,29 @@ def test_what_is_always_shown_stands_for_the_whole_and_for_every_segment(
 
 
 def test_who_stands_in_the_slots_is_a_share_of_the_looks(
-    tested_slice: slates.TestSlice, scored: Scored
+    evaluation: OfflineEvaluation, found: Findings, tested_slice: slates.TestSlice
 ) -> None:
-    found = _found(tested_slice, scored)
-    log, slot = tested_slice.log, scored.slates.slot
+    log, slot = evaluation.log, evaluation.policy.slot
     examined = np.where(slot > 0, log.examined_at(slot), 0.0)
     sponsored = (tested_slice.candidates["source"] == "sponsored").to_numpy()
     (measured,) = [
         m for m in found.measured if (m.subject.name, m.segment) == ("source_share:sponsored", ALL)
     ]
-    assert measured.policy is not None
-    assert measured.policy.value == pytest.approx(examined[sponsored].sum() / examined.sum())
+    assert known(measured.policy).value == pytest.approx(examined[sponsored].sum() / examined.sum())
 
 
 @pytest.mark.parametrize(("shown_only", "holds"), [("hold", True), ("canary", "champion")])
 def test_where_candidates_are_not_logged_every_verdict_is_inconclusive_and_the_release_is_held(
-    tested_slice: slates.TestSlice, scored: Scored, shown_only: str, holds: bool | str
+    evaluation: OfflineEvaluation, same: PolicySlates, shown_only: str, holds: bool | str
 ) -> None:
-    plain = tested_slice.contracts.surface.model_dump(mode="json", by_alias=True)
+    plain = evaluation.contracts.surface.model_dump(mode="json", by_alias=True)
     plain |= {"gates": {"decision": {"shown_only": shown_only}}, "ramp": {"guardrails": ["hide_2d_rate"]}}
     rails = [{"metric": "ndcg_click_30m", "relative_decrease_max": 0.9, "action": "block"}]
     contracts = replace(
-        _changed(tested_slice.contracts, guardrails=rails), surface=SurfaceSpec.model_validate(plain)
+        _changed(evaluation.contracts, guardrails=rails), surface=SurfaceSpec.model_validate(plain)
     )
-    log = replace(tested_slice.log, complete=False)
-    same = replace(scored.slates, name="release 1")
-    found = evaluate_offline(
-        OfflineEvaluation(contracts, log, scored.slates, same, {RATCHET: same}), {}, run="r"
-    )
+    log = replace(evaluation.log, complete=False)
+    found = judge(OfflineEvaluation(contracts, log, evaluation.policy, same, {RATCHET: same}))
     replayed = [v for v in found.verdicts if str(v.subject) != "filled_slots"]
     assert [v.outcome for v in replayed] == [Outcome.INCONCLUSIVE] * 3
     assert [v.caveat for v in replayed] == [REORDERING] * 3
@@ -453,56 +437,49 @@ def test_where_candidates_are_not_logged_every_verdict_is_inconclusive_and_the_r
     assert decision.canary_permitted == (shown_only == "canary")
 
 
-def test_latency_is_no_matter_of_a_batch_run(tested_slice: slates.TestSlice, scored: Scored) -> None:
-    found = _found(tested_slice, scored, guardrails=[LATENCY])
+def test_latency_is_no_matter_of_a_batch_run(evaluation: OfflineEvaluation) -> None:
+    found = judge(changed(evaluation, guardrails=[LATENCY]))
     assert found.verdicts[-1].outcome is Outcome.INCONCLUSIVE
 
 
 def test_the_share_of_a_term_that_a_context_adds_is_shown(
-    tested_slice: slates.TestSlice, scored: Scored
+    evaluation: OfflineEvaluation, tested_slice: slates.TestSlice, scored: Scored
 ) -> None:
     added = {"name": "new", "when": {"user_tenure": ["new"]}, "weights": {"hide_2d": -10.0}}
     weights = {"click_30m": 0.4}
-    contracts = _changed(tested_slice.contracts, weights=weights, contexts=[added])
+    contracts = _changed(evaluation.contracts, weights=weights, contexts=[added])
     policy = tested_slice.slates_by(contracts.utility, scored, "p")
-    evaluation = OfflineEvaluation(contracts, tested_slice.log, policy, baseline_order(tested_slice, scored))
-    found = evaluate_offline(evaluation, {}, run="r")
+    found = judge(replace(evaluation, contracts=contracts, policy=policy))
     shares = {m.subject.task: m.policy for m in found.measured if m.subject.metric == "component_share"}
     assert list(shares) == ["click_30m", "hide_2d"]
     new = (tested_slice.candidates["user_tenure"] == "new").to_numpy(dtype=bool)
     frame = pd.DataFrame(
-        {"request": tested_slice.log.requests, "all": policy.utility, "hide": policy.contributions["hide_2d"]}
+        {"request": evaluation.log.requests, "all": policy.utility, "hide": policy.contributions["hide_2d"]}
     )[new]
     away = frame.groupby("request")[["all", "hide"]].transform(lambda one: one - one.mean())
-    share = shares["hide_2d"]
-    assert share is not None
+    share = known(shares["hide_2d"])
     assert share.value == pytest.approx((away["all"] * away["hide"]).sum() / (away["all"] ** 2).sum())
 
 
 def test_what_is_predicted_of_a_cost_that_is_a_value_is_judged_as_any_cost(
-    tested_slice: slates.TestSlice, scored: Scored
+    evaluation: OfflineEvaluation, same: PolicySlates
 ) -> None:
     """As of minutes of regret: the rate without its prediction would be held for want of a judge."""
     value = "dwell_seconds_1d"
-    tasks = tested_slice.contracts.tasks
+    tasks = evaluation.contracts.tasks
     regret = tasks.tasks[value].model_copy(update={"family": Family.NEGATIVE})
     costly = tasks.model_copy(update={"tasks": {**tasks.tasks, value: regret}})
     rails = [
         {"metric": f"{value}_rate", "relative_increase_max": 9.0, "by": ["user_tenure"]},
         {"metric": f"{value}_predicted", "max": 1e6},
     ]
-    contracts = replace(_changed(tested_slice.contracts, guardrails=rails), tasks=costly)
-    beside = replace(scored.slates, name="release 1")
-    found = evaluate_offline(
-        OfflineEvaluation(contracts, tested_slice.log, scored.slates, beside), {}, run="r"
-    )
+    contracts = replace(_changed(evaluation.contracts, guardrails=rails), tasks=costly)
+    found = judge(replace(evaluation, contracts=contracts, baseline=same))
     predicted = [m for m in found.measured if m.subject.name == f"{value}_predicted"]
     assert {m.segment.column for m in predicted} >= {"", "user_tenure"}
-    assert predicted[0].policy is not None
-    examined = examined_by(tested_slice.log, scored.slates)
-    expected = per_examined(tested_slice.log, scored.slates, value)
-    assert expected is not None
-    assert predicted[0].policy.value == pytest.approx((examined * expected).sum() / examined.sum())
+    examined = examined_by(evaluation.log, evaluation.policy)
+    expected = known(per_examined(evaluation.log, evaluation.policy, value))
+    assert known(predicted[0].policy).value == pytest.approx((examined * expected).sum() / examined.sum())
     other_verdicts = {str(v.subject): v for v in found.verdicts if v.segment == ALL}
     assert other_verdicts[f"{value}_predicted"].outcome is Outcome.PASS
     assert other_verdicts[f"{value}_rate"].outcome is Outcome.PASS
@@ -510,17 +487,19 @@ def test_what_is_predicted_of_a_cost_that_is_a_value_is_judged_as_any_cost(
 
 @pytest.mark.parametrize("further", [True, False])
 def test_a_policy_that_fills_no_slot_is_no_error_and_passes_nothing(
-    tested_slice: slates.TestSlice, scored: Scored, *, further: bool
+    evaluation: OfflineEvaluation,
+    same: PolicySlates,
+    tested_slice: slates.TestSlice,
+    scored: Scored,
+    *,
+    further: bool,
 ) -> None:
     """All candidates below a floor: each figure of the slots is unknown, and is written as that."""
-    contracts = _changed(tested_slice.contracts, relevance_floor={"click_30m": 1.0})
+    contracts = _changed(evaluation.contracts, relevance_floor={"click_30m": 1.0})
     nothing = tested_slice.slates_by(contracts.utility, scored, "nothing")
     assert not nothing.slot.any()
-    under_test = scored.slates if further else nothing
-    evaluation = OfflineEvaluation(
-        contracts, tested_slice.log, under_test, replace(scored.slates, name="release 1")
-    )
-    found = evaluate_offline(evaluation, {"nothing": nothing} if further else {}, run="r")
+    empty = replace(evaluation, policy=evaluation.policy if further else nothing, baseline=same)
+    found = judge(empty, **({"nothing": nothing} if further else {}))
     verdicts = found.other_verdicts["nothing"] if further else found.verdicts
     primary = verdicts[0]
     assert (str(primary.subject), primary.outcome, primary.holds) == (
@@ -531,7 +510,7 @@ def test_a_policy_that_fills_no_slot_is_no_error_and_passes_nothing(
     assert "the policy fills no slot" in primary.reason
     blocked = {str(v.subject): v for v in verdicts if v.outcome is Outcome.BLOCK}
     assert {"filled_slots", "empty_slates"} <= blocked.keys()
-    assert f"of {tested_slice.log.request_count:,} are empty" in blocked["filled_slots"].reason
+    assert f"of {evaluation.log.request_count:,} are empty" in blocked["filled_slots"].reason
     evidence = SimulationEvidence(
         release=2,
         champion=1,
@@ -543,7 +522,7 @@ def test_a_policy_that_fills_no_slot_is_no_error_and_passes_nothing(
         comparisons=None,
         composition=None,
         notes=(),
-        off_policy=check_off_policy(evaluation),
+        off_policy=check_off_policy(empty),
     )
     text = json.dumps(evidence.to_json(), allow_nan=False)
     assert SimulationEvidence.read(text, where="here").to_json() == evidence.to_json()

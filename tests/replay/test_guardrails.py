@@ -5,13 +5,14 @@ The primary metric passes by its one-sided lower bound, and what is inconclusive
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tasks.contracts.utility import Guardrail, Primary
 from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment
-from tasks.evaluation.verdicts import Estimate, Growth, Outcome
+from tasks.evaluation.verdicts import Estimate, Growth, Outcome, Verdict
 from tasks.replay.guardrails import evaluate_guardrail, evaluate_primary, evaluate_primary_segments
 from tasks.replay.replay_policies import Replay
 from tests.replay.worlds import LOGGED, metric, page, slates, whole
@@ -27,6 +28,12 @@ RATE = Measured(
 )
 
 
+def judged(*measured: Measured, run: str = "r", **bounds: Any) -> list[Verdict]:
+    """Evaluate a guardrail on the metric of the first figure."""
+    rail = Guardrail.model_validate({"metric": measured[0].subject.name, **bounds})
+    return evaluate_guardrail(rail, measured, run=run)
+
+
 def test_predicted_is_measured_by_both_releases() -> None:
     policy = slates("challenger", [1, 0, 0, 1, 0, 0], {"click": [0.1, 0.2, 0.1, 0.1, 0.2, 0.1]})
     baseline = slates("champion", [0, 1, 0, 0, 1, 0], {"click": [0.3, 0.1, 0.1, 0.3, 0.1, 0.1]})
@@ -40,17 +47,15 @@ def test_predicted_is_measured_by_both_releases() -> None:
 def test_of_two_judges_the_worse_decides() -> None:
     own = replace(RATE, subject=subject("hide_predicted"), relative=Estimate(-0.5, -0.6, -0.4, 900))
     champion = replace(own, reference_model="champion 1", relative=Estimate(0.25, 0.2, 0.3, 900))
-    rail = Guardrail.model_validate({"metric": "hide_predicted", "relative_increase_max": 0.05})
-    (verdict,) = evaluate_guardrail(rail, [own, champion], run="r")
+    (verdict,) = judged(own, champion, relative_increase_max=0.05)
     assert verdict.outcome is Outcome.BLOCK
     assert verdict.reason == "model-judged, by champion 1"
 
 
 def test_the_verdict_on_a_belief_prints_no_interval() -> None:
     """Such an interval says how candidates vary, and nothing of how wrong the model is."""
-    rail = Guardrail.model_validate({"metric": "hide_predicted", "relative_increase_max": 0.05})
-    harmed = replace(RATE, subject=subject("hide_predicted"), segment=Segment("tenure", "new"))
-    (verdict,) = evaluate_guardrail(rail, [harmed], run="r")
+    belief = replace(RATE, subject=subject("hide_predicted"), segment=Segment("tenure", "new"))
+    (verdict,) = judged(belief, relative_increase_max=0.05)
     assert verdict.outcome is Outcome.BLOCK
     assert verdict.observed is not None
     assert not verdict.observed.known
@@ -58,51 +63,45 @@ def test_the_verdict_on_a_belief_prints_no_interval() -> None:
 
 
 def test_an_improvement_may_be_demanded_and_no_change_is_none() -> None:
-    rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_min": 0.0})
     same = replace(RATE, relative=Estimate(0.0, 0.0, 0.0, 900))
     worse = replace(RATE, relative=Estimate(-0.2, -0.3, -0.1, 900))
-    outcomes = [evaluate_guardrail(rail, [one], run="r")[0].outcome for one in (RATE, same, worse)]
+    outcomes = [judged(one, relative_increase_min=0.0)[0].outcome for one in (RATE, same, worse)]
     assert outcomes == [Outcome.PASS, Outcome.PASS, Outcome.BLOCK]
 
 
 def test_power_stands_beside_a_bound_of_a_change() -> None:
-    rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_max": 0.1})
     growth = (Growth(days=7, by_day=0.0294, shared=0.0),)
     wide = replace(RATE, relative=Estimate(0.0, -0.14, 0.14, 900), growth=growth)
-    (verdict,) = evaluate_guardrail(rail, [wide], run="r")
+    (verdict,) = judged(wide, relative_increase_max=0.1)
     assert verdict.power is not None
     assert verdict.power.detectable == pytest.approx(0.2, rel=0.01)
     assert (verdict.power.days, verdict.power.days_needed) == (7, 21)  # .0294 / (ln 1.1 / 2.486)^2 = 20.0004
 
 
 def test_a_figure_without_an_interval_says_what_it_takes() -> None:
-    rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_max": 0.1})
     few = replace(RATE, relative=Estimate(0.0, math.nan, math.nan, 12), events=4)
-    (verdict,) = evaluate_guardrail(rail, [few], run="r")
+    (verdict,) = judged(few, relative_increase_max=0.1)
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.reason.startswith("no interval: 12 users and 4 events")
 
 
 def test_one_of_twenty_segments_blocks_only_beyond_what_chance_does_among_twenty() -> None:
-    rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_max": 0.1})
     equal = replace(RATE, relative=Estimate(0.0, -0.1, 0.1, 90))
     odd = replace(RATE, segment=Segment("tenure", "odd"), relative=Estimate(0.21, 0.105, 0.315, 90))
-    harmed = replace(odd, relative=Estimate(0.5, 0.4, 0.6, 90))
+    worse = replace(odd, relative=Estimate(0.5, 0.4, 0.6, 90))
     many = [equal, *(replace(equal, segment=Segment("tenure", str(i))) for i in range(19))]
-    outcome = {
-        len(others): evaluate_guardrail(rail, [*others, odd], run="r")[-1].outcome
-        for others in ([equal], many)
-    }
-    assert outcome == {1: Outcome.BLOCK, 20: Outcome.INCONCLUSIVE}
-    assert evaluate_guardrail(rail, [*many, harmed], run="r")[-1].outcome is Outcome.BLOCK
+    last = [
+        judged(*family, relative_increase_max=0.1)[-1].outcome
+        for family in ((equal, odd), (*many, odd), (*many, worse))
+    ]
+    assert last == [Outcome.BLOCK, Outcome.INCONCLUSIVE, Outcome.BLOCK]
 
 
 def test_a_rate_of_zero_in_the_baseline_inconclusive_a_relative_change() -> None:
     measured = whole(
         "click_rate", page(labels=[0, 1, 0, 0, 0, 1]), slates("p", LOGGED), slates("b", [1, 0, 0, 1, 0, 0])
     )
-    rail = Guardrail.model_validate({"metric": "click_rate", "relative_increase_max": 0.05})
-    assert evaluate_guardrail(rail, [measured], run="r")[0].outcome is Outcome.INCONCLUSIVE
+    assert judged(measured, relative_increase_max=0.05)[0].outcome is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("action", ["block", "warn"])
@@ -110,19 +109,15 @@ def test_what_the_baseline_never_showed_may_not_rise_by_a_share_of_nothing(actio
     none, some, maybe = (Estimate(v, v - h, v + h, 900) for v, h in ((0.0, 0.0), (0.4, 0.05), (0.01, 0.02)))
     unknown = Estimate(math.nan, math.nan, math.nan, 900)
     ads = replace(RATE, subject=subject("source_share:ads"), relative=unknown)
-    rail = Guardrail.model_validate(
-        {"metric": ads.subject.name, "relative_increase_max": 0.1, "action": action}
-    )
     figures = [replace(ads, policy=policy, baseline=none, events=None) for policy in (some, maybe, none)]
-    verdicts = [evaluate_guardrail(rail, [one], run="r")[0] for one in figures]
+    verdicts = [judged(one, relative_increase_max=0.1, action=action)[0] for one in figures]
     assert [v.outcome.value for v in verdicts] == [action, "inconclusive", "inconclusive"]
     assert verdicts[0].reason == "the baseline is 0, and no change is a share of that"
 
 
 def test_not_one_outcome_seen_is_no_proof_of_a_low_rate() -> None:
     measured = whole("click_rate", page(labels=[0.0] * 6), slates("p", LOGGED), slates("b", LOGGED))
-    rail = Guardrail.model_validate({"metric": "click_rate", "max": 0.1})
-    assert evaluate_guardrail(rail, [measured], run="r")[0].outcome is Outcome.INCONCLUSIVE
+    assert judged(measured, max=0.1)[0].outcome is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(
@@ -137,23 +132,20 @@ def test_not_one_outcome_seen_is_no_proof_of_a_low_rate() -> None:
     ],
 )
 def test_a_bound_is_held_against_the_whole_interval(
-    bound: dict[str, float], outcome: Outcome, threshold: str
+    bound: dict[str, Any], outcome: Outcome, threshold: str
 ) -> None:
-    rail = Guardrail.model_validate({"metric": "hide_rate", **bound})
-    (verdict,) = evaluate_guardrail(rail, [RATE], run="run-1")
+    (verdict,) = judged(RATE, run="run-1", **bound)
     assert (verdict.outcome, str(verdict.threshold), verdict.evidence) == (outcome, threshold, "run-1")
     assert verdict.relative is threshold.endswith("%")
 
 
 def test_a_guardrail_that_only_warns_never_blocks() -> None:
-    rail = Guardrail.model_validate({"metric": "hide_rate", "max": 0.08, "action": "warn"})
-    assert evaluate_guardrail(rail, [RATE], run="r")[0].outcome is Outcome.WARN
+    assert judged(RATE, max=0.08, action="warn")[0].outcome is Outcome.WARN
 
 
 def test_each_segment_has_one_verdict_in_the_order_in_which_it_was_measured() -> None:
-    rail = Guardrail.model_validate({"metric": "hide_rate", "max": 0.12})
-    harmed = replace(RATE, segment=Segment("tenure", "new"), policy=Estimate(0.2, 0.18, 0.22, 90))
-    verdicts = evaluate_guardrail(rail, [RATE, harmed, replace(RATE, reference_model="champion 1")], run="r")
+    new = replace(RATE, segment=Segment("tenure", "new"), policy=Estimate(0.2, 0.18, 0.22, 90))
+    verdicts = judged(RATE, new, replace(RATE, reference_model="champion 1"), max=0.12)
     assert [(v.segment, v.outcome) for v in verdicts] == [
         (ALL, Outcome.PASS),
         (Segment("tenure", "new"), Outcome.BLOCK),
@@ -161,12 +153,10 @@ def test_each_segment_has_one_verdict_in_the_order_in_which_it_was_measured() ->
 
 
 def test_a_verdict_on_a_pool_names_what_it_pools() -> None:
-    rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_max": 0.05})
     pool = replace(RATE, segment=Segment("source", "other"), pooled=("ads", "mail"))
-    (verdict,) = evaluate_guardrail(rail, [pool], run="r")
+    (verdict,) = judged(pool, relative_increase_max=0.05)
     assert (verdict.outcome, verdict.reason) == (Outcome.BLOCK, "pools 2 sparse values: ads, mail")
-    many = replace(pool, pooled=tuple("abcdefghijk"))
-    (verdict,) = evaluate_guardrail(rail, [many], run="r")
+    (verdict,) = judged(replace(pool, pooled=tuple("abcdefghijk")), relative_increase_max=0.05)
     assert verdict.reason == "pools 11 sparse values: a, b, c, d, e, f, g, h and 3 more"
 
 
@@ -179,11 +169,8 @@ def test_a_verdict_on_a_pool_names_what_it_pools() -> None:
         ({"relative_increase_min": 0.025}, "rise of 2.5% or more"),
     ],
 )
-def test_a_bound_on_a_change_is_said_with_three_digits_at_most(
-    bound: dict[str, float], threshold: str
-) -> None:
-    rail = Guardrail.model_validate({"metric": "hide_rate", **bound})
-    assert evaluate_guardrail(rail, [RATE], run="r")[0].threshold.words == threshold
+def test_a_bound_on_a_change_is_said_with_three_digits_at_most(bound: dict[str, Any], threshold: str) -> None:
+    assert judged(RATE, **bound)[0].threshold.words == threshold
 
 
 MARGIN = Primary()
@@ -202,6 +189,11 @@ def _change(value: float, error: float, segment: Segment = ALL) -> Measured:
 
 
 WHOLE = _change(0.0, 0.02)
+HEALTHY = [_change(0.0, 0.05, Segment("region", name)) for name in "bcdefgh"]
+
+
+def harmed(value: float, error: float) -> Measured:
+    return _change(value, error, Segment("region", "a"))
 
 
 @pytest.mark.parametrize(
@@ -256,10 +248,7 @@ def test_a_baseline_whose_costs_outweigh_its_gains_is_said_to_have_no_share() ->
 
 def test_a_segment_that_loses_beyond_twice_the_margin_blocks_and_others_hold_nothing() -> None:
     """An eighth of the users lost 20 % and the release was promoted, as the whole lost 2.5 % alone."""
-    eighths = [_change(0.0, 0.05, Segment("region", str(name))) for name in "bcdefgh"]
-    lost, *others = evaluate_primary_segments(
-        MARGIN, WHOLE, [_change(-0.2, 0.05, Segment("region", "a")), *eighths], {}, run="r"
-    )
+    lost, *others = evaluate_primary_segments(MARGIN, WHOLE, [harmed(-0.2, 0.05), *HEALTHY], {}, run="r")
     assert (lost.outcome, str(lost.threshold), lost.segment) == (
         Outcome.BLOCK,
         "fall of 10.0%",
@@ -280,19 +269,14 @@ def test_a_segment_that_loses_beyond_twice_the_margin_blocks_and_others_hold_not
 def test_a_segment_blocks_where_neither_its_size_nor_chance_explains_the_fall(
     value: float, error: float, outcome: Outcome
 ) -> None:
-    healthy = [_change(0.0, 0.05, Segment("region", str(name))) for name in range(9)]
-    lost, *_ = evaluate_primary_segments(
-        MARGIN, WHOLE, [_change(value, error, Segment("region", "a")), *healthy], {}, run="r"
-    )
+    ten = [harmed(value, error), *HEALTHY, *HEALTHY[:2]]
+    lost, *_ = evaluate_primary_segments(MARGIN, WHOLE, ten, {}, run="r")
     assert lost.outcome is outcome
 
 
 def test_a_segment_blocks_where_both_models_predict_a_fall_that_outcomes_are_too_few_for() -> None:
     """At 400 x 14 an eighth of the users has a standard error of 6 %, and one fall of 20 % in three passed."""
-    seen = [
-        _change(-0.14, 0.06, Segment("region", "a")),
-        *(_change(0.0, 0.05, Segment("region", str(name))) for name in "bcdefgh"),
-    ]
+    seen = [harmed(-0.14, 0.06), *HEALTHY]
     alone, believed, mild = (
         evaluate_primary_segments(MARGIN, WHOLE, seen, predicted, run="r")[0]
         for predicted in ({}, {Segment("region", "a"): -0.17}, {Segment("region", "a"): -0.09})
@@ -308,7 +292,7 @@ def test_a_segment_blocks_where_both_models_predict_a_fall_that_outcomes_are_too
 def test_a_segment_is_known_no_better_than_its_share_of_the_whole_allows() -> None:
     """A department whose few baskets varied little blocked a release, at a p-value of 2.6e-11."""
     whole = replace(_change(0.0, 0.034), events=15_000)
-    lost = replace(_change(-0.103, 0.031, Segment("region", "a")), events=1_500)
+    lost = replace(harmed(-0.103, 0.031), events=1_500)
     verdicts = [
         evaluate_primary_segments(MARGIN, of, [lost], {}, run="r")[0].outcome
         for of in (whole, replace(whole, relative=None))
@@ -317,7 +301,7 @@ def test_a_segment_is_known_no_better_than_its_share_of_the_whole_allows() -> No
 
 
 def test_a_segment_that_may_not_be_judged_blocks_nothing() -> None:
-    biased = replace(_change(-0.9, 0.01, Segment("region", "a")), reason="no propensities")
+    biased = replace(harmed(-0.9, 0.01), reason="no propensities")
     unknown = replace(biased, reason="nothing seen", relative=None)
     verdicts = evaluate_primary_segments(MARGIN, WHOLE, [biased, unknown], {}, run="r")
     assert [(v.outcome, v.holds) for v in verdicts] == [(Outcome.INCONCLUSIVE, False)] * 2

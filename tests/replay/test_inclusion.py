@@ -21,6 +21,7 @@ from tasks.replay.inclusion import (
     sequential_weights,
     unsupported_share,
 )
+from tests.known import known
 
 RATE = Metric(MetricKind.RATE, "click")
 
@@ -133,8 +134,7 @@ def test_a_log_that_a_release_wrote_under_constraints_and_caps_is_accepted(
 ) -> None:
     """Thirty candidates of which some can never be drawn: "a request has 10.4 candidates, and 40 are logged"."""
     replay = own.measure(own.log if marked else own.log.drop(columns="drawable"))
-    assert replay.log.inclusion is not None
-    assert replay.log.inclusion.sum() < 0.9 * len(own.log)
+    assert known(replay.log.inclusion).sum() < 0.9 * len(own.log)
     assert replay.caveat(RATE, own.release, own.champion) == ""
 
 
@@ -261,8 +261,7 @@ def test_a_position_where_hardly_any_label_is_known_is_unseen() -> None:
     label = np.r_[np.zeros(100), np.ones(3), np.full(97, NAN)]
     places = np.repeat([1.0, 2.0], 100)
     outcome = joint_outcome({"click": label}, ["click"], shown=np.ones(200, dtype=bool), positions=places)
-    assert outcome.unseen is not None
-    assert outcome.unseen.tolist() == (places == 2).tolist()
+    assert known(outcome.unseen).tolist() == (places == 2).tolist()
     assert outcome.known.tolist() == (places == 1).tolist()
 
 
@@ -274,8 +273,7 @@ def test_answers_may_be_few_everywhere_and_unseen_is_where_they_are_few_beside_t
     shown = np.ones(300, dtype=bool)
     made = joint_outcome({"happy": answer}, ["happy"], shown=shown, positions=places, answered_at=examined)
     assert made.weight[[0, 1, 100]] == pytest.approx([50, 50, 100])
-    assert made.unseen is not None
-    assert made.unseen.tolist() == (places == 3).tolist()
+    assert known(made.unseen).tolist() == (places == 3).tolist()
 
 
 @given(st.lists(st.sampled_from([0.0, 1.0, None]), min_size=3, max_size=40))

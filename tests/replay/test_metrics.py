@@ -22,6 +22,7 @@ from tasks.replay.guardrails import evaluate_guardrail
 from tasks.replay.log import CandidateLog
 from tasks.replay.metrics import entropy, gini, group_by_segment, measure_slots, within_request
 from tasks.replay.replay_policies import Replay
+from tests.known import known
 from tests.replay.worlds import AT_RANDOM, LOGGED, metric, page, slates, value, whole
 
 
@@ -86,8 +87,7 @@ def test_the_whole_is_one_segment(size: int) -> None:
 def test_predicted_weighs_each_slot_by_its_looks() -> None:
     p = [0.4, 0.2, 0.1, 0.4, 0.2, 0.1]
     at_reference = replace(slates("policy", LOGGED, {"click": p}), where_shown={"click": np.array(p)})
-    measured = whole("click_predicted", page(), at_reference, at_reference).policy
-    assert measured is not None
+    measured = known(whole("click_predicted", page(), at_reference, at_reference).policy)
     assert measured.value == pytest.approx((0.4 + 0.1 + 0.025) * 2 / 3.5)
 
 
@@ -102,8 +102,7 @@ def test_calibration_holds_an_outcome_against_what_is_said_of_the_place_where_it
     p = [0.8, 0.8, 0.8, 0.8, 0.8, 0.8]
     there = np.array([0.8, 0.4, 0.2, 0.8, np.nan, 0.2])
     policy = replace(slates("policy", LOGGED, {"click": p}), where_shown={"click": there})
-    measured = whole("click_calibration", page(), policy, policy).policy
-    assert measured is not None
+    measured = known(whole("click_calibration", page(), policy, policy).policy)
     assert measured.value == pytest.approx(1 / (0.8 + 0.4 + 0.2 + 0.8 + 0.2))
 
 
@@ -168,8 +167,7 @@ def test_a_judge_without_predictions_measures_nothing_that_needs_them(name: str)
 
 def test_expected_utility_weighs_a_slots_utility_by_its_looks() -> None:
     policy = replace(slates("p", LOGGED), utility=np.array([4.0, 2.0, 0.0, 4.0, 2.0, np.nan]))
-    measured = whole("expected_utility", page(), policy, policy).policy
-    assert measured is not None
+    measured = known(whole("expected_utility", page(), policy, policy).policy)
     assert measured.value == pytest.approx((4.0 + 1.0 + 0.0 + 4.0 + 1.0) / (1.75 + 1.5))
 
 
@@ -177,8 +175,7 @@ def test_a_term_that_is_the_utility_makes_all_of_its_variance() -> None:
     utility = np.array([3.0, 2.0, 1.0, 0.0, 0.0, 6.0])
     terms = {"click": utility, "buy": np.zeros(6)}
     policy = replace(slates("p", LOGGED), utility=utility, contributions=terms)
-    measured = whole("component_share:click", page(), policy, policy).policy
-    assert measured is not None
+    measured = known(whole("component_share:click", page(), policy, policy).policy)
     assert measured.value == pytest.approx(1.0)
 
 
@@ -191,8 +188,7 @@ def test_deviations_are_from_the_mean_of_the_requests_own_rows() -> None:
 def test_slate_rules_act_where_the_plain_order_would_leave_an_item_out() -> None:
     """Of two slots in each request, the first request holds its first and third, the other its best two."""
     policy = replace(slates("p", [1, 0, 2, 1, 2, 0]), rank=np.array([1, 2, 3, 1, 2, 0]))
-    measured = whole("slate_rule_activity", page(), policy, policy).policy
-    assert measured is not None
+    measured = known(whole("slate_rule_activity", page(), policy, policy).policy)
     assert measured.value == pytest.approx(1 / 4)
     unknown = whole("slate_rule_activity", page(), slates("p", LOGGED), policy)
     assert (unknown.policy, unknown.reason) == (None, "p gives no figure for it")
@@ -206,10 +202,8 @@ def test_an_exposure_ratio_is_looks_over_those_that_merit_is_due() -> None:
         rank=np.array([1, 2, 3, 2, 0, 1]),
     )
     ads, feed = (whole(f"source_exposure_ratio:{v}", page(), policy, policy).policy for v in ("ads", "feed"))
-    assert ads is not None
-    assert feed is not None
-    assert ads.value == pytest.approx((0.5 + 1.0) / (1.5 / 4 + 1 / 3))
-    assert feed.value == pytest.approx(1.0 / (1.5 * 3 / 4 + 2 / 3))
+    assert known(ads).value == pytest.approx((0.5 + 1.0) / (1.5 / 4 + 1 / 3))
+    assert known(feed).value == pytest.approx(1.0 / (1.5 * 3 / 4 + 2 / 3))
 
 
 def test_the_baselines_exposure_is_held_against_the_same_merit() -> None:
@@ -218,16 +212,15 @@ def test_the_baselines_exposure_is_held_against_the_same_merit() -> None:
     policy = replace(slates("p", LOGGED, predictions), rank=np.array([2, 1, 3, 1, 3, 2]))
     log = replace(page(), merit="click")
     measured = whole("source_exposure_ratio:ads", log, policy, slates("b", [3, 1, 2, 1, 2, 3]))
-    assert measured.policy is not None
-    assert measured.baseline is not None
-    assert (measured.policy.value, measured.baseline.value) == pytest.approx((1.5 / 1.75, 2.0 / 1.75))
+    assert (known(measured.policy).value, known(measured.baseline).value) == pytest.approx(
+        (1.5 / 1.75, 2.0 / 1.75)
+    )
 
 
 def test_requests_without_merit_are_left_out_of_an_exposure_ratio() -> None:
     policy = replace(slates("p", LOGGED), utility=np.array([1.0, 1.0, 2.0, -1.0, 0.0, -2.0]))
     ranked = replace(policy, rank=np.array(LOGGED))
-    measured = whole("source_exposure_ratio:ads", page(), ranked, ranked).policy
-    assert measured is not None
+    measured = known(whole("source_exposure_ratio:ads", page(), ranked, ranked).policy)
     assert measured.value == pytest.approx(0.5 / (1.75 / 4))
     unmerited = replace(ranked, utility=np.zeros(6))
     reasons = [whole("source_exposure_ratio:ads", page(), one, one).reason for one in (policy, unmerited)]

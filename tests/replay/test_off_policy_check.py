@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tasks.arrays import Floats
 from tasks.contracts import Contracts, UtilitySpec
 from tasks.replay.evaluate import OfflineEvaluation
 from tasks.replay.evidence import OffPolicyCheck
@@ -15,6 +16,8 @@ from tasks.replay.off_policy_check import check_off_policy, disagreements
 from tests.replay.worlds import LOOKS, Feed, feed
 from tests.training.surfaces import binary, surface
 
+World = tuple[Feed, PolicySlates, PolicySlates]
+"""A feed, a release and a champion."""
 RATE = {"metric": "click_rate", "relative_increase_max": 0.1, "max": 0.5}
 FEEDS = 12
 
@@ -53,14 +56,14 @@ def figure(checks: list[OffPolicyCheck], metric: str, bound: str) -> OffPolicyCh
 
 
 @pytest.fixture(scope="module")
-def feeds() -> list[tuple[Feed, PolicySlates, PolicySlates]]:
+def feeds() -> list[World]:
     worlds = [feed(seed) for seed in range(FEEDS)]
     return [(world, *release_and_champion(world)) for world in worlds]
 
 
 @pytest.mark.parametrize(("slots", "estimator"), [(6, "place_dr"), (1, "cascade_dr")])
 def test_over_feeds_the_estimate_is_the_truth_and_its_interval_holds_it(
-    feeds: list[tuple[Feed, PolicySlates, PolicySlates]], slots: int, estimator: str
+    feeds: list[World], slots: int, estimator: str
 ) -> None:
     """A slate of six is never drawn by chance from the top; of one slot the first estimator has support."""
     errors, plain_errors, covered, agreed = [], [], 0, 0
@@ -82,9 +85,7 @@ def test_over_feeds_the_estimate_is_the_truth_and_its_interval_holds_it(
     assert agreed >= 2 * FEEDS - 4
 
 
-def test_the_primary_is_checked_too_and_is_the_rate_at_a_worth_of_one(
-    feeds: list[tuple[Feed, PolicySlates, PolicySlates]],
-) -> None:
+def test_the_primary_is_checked_too_and_is_the_rate_at_a_worth_of_one(feeds: list[World]) -> None:
     world, release, champion = feeds[0]
     checks = checked(world.log, release, champion)
     rate, primary = (figure(checks, name, "change") for name in ("click_rate", "observed_utility"))
@@ -92,9 +93,7 @@ def test_the_primary_is_checked_too_and_is_the_rate_at_a_worth_of_one(
     assert primary.difference.high == pytest.approx(rate.difference.high)
 
 
-def test_a_curve_that_is_wrong_is_found_by_the_difference(
-    feeds: list[tuple[Feed, PolicySlates, PolicySlates]],
-) -> None:
+def test_a_curve_that_is_wrong_is_found_by_the_difference(feeds: list[World]) -> None:
     """Read as if the last place were seldom looked at, a click there says too much of every other place."""
     found = 0
     for world, release, champion in feeds:
@@ -105,7 +104,7 @@ def test_a_curve_that_is_wrong_is_found_by_the_difference(
     assert found >= FEEDS - 2
 
 
-def test_the_logged_order_needs_no_weights(feeds: list[tuple[Feed, PolicySlates, PolicySlates]]) -> None:
+def test_the_logged_order_needs_no_weights(feeds: list[World]) -> None:
     world, release, _ = feeds[0]
     change = figure(checked(world.log, release, world.logged()), "click_rate", "change")
     assert change.against == "logged order"
@@ -114,9 +113,7 @@ def test_the_logged_order_needs_no_weights(feeds: list[tuple[Feed, PolicySlates,
     assert (same.off_policy.value, same.difference.value, same.verdict) == (0.0, 0.0, "agrees")
 
 
-def test_an_anchor_is_the_baseline_of_the_guardrail_that_names_it(
-    feeds: list[tuple[Feed, PolicySlates, PolicySlates]],
-) -> None:
+def test_an_anchor_is_the_baseline_of_the_guardrail_that_names_it(feeds: list[World]) -> None:
     world, release, champion = feeds[0]
     rails = contracts({**RATE, "anchor": "stable"})
     old = replace(champion, name="release 1")
@@ -124,7 +121,7 @@ def test_an_anchor_is_the_baseline_of_the_guardrail_that_names_it(
     assert {one.against for one in made if str(one.subject) == "click_rate"} == {"release 1"}
 
 
-def test_what_disagrees_is_said_in_a_sentence(feeds: list[tuple[Feed, PolicySlates, PolicySlates]]) -> None:
+def test_what_disagrees_is_said_in_a_sentence(feeds: list[World]) -> None:
     world, release, champion = feeds[0]
     level = figure(checked(world.log, release, champion), "click_rate", "level")
     (told,) = disagreements([level.model_copy(update={"verdict": "disagrees"}), level])
@@ -133,41 +130,32 @@ def test_what_disagrees_is_said_in_a_sentence(feeds: list[tuple[Feed, PolicySlat
     assert "the change against champion" in next(disagreements([change]))
 
 
-def _with_propensity_of_0(log: CandidateLog) -> CandidateLog:
+def _with_propensities(log: CandidateLog, change: Callable[[Floats], Floats]) -> CandidateLog:
     assert log.propensity is not None
-    return replace(log, propensity=np.where(log.logged_position == 1, 0.0, log.propensity))
-
-
-def _with_propensities_times(log: CandidateLog, factor: float) -> CandidateLog:
-    assert log.propensity is not None
-    return replace(log, propensity=np.minimum(1.0, factor * log.propensity))
-
-
-def _with_inclusion_times(log: CandidateLog, factor: float) -> CandidateLog:
-    assert log.inclusion is not None
-    return replace(log, inclusion=factor * log.inclusion)
+    return replace(log, propensity=change(log.propensity))
 
 
 UNTOLD: dict[str, tuple[Callable[[CandidateLog], CandidateLog], str]] = {
     "only what was shown": (lambda log: replace(log, complete=False), "only what was shown is logged"),
     "inclusion": (lambda log: replace(log, propensity=None), "is of being on the page"),
     "a propensity of 0": (
-        _with_propensity_of_0,
+        lambda log: _with_propensities(log, lambda p: np.where(log.logged_position == 1, 0.0, p)),
         "1,400 of 8,400 logged propensities are not above 0 and at most 1",
     ),
     "wrong propensities": (
-        lambda log: _with_propensities_times(log, 1.5),
+        lambda log: _with_propensities(log, lambda p: np.minimum(1.0, 1.5 * p)),
         "the mean of the weights is",
     ),
-    "contradicted": (lambda log: _with_inclusion_times(log, 1.3), "propensities are wrong"),
+    "contradicted": (
+        lambda log: replace(log, inclusion=None if log.inclusion is None else 1.3 * log.inclusion),
+        "propensities are wrong",
+    ),
     "no curve": (lambda log: replace(log, examination=None), "no examination curve"),
 }
 
 
 @pytest.mark.parametrize("case", UNTOLD)
-def test_what_cannot_be_told_says_why(
-    feeds: list[tuple[Feed, PolicySlates, PolicySlates]], case: str
-) -> None:
+def test_what_cannot_be_told_says_why(feeds: list[World], case: str) -> None:
     world, release, champion = feeds[1]
     change, reason = UNTOLD[case]
     level = figure(checked(change(world.log), release, champion), "click_rate", "level")
@@ -181,9 +169,7 @@ def test_a_log_without_propensities_is_not_asked() -> None:
     assert checked(world.log, *release_and_champion(world)) == []
 
 
-def test_recall_and_a_level_of_gain_have_no_estimate(
-    feeds: list[tuple[Feed, PolicySlates, PolicySlates]],
-) -> None:
+def test_recall_and_a_level_of_gain_have_no_estimate(feeds: list[World]) -> None:
     world, release, champion = feeds[0]
     rails = [
         {"metric": "recall_click", "relative_decrease_max": 0.1},
@@ -197,9 +183,7 @@ def test_recall_and_a_level_of_gain_have_no_estimate(
     assert "coverage" not in {one.subject.name for one in checks}  # it follows from the slots alone
 
 
-def test_slots_that_the_log_never_fills_cannot_be_told(
-    feeds: list[tuple[Feed, PolicySlates, PolicySlates]],
-) -> None:
+def test_slots_that_the_log_never_fills_cannot_be_told(feeds: list[World]) -> None:
     world, release, champion = feeds[0]
     rank = (-release.predictions["click"].reshape(world.signal.shape)).argsort(axis=1).argsort(axis=1) + 1
     longer = replace(release, slot=np.where(rank <= len(LOOKS) + 1, rank, 0).ravel())

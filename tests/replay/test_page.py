@@ -19,7 +19,6 @@ from tasks.replay import slates
 from tasks.replay.evaluate import Findings
 from tasks.replay.evidence import OffPolicyCheck
 from tasks.replay.page import (
-    Heading,
     better_directions,
     note_examined,
     notes_of,
@@ -63,7 +62,7 @@ RULE = SlateRule(rule="min_where_if_available:<x>", slates=1200, unmet=30, too_f
 
 def page(*measured: Measured, others: dict[str, list[Measured]] | None = None) -> str:
     found = Findings("logged order", [RAIL], list(measured), others or {})
-    return simulation_page(Heading("t", []), WORDS, found=found, rules=[RULE], notes=["<s>"])
+    return simulation_page("t", WORDS, found=found, rules=[RULE], notes=["<s>"])
 
 
 def test_a_metric_stands_with_its_intervals_beside_the_baseline() -> None:
@@ -77,7 +76,7 @@ def test_each_row_says_which_way_is_better() -> None:
     hide = replace(RATE, subject=subject("hide_rate"))
     found = Findings("logged order", [], [RATE, hide, UNKNOWN], {"mine": [RATE]}, costs=frozenset({"hide"}))
     assert better_directions(found) == {"like_rate": "more", "hide_rate": "less", "coverage": ""}
-    text = simulation_page(Heading("t", []), WORDS, found=found, rules=[], notes=[])
+    text = simulation_page("t", WORDS, found=found)
     assert text.count(f"<td>like_rate{PER_LOOK}</td><td>more</td>") == 2
     assert f"<td>hide_rate{PER_LOOK}</td><td>less</td>" in text
 
@@ -132,7 +131,7 @@ def test_harmed_segments_come_first_and_say_what_they_pool() -> None:
         Segment("tenure", "b"),
         Segment("tenure", "a"),
     ]
-    text = simulation_page(Heading("t", []), WORDS, found=found, rules=[], notes=["a note"])
+    text = simulation_page("t", WORDS, found=found, notes=["a note"])
     assert text.index("Harmed segments") < text.index("a note") < text.index("Primary and guardrails")
     assert "of new, &lt;old&gt;</small>" in text
     rows = text.split("Primary and guardrails")[1]
@@ -158,8 +157,8 @@ def test_off_policy_estimates_stand_beside_the_replay_where_there_are_some() -> 
     heading = "Off-policy estimates compared with the replay"
     assert heading not in page(RATE)
     untold = CHECK.model_copy(update={"estimator": "", "verdict": "inconclusive", "reason": "no <u> places"})
-    found = Findings("logged order", [RAIL], [RATE], {})
-    html = simulation_page(Heading("t", []), WORDS, found=found, rules=[], notes=[], checks=[CHECK, untold])
+    found = Findings("logged order", [RAIL], [RATE], {}, checks=(CHECK, untold))
+    html = simulation_page("t", WORDS, found=found)
     section = html.split(heading)[1].split("<h2>")[0]
     assert (
         "<td>disagrees</td><td>&lt;b&gt;_rate<br><small>events per examined impression</small><br>" in section
@@ -188,7 +187,7 @@ def test_what_a_contract_describes_is_told_by_its_description() -> None:
         replace(RAIL, subject=subject("like_rate vs four promotions ago")),
     ]
     found = Findings("logged order", rails, [RATE, NEW], {})
-    text = simulation_page(Heading("t", []), words, found=found, rules=[], notes=[])
+    text = simulation_page("t", words, found=found)
     assert "<td>coverage<br><small>small &amp; new shops</small></td>" in text
     assert "<td>legal of release 7<br><small>what nobody may sell</small></td>" in text
     assert "ago<br><small>events per examined impression: people &lt;praised&gt; it</small></td>" in text
@@ -201,12 +200,11 @@ def test_what_a_contract_describes_is_told_by_its_description() -> None:
 
 def test_the_page_begins_with_what_was_judged() -> None:
     rails = [RAIL, replace(RAIL, outcome=Outcome.INCONCLUSIVE), replace(RAIL, outcome=Outcome.PASS)]
-    heading = Heading("t", ["slates of 3"])
     for judged, said in (
         (rails, "3 verdicts: 1 inconclusive, 1 warning, 1 pass"),
         ([], "Nothing was evaluated"),
     ):
-        html = simulation_page(heading, WORDS, found=Findings("r", judged, [], {}), rules=[], notes=[])
+        html = simulation_page("t", WORDS, found=Findings("r", judged, [], {}), facts=["slates of 3"])
         assert f'<p class="facts">{said}</p>\n<p class="facts">slates of 3</p>' in html
 
 

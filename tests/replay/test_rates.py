@@ -22,6 +22,7 @@ from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.rates import RateEstimator, TermWorth, by_both
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
+from tests.known import known
 from tests.replay.worlds import (
     AT_RANDOM,
     CURVE,
@@ -43,8 +44,7 @@ LOOKS_OF_TWO_PAGES = 2 * (1.0 + 0.5 + 0.25)
 def test_a_rate_is_per_look_so_the_logged_order_reads_clicks_over_looks() -> None:
     logged = PolicySlates("logged order", np.array(LOGGED), follows_log=True)
     measured = Replay(page(propensity=AT_RANDOM), logged).measure(metric("click_rate"), logged, logged, ())
-    assert measured[0].policy is not None
-    assert measured[0].policy.value == pytest.approx(2 / LOOKS_OF_TWO_PAGES)
+    assert known(measured[0].policy).value == pytest.approx(2 / LOOKS_OF_TWO_PAGES)
 
 
 def test_where_only_what_was_shown_is_logged_a_click_counts_for_the_looks_it_will_get() -> None:
@@ -57,32 +57,29 @@ def test_a_shown_item_stands_for_the_chances_that_it_had() -> None:
     """By lot over three places: w of the first is 3 a1 + a2 + a3, of the second 2 a2 + a3, of the last a3."""
     a1, a2, a3 = 1 / 1.75, 0.5 / 1.75, 0.25 / 1.75
     log = page(propensity=AT_RANDOM)
-    assert log.inclusion is not None
-    assert log.inclusion[:3] == pytest.approx([3 * a1 + a2 + a3, 2 * a2 + a3, a3])
+    assert known(log.inclusion)[:3] == pytest.approx([3 * a1 + a2 + a3, 2 * a2 + a3, a3])
     clicks = (3 * a1 + a2 + a3) * 1.0 * 0.5 + (2 * a2 + a3) / 0.5 * 1.0
     assert value("click_rate", SWAPPED, log=log) == pytest.approx(clicks / LOOKS_OF_TWO_PAGES)
 
 
 def test_a_prediction_is_corrected_by_what_was_seen_where_something_was_seen() -> None:
     log = page(propensity=AT_RANDOM)
-    assert log.inclusion is not None
-    q, w, examined = 0.3, log.inclusion[:3], np.array([0.5, 1.0, 0.25])
+    q, w, examined = 0.3, known(log.inclusion)[:3], np.array([0.5, 1.0, 0.25])
     first = examined * (q + w * (np.array([1.0, 0.0, 0.0]) - q))
     second = examined * (q + w * (np.array([0.0, 1.0 / 0.5, 0.0]) - q))
     predicted = replace(slates("p", SWAPPED, {"click": [q] * 6}), where_shown={"click": np.full(6, q)})
     (measured,) = Replay(log, predicted).measure(RATE, predicted, predicted, ())
-    assert measured.policy is not None
-    assert measured.policy.value == pytest.approx((first.sum() + second.sum()) / LOOKS_OF_TWO_PAGES)
+    assert known(measured.policy).value == pytest.approx((first.sum() + second.sum()) / LOOKS_OF_TWO_PAGES)
 
 
 def test_the_noise_of_a_row_is_the_spread_of_its_outcome_times_its_weight() -> None:
     """Of .3 clicks a look at examination 1, .5 and .25 one sees squares of 1 + 4, and expects .3 x 2 x 7."""
     log, q = page(propensity=AT_RANDOM), 0.3
-    assert log.inclusion is not None
     (noise,) = [RateEstimator(log, {"click": np.full(6, q)}).rate("click", slates("p", SWAPPED)).noise]
-    assert noise is not None
     variance = 5 / (q * 2 * 7) * q / np.array([1.0, 0.5, 0.25]) - q**2
-    assert noise[:3] == pytest.approx(np.array([0.5, 1.0, 0.25]) * log.inclusion[:3] * np.sqrt(variance))
+    assert known(noise)[:3] == pytest.approx(
+        np.array([0.5, 1.0, 0.25]) * known(log.inclusion)[:3] * np.sqrt(variance)
+    )
 
 
 def test_intervals_of_a_rare_rate_hold_the_truth_where_one_slot_was_explored() -> None:
@@ -183,8 +180,7 @@ def test_the_gain_of_an_order_has_the_sign_of_the_truth(feeds: list[Feed]) -> No
         made = _policies(world)
         replay = Replay(world.log, made["release"])
         for policy, better in (("release", True), ("random", False)):
-            gain = replay.measure(GAIN, made[policy], made["log"], ())[0].relative
-            assert gain is not None
+            gain = known(replay.measure(GAIN, made[policy], made["log"], ())[0].relative)
             assert (gain.value > 0) is better
 
 
@@ -204,8 +200,7 @@ def test_a_log_without_propensities_says_that_it_favours_its_ranker() -> None:
 
 def test_propensities_that_are_not_what_they_say_are_refused() -> None:
     world = feed(4)
-    assert world.log.inclusion is not None
-    wrong = replace(world.log, inclusion=world.log.inclusion * 1.3)
+    wrong = replace(world.log, inclusion=known(world.log.inclusion) * 1.3)
     made = _policies(world)
     (measured,) = Replay(wrong, made["release"]).measure(RATE, made["random"], made["log"], ())
     assert "random: the logged propensities are wrong" in measured.reason
@@ -237,8 +232,7 @@ def test_a_term_of_too_few_events_enters_by_the_baselines_prediction() -> None:
     baseline = replace(slates("b", LOGGED, {"click": [0.1] * 6}), worth=worth)
     terms = Replay(log, policy).utility_terms(policy, baseline)
     assert terms.believed == {"click": 2}
-    assert terms.terms[0].predictions is not None
-    predicted = terms.terms[0].predictions["click"][0]
+    predicted = known(terms.terms[0].predictions)["click"][0]
     assert predicted == pytest.approx(0.1 / log.mean_examination("click", np.full(6, 0.1)))
 
 
@@ -303,16 +297,14 @@ def both(first: Floats, second: Floats, of: CandidateLog | None = None) -> Polic
 def test_together_they_are_the_logistic_regression_on_both() -> None:
     design = np.column_stack([logit(FIRST), logit(SECOND)])
     oracle = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(design, CLICKED)
-    found = both(FIRST, SECOND)
-    assert found is not None
+    found = known(both(FIRST, SECOND))
     assert found.name == "release 2 and release 1"
     assert found.predictions["click"] == pytest.approx(oracle.predict_proba(design)[:, 1], rel=0.02)
 
 
 def test_a_head_that_knows_nothing_counts_for_nothing() -> None:
     guessed = RNG.permutation(FIRST)
-    found = both(guessed, SECOND)
-    assert found is not None
+    found = known(both(guessed, SECOND))
     assert np.corrcoef(logit(found.predictions["click"]), logit(SECOND))[0, 1] > 0.995
 
 
@@ -331,8 +323,7 @@ def test_one_head_in_both_releases_and_amounts_are_not_joined() -> None:
 def test_what_is_no_chance_is_the_mean_of_both() -> None:
     first, second = FIRST.copy(), SECOND.copy()
     first[0], second[1] = 0.0, np.nan
-    found = both(first, second)
-    assert found is not None
+    found = known(both(first, second))
     assert found.predictions["click"][0] == pytest.approx(second[0] / 2)
     assert np.isnan(found.predictions["click"][1])
 

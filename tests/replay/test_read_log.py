@@ -7,6 +7,7 @@ import pytest
 
 from tasks.logs.tables import to_frame
 from tasks.replay.read_log import Ids, LogReading, candidate_log, read_block, users_of
+from tests.known import known
 from tests.replay.blocks import LINKS, frame_of
 from tests.replay.worlds import AT_RANDOM, page
 
@@ -59,20 +60,17 @@ DAY = pd.Timestamp("2026-03-01T09:00:00Z")
 
 def test_propensities_are_read_where_candidates_are_logged() -> None:
     assert page().inclusion is None
-    known = page(propensity=AT_RANDOM).inclusion
-    assert known is not None
-    assert known.reshape(2, 3).sum(axis=1) == pytest.approx([3.0, 3.0])
+    inclusion = known(page(propensity=AT_RANDOM).inclusion)
+    assert inclusion.reshape(2, 3).sum(axis=1) == pytest.approx([3.0, 3.0])
 
 
 def test_where_only_what_was_shown_is_logged_every_item_stands_for_itself() -> None:
-    inclusion = page(propensity=AT_RANDOM, complete=False).inclusion
-    assert inclusion is not None
+    inclusion = known(page(propensity=AT_RANDOM, complete=False).inclusion)
     assert inclusion.tolist() == [1.0] * 6
 
 
 def test_where_all_candidates_were_shown_every_item_stands_for_itself_whatever_its_propensity() -> None:
-    inclusion = page(propensity=AT_RANDOM, shown_is_all=True).inclusion
-    assert inclusion is not None
+    inclusion = known(page(propensity=AT_RANDOM, shown_is_all=True).inclusion)
     assert inclusion.tolist() == [1.0] * 6
 
 
@@ -91,8 +89,7 @@ def test_a_probability_of_inclusion_needs_no_position() -> None:
             "propensity": [0.25, np.nan],
         }
     )
-    inclusion = candidate_log(frame, LogReading({}, propensity_kind="inclusion")).inclusion
-    assert inclusion is not None
+    inclusion = known(candidate_log(frame, LogReading({}, propensity_kind="inclusion")).inclusion)
     assert inclusion.tolist() == [4.0, 0.0]
     assert candidate_log(frame, LogReading({})).inclusion is None
 
@@ -149,7 +146,5 @@ def test_latency_and_what_served_are_read_where_the_log_has_them() -> None:
     reading = LogReading({"click": ("click",)})
     assert candidate_log(frame, reading).latency is None
     log = candidate_log(frame.assign(latency_ms=[12.0, np.nan, 40.0], release=["7", "", "canary"]), reading)
-    assert log.latency is not None
-    assert log.served_by is not None
-    assert log.latency.tolist()[::2] == [12.0, 40.0]
-    assert log.served_by.tolist() == [7, 0, 0]
+    assert known(log.latency).tolist()[::2] == [12.0, 40.0]
+    assert known(log.served_by).tolist() == [7, 0, 0]

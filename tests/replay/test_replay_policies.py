@@ -11,6 +11,7 @@ from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.replay.log import CandidateLog
 from tasks.replay.metrics import REORDERING, examined_by
 from tasks.replay.replay_policies import Replay, measure_latency, percentile_estimate
+from tests.known import known
 from tests.replay.worlds import (
     LOGGED,
     SWAPPED,
@@ -42,10 +43,8 @@ def test_requests_count_once_and_only_those_that_the_release_served() -> None:
     latency = [float(place + 1) for place in range(200)] + [2.0 * (place + 1) for place in range(200)]
     measured = measure_latency(served(latency, [1] * 200 + [2] * 200), OURS, THEIRS)
     assert measured.policy is not None
-    assert measured.baseline is not None
-    assert measured.relative is not None
-    assert (measured.policy.value, measured.baseline.value) == (396.0, 198.0)
-    assert measured.relative.value == pytest.approx(1.0)
+    assert (measured.policy.value, known(measured.baseline).value) == (396.0, 198.0)
+    assert known(measured.relative).value == pytest.approx(1.0)
     assert not measured.policy.known  # the greatest of 200 does not bound a 99th percentile
 
 
@@ -135,8 +134,7 @@ def test_every_figure_of_a_segment_is_that_of_its_rows_alone() -> None:
     ours, theirs = world.ranked("p", world.signal, predicts=True), world.ranked("b", -world.signal)
     replay = Replay(log, ours)
     for name in ("click_rate", "click_predicted", "ndcg_click", "recall_click", "coverage", "kind_entropy"):
-        parsed = parse_metric(name, tasks=["click"], columns=["kind"])
-        assert parsed is not None
+        parsed = known(parse_metric(name, tasks=["click"], columns=["kind"]))
         measured = [one for one in replay.measure(parsed, ours, theirs, ("kind",)) if one.segment != ALL]
         assert [one.segment for one in measured] == [
             Segment("kind", "a"),
@@ -201,8 +199,7 @@ def test_a_column_of_the_utility_counts_where_it_has_a_slot_and_needs_no_outcome
     (term,) = Replay(log, policy).utility_terms(policy, policy).terms
     assert term.task == "risk"
     examined = examined_by(log, policy)
-    assert measured.policy is not None
-    assert measured.policy.value == pytest.approx((examined * risk).sum() / examined.sum())
+    assert known(measured.policy).value == pytest.approx((examined * risk).sum() / examined.sum())
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from tasks.stores import delta
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import LATER, NAME, Retrained
+from tests.known import known
 from tests.stores.plain_evidence import read_plain
 from tests.verdicts import subject_of
 
@@ -85,11 +86,9 @@ def test_a_release_beside_itself_differs_by_nothing(second_retrain: Retrained) -
 def test_each_sampled_request_gets_an_answer_and_mlflow_serves_what_was_replayed(
     beside: shadow.ShadowResult,
 ) -> None:
-    assert beside.failures is not None
-    assert beside.packed is not None
-    counted = {name: beside.failures[name] for name in ("requests", "alone", "challenger", "champion")}
+    counted = {name: known(beside.failures)[name] for name in ("requests", "alone", "challenger", "champion")}
     assert counted == {"requests": mini.REQUESTS_PER_DAY, "alone": 12, "challenger": 0, "champion": 0}
-    assert beside.packed == {"rows": 12 * 40, "greatest_difference": 0.0, "problem": ""}
+    assert known(beside.packed) == {"rows": 12 * 40, "greatest_difference": 0.0, "problem": ""}
 
 
 def test_what_the_clock_said_is_kept_beside_the_evidence_and_not_in_it(
@@ -156,8 +155,7 @@ def test_what_the_release_served_is_reproduced() -> None:
 
 
 def test_a_difference_of_a_millionth_is_rounding() -> None:
-    found = reproduce(served(served_p_click=[0.1 + 9e-7, 0.2, 0.9, None]), SCORED, tasks=["click"])
-    assert found is not None
+    found = known(reproduce(served(served_p_click=[0.1 + 9e-7, 0.2, 0.9, None]), SCORED, tasks=["click"]))
     assert found.greatest_difference == pytest.approx(9e-7)
 
 

@@ -12,6 +12,7 @@ from tasks.replay.log import PolicySlates
 from tasks.replay.replay_policies import Replay
 from tasks.replay.slates import Scored, with_fresh_draws
 from tests.feeds.mini import LATER
+from tests.known import known
 from tests.replay.worlds import NO_POLICY
 
 LOG = pd.DataFrame(
@@ -93,15 +94,12 @@ def test_the_releases_own_policy_makes_the_releases_own_slates(
 ) -> None:
     again = tested_slice.slates_by(tested_slice.contracts.utility, scored, "the same")
     np.testing.assert_array_equal(again.slot, scored.slates.slot)
-    assert again.utility is not None
-    assert scored.slates.utility is not None
-    np.testing.assert_allclose(again.utility, scored.slates.utility, rtol=1e-12)
+    np.testing.assert_allclose(known(again.utility), known(scored.slates.utility), rtol=1e-12)
 
 
 def test_contributions_add_up_to_the_utility(scored: Scored) -> None:
     total = np.sum(list(scored.slates.contributions.values()), axis=0)
-    assert scored.slates.utility is not None
-    np.testing.assert_allclose(total, scored.slates.utility, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(total, known(scored.slates.utility), rtol=1e-9, atol=1e-12)
 
 
 def test_the_joint_probability_of_a_return_is_below_that_of_its_purchase(scored: Scored) -> None:
@@ -124,15 +122,13 @@ def test_terms_add_up_to_the_utility_of_a_release_and_worth_is_by_outcome(
     liked = np.where(click >= 0.1, 5.0, 0.0)
     assert 0 < np.count_nonzero(liked) < len(liked)
     expected = 0.4 * click - 0.1 * np.minimum(margin, 2) + np.maximum(click, purchase) + liked * purchase
-    assert made.utility is not None
-    np.testing.assert_allclose(made.utility, expected, rtol=1e-9)
+    np.testing.assert_allclose(known(made.utility), expected, rtol=1e-9)
     np.testing.assert_allclose(made.total, expected, rtol=1e-9)
     assert sorted(made.worth) == ["click_30m", "dear", "purchase_2d"]
     np.testing.assert_allclose(made.worth["purchase_2d"], liked + (purchase > click))
     replay = Replay(tested_slice.log, made)
     (observed,) = replay.measure(Metric(MetricKind.OBSERVED_UTILITY), made, made, ())
-    assert observed.policy is not None
-    assert np.isfinite(observed.policy.value)
+    assert np.isfinite(known(observed.policy).value)
 
 
 def _policy(tested_slice: slates.TestSlice, **changes: Any) -> UtilitySpec:
@@ -149,5 +145,4 @@ def test_what_only_a_context_adds_contributes_nothing_elsewhere(
     new = (tested_slice.candidates["user_tenure"] == "new").to_numpy(dtype=bool)
     assert new.any()
     assert np.isnan(made.contributions["hide_2d"]).tolist() == (~new).tolist()
-    assert made.utility is not None
-    np.testing.assert_allclose(made.total, made.utility, rtol=1e-12)
+    np.testing.assert_allclose(made.total, known(made.utility), rtol=1e-12)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pytest
 
 from tasks.contracts.surface import EngineName
@@ -56,8 +57,12 @@ def manifest(workspace: Workspace) -> Manifest:
 def assert_same_slices(ours: DecidedSlice, theirs: DecidedSlice) -> None:
     assert_same(ours.log, theirs.log)
     for one, other in ((ours.policy, theirs.policy), (ours.baseline, theirs.baseline)):
-        assert_same(one.slates, other.slates)
-        assert_same(replace(one, slates=other.slates), other)
+        assert_same(one, other)
+    assert ours.predicted.keys() == theirs.predicted.keys()
+    for key, columns in theirs.predicted.items():
+        assert list(ours.predicted[key]) == list(columns)
+        for name, column in columns.items():
+            np.testing.assert_array_equal(ours.predicted[key][name], column)
     for one_of, others in ((ours.anchors, theirs.anchors), (ours.others, theirs.others)):
         assert list(one_of) == list(others)
         for name, slates in others.items():
@@ -78,7 +83,7 @@ def test_releases_policies_and_slates_are_those_of_one_process(
 def test_an_order_is_that_of_one_process(workspace: Workspace, manifest: Manifest) -> None:
     entrants = EntrantVersions(1, order="logged")
     made = decide_slice_with_spark(workspace, manifest, entrants, rows=ROWS)
-    assert made.baseline.slates.follows_log
+    assert made.baseline.follows_log
     assert_same_slices(made, decide_slice(workspace, manifest, entrants.load(workspace), rows=ROWS))
 
 

@@ -13,7 +13,7 @@ from tasks.contracts.utility import UtilitySpec
 from tasks.errors import DataError
 from tasks.release import view
 from tasks.replay import slates as slices
-from tasks.replay.decided_slice import Decided, DecidedSlice, Entrant, Entrants, decide_slice
+from tasks.replay.decided_slice import BASELINE, POLICY, DecidedSlice, Entrant, Entrants, decide_slice
 from tasks.replay.entrants import baseline_order
 from tasks.replay.evaluate import OfflineEvaluation, evaluate_offline
 from tasks.replay.log import CandidateLog, PolicySlates
@@ -24,8 +24,8 @@ from tasks.replay.simulate import comparisons, composition
 from tasks.replay.slates import Scored
 from tasks.stores.manifest import Manifest
 from tests.feeds.mini import Retrained
+from tests.replay.blocks import frame_of
 from tests.replay.same_slices import assert_same, values
-from tests.replay.whole_slice import whole_slice
 
 ROWS = 3_000
 """Candidates of a block: a day of the feed, which has 4,800, is cut into two."""
@@ -37,8 +37,8 @@ def manifest(second_retrain: Retrained) -> Manifest:
 
 
 @pytest.fixture(scope="module")
-def whole(second_retrain: Retrained, manifest: Manifest) -> slices.TestSlice:
-    return whole_slice(second_retrain.workspace, manifest, manifest.test)
+def whole(tested_slice: slices.TestSlice) -> slices.TestSlice:
+    return tested_slice
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +77,11 @@ def test_slates_and_predictions_are_those_of_the_slice(
     scored = whole.slates_of(entrants.under_test.release, "ours", served_as=2)
     for name, value in values(scored.slates):
         if not name.startswith("worth"):
-            np.testing.assert_array_equal(value, dict(values(decided.policy.slates))[name], err_msg=name)
+            np.testing.assert_array_equal(value, dict(values(decided.policy))[name], err_msg=name)
     bold = whole.slates_by(entrants.others["bold"], scored, "bold")
     np.testing.assert_array_equal(decided.others["bold"].slot, bold.slot)
     known = np.isfinite(whole.log.labels["click_30m"])
-    for column, logged in decided.policy.where_logged.items():
+    for column, logged in decided.predicted[POLICY].items():
         np.testing.assert_array_equal(logged[known], scored.where_logged[column][known])
 
 
@@ -105,17 +105,17 @@ def test_all_that_is_measured_and_judged_is_the_same(
         "bold": whole.slates_by(entrants.others["bold"], scored, "bold"),
     }
     in_blocks = {
-        "ours": decided.policy.slates,
-        "old": decided.baseline.slates,
+        "ours": decided.policy,
+        "old": decided.baseline,
         **decided.anchors,
         **decided.others,
     }
     assert repr(findings(decided.log, whole, in_blocks)) == repr(findings(whole.log, whole, at_once))
     compared = [
-        repr([*comparisons(whole.contracts, log, ours.where_logged, theirs.where_logged)])
+        repr([*comparisons(whole.contracts, log, ours, theirs)])
         for log, ours, theirs in (
-            (decided.log, decided.policy, decided.baseline),
-            (whole.log, scored, old),
+            (decided.log, decided.predicted[POLICY], decided.predicted[BASELINE]),
+            (whole.log, scored.where_logged, old.where_logged),
         )
     ]
     assert compared[0] == compared[1]
@@ -127,9 +127,9 @@ def test_a_logged_order_is_that_of_the_slice(
     alone = replace(entrants, baseline=baseline_order, anchors={}, others={})
     made = decide_slice(second_retrain.workspace, manifest, alone, rows=ROWS)
     scored = whole.slates_of(entrants.under_test.release, "ours", served_as=2)
-    assert made.baseline.slates.follows_log
-    assert made.baseline == Decided(made.baseline.slates, {})
-    np.testing.assert_array_equal(made.baseline.slates.slot, baseline_order(whole, scored).slot)
+    assert made.baseline.follows_log
+    assert BASELINE not in made.predicted
+    np.testing.assert_array_equal(made.baseline.slot, baseline_order(whole, scored).slot)
 
 
 def test_a_block_of_which_nothing_was_shown_has_no_order_and_stops_nothing(
@@ -145,9 +145,9 @@ def test_a_block_of_which_nothing_was_shown_has_no_order_and_stops_nothing(
 
     alone = replace(entrants, baseline=order, anchors={}, others={})
     made = decide_slice(second_retrain.workspace, manifest, alone, rows=ROWS)
-    assert made.baseline.slates.name == "logged order"
-    assert not made.baseline.slates.slot[: calls[0]].any()
-    assert made.baseline.slates.slot[calls[0] :].any()
+    assert made.baseline.name == "logged order"
+    assert not made.baseline.slot[: calls[0]].any()
+    assert made.baseline.slot[calls[0] :].any()
 
     def never(block: slices.TestSlice, ours: Scored) -> PolicySlates:
         block.__dict__["log"] = replace(block.log, positions_logged=False)
@@ -155,11 +155,6 @@ def test_a_block_of_which_nothing_was_shown_has_no_order_and_stops_nothing(
 
     with pytest.raises(DataError, match="The log carries no position"):
         decide_slice(second_retrain.workspace, manifest, replace(alone, baseline=never), rows=ROWS)
-
-
-def frame_of(requests: list[str], **columns: Any) -> pd.DataFrame:
-    plain = {"request_id": requests, "user_id": requests, "item_id": [*map(str, range(len(requests)))]}
-    return pd.DataFrame({**plain, "shown_at": pd.Timestamp("2026-03-01T09:00:00Z"), "click": 0.0, **columns})
 
 
 def test_values_of_a_segment_are_told_alike_in_every_block() -> None:

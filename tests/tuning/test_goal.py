@@ -23,6 +23,7 @@ from tasks.tuning.goal import (
     blocking_bounds,
 )
 from tests.contracts.files import setting, write_surface
+from tests.known import known
 from tests.replay.worlds import with_segment
 from tests.tuning.weight_feeds import CLICKS, HIDES, SPACE, SmallLog, replayed, weighted
 
@@ -43,8 +44,7 @@ def test_the_baseline_itself_changes_nothing_and_keeps_a_bound_of_zero() -> None
 def test_a_fall_of_what_may_not_rise_is_a_gain() -> None:
     half = replayed(1)
     clicks, fall = half.figures(OTHER).objectives
-    measured = half.replay.measure(HIDES, half.slates(OTHER), half.baseline, ())[0].relative
-    assert measured is not None
+    measured = known(half.replay.measure(HIDES, half.slates(OTHER), half.baseline, ())[0].relative)
     assert fall == -measured.value > 0
     assert clicks < 0
 
@@ -60,8 +60,7 @@ def test_a_prediction_keeps_its_bound_with_its_one_sided_interval() -> None:
 
 def test_an_absolute_bound_is_exceeded_by_a_share_of_itself() -> None:
     half = replayed(1)
-    level = half.replay.measure(CLICKS, half.slates(OTHER), half.baseline, ())[0].policy
-    assert level is not None
+    level = known(half.replay.measure(CLICKS, half.slates(OTHER), half.baseline, ())[0].policy)
     upper = level.value + ONE_SIDED * (level.high - level.value)
     bound = Bounded(metric="click_predicted", max=upper / 2)
     assert bounded(half, bound, CLICKS).figures(OTHER).excess == pytest.approx((1.0,))
@@ -70,8 +69,7 @@ def test_an_absolute_bound_is_exceeded_by_a_share_of_itself() -> None:
 def test_an_outcome_keeps_its_bound_by_its_point() -> None:
     half = replayed(1)
     rate = Metric(MetricKind.RATE, "click")
-    change = half.replay.measure(rate, half.slates(OTHER), half.baseline, ())[0].relative
-    assert change is not None
+    change = known(half.replay.measure(rate, half.slates(OTHER), half.baseline, ())[0].relative)
     bound = Bounded(metric="click_rate", relative_decrease_max=-change.value + 1e-9)
     assert bounded(half, bound, rate).figures(OTHER).exceeded == 0
 
@@ -90,8 +88,7 @@ def test_what_the_baseline_never_shows_exceeds_a_bound_on_its_rise_by_all_that_i
     log = with_segment(half.replay.log, "source", np.where(entered, "ads", "own"))
     share = Metric(MetricKind.SHARE, "source", "ads")
     half = replace(half, replay=Replay(log, before))
-    level = half.replay.measure(share, after, before, ())[0].policy
-    assert level is not None
+    level = known(half.replay.measure(share, after, before, ())[0].policy)
     held = bounded(half, Bounded(metric=share.name, relative_increase_max=0.5), share)
     assert held.figures(OTHER).excess == (level.value,)
     assert held.figures(SPACE.current).excess == (0.0,)

@@ -29,6 +29,7 @@ from tasks.tuning.search import (
     search_weights,
     tune_weights,
 )
+from tests.known import known
 from tests.tuning.weight_feeds import CLICKS, SPACE, at_random, policy, replayed, weighted
 
 BUY = {"weight": 20.0, "times": {"column": "margin", "cap": 50}, "why": "it earns"}
@@ -133,9 +134,7 @@ def logs(weights: Weights) -> dict[str, float]:
 
 
 def restore(excess: Callable[[Weights], tuple[float, ...]], within: WeightSpace | None = None) -> Weights:
-    found = restore_bounds(excess, within or space())
-    assert found is not None
-    return found
+    return known(restore_bounds(excess, within or space()))
 
 
 def test_of_a_plane_the_smallest_change_is_its_foot() -> None:
@@ -198,11 +197,9 @@ def test_the_best_of_equal_policies_gains_nothing_on_the_half_that_did_not_choos
     seemed, confirmed = [], []
     for seed in range(4):
         halves = replayed(2 * seed, at_random, rise=9.0), replayed(2 * seed + 1, at_random, rise=9.0)
-        chosen = tune_weights(halves, SPACE, trials=60, seed=seed).chosen
-        assert chosen is not None
+        chosen = known(tune_weights(halves, SPACE, trials=60, seed=seed).chosen)
         assert chosen.gain_predicted is not None
-        assert chosen.gain_searched is not None
-        seemed.append(chosen.gain_searched / chosen.gain_predicted.standard_error)
+        seemed.append(known(chosen.gain_searched) / chosen.gain_predicted.standard_error)
         confirmed.append(chosen.gain_predicted.value / chosen.gain_predicted.standard_error)
     assert np.mean(seemed) > 1.2
     assert abs(np.mean(confirmed)) < 0.8
@@ -211,8 +208,7 @@ def test_the_best_of_equal_policies_gains_nothing_on_the_half_that_did_not_choos
 def chosen_of(tuned: WeightSearchResult, ending: Ending) -> tuple[Chosen, Measured]:
     assert tuned.ending == ending
     assert tuned.chosen is not None
-    assert tuned.chosen.gain is not None
-    return tuned.chosen, tuned.chosen.gain
+    return tuned.chosen, known(tuned.chosen.gain)
 
 
 def test_what_is_proposed_keeps_its_bounds_and_gains_on_both_halves() -> None:
@@ -230,9 +226,7 @@ def test_what_is_proposed_keeps_its_bounds_and_gains_on_both_halves() -> None:
 def test_a_gain_that_only_the_model_sees_is_not_proposed() -> None:
     tuned = tune_weights((replayed(1), replayed(2, deaf=True)), SPACE, trials=20)
     chosen, gain = chosen_of(tuned, "nothing better")
-    assert chosen.gain_predicted is not None
-    assert gain.relative is not None
-    assert gain.relative.low < 0 < chosen.gain_predicted.low
+    assert known(gain.relative).low < 0 < known(chosen.gain_predicted).low
 
 
 def test_a_gain_that_the_log_cannot_measure_is_not_proposed() -> None:
@@ -247,9 +241,7 @@ def test_a_gain_that_falls_away_on_the_other_half_is_not_proposed() -> None:
     backwards = replayed(2, lambda small, weights: -weighted(small, weights))
     tuned = tune_weights((replayed(1), backwards), SPACE, trials=20)
     chosen, gain = chosen_of(tuned, "nothing better")
-    assert chosen.gain_searched is not None
-    assert gain.relative is not None
-    assert gain.relative.value < 0 < chosen.gain_searched
+    assert known(gain.relative).value < 0 < known(chosen.gain_searched)
 
 
 def test_weights_that_cannot_be_bettered_stay() -> None:
@@ -274,8 +266,7 @@ def test_a_rise_of_hides_is_brought_back_by_as_little_as_it_takes() -> None:
     start = WeightSpace(SPACE.policy_with({"hide": -0.01}), SPACE.sizes)
     tuned = restore_weights(half, start)
     assert tuned.exceeded["hide_predicted"] > 0
-    assert tuned.chosen is not None
-    weights = tuned.chosen.weights
+    weights = known(tuned.chosen).weights
     assert half.figures(weights).exceeded == 0
     less = {term: start.current[term] * (weights[term] / start.current[term]) ** 0.8 for term in weights}
     assert half.figures(less).exceeded > 0

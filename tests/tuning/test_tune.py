@@ -19,6 +19,7 @@ from tasks.tuning.evidence import TuningEvidence
 from tasks.tuning.tune import TuneRequest, proposed_text
 from tests.feeds import mini
 from tests.feeds.mini import Retrained
+from tests.known import known
 from tests.promotion.moves.moving import forget_moves
 
 Tuned = Done[TuningEvidence]
@@ -129,8 +130,7 @@ def test_every_trial_is_a_run_below_the_tuning(workspace: Workspace, tuned: Tune
 
 
 def test_what_is_proposed_is_accepted_beside_the_surface(workspace: Workspace, tuned: Tuned) -> None:
-    proposal = tuned.evidence.proposal
-    assert proposal is not None
+    proposal = known(tuned.evidence.proposal)
     policy = read_policy(Path(proposal.file), workspace.contracts)
     before = load_surface(workspace.surfaces, mini.NAME).utility
     assert policy.version == before.version + 1 == proposal.version
@@ -142,16 +142,13 @@ def test_what_is_proposed_is_accepted_beside_the_surface(workspace: Workspace, t
 
 def test_the_gain_is_of_outcomes_and_the_primary_is_judged_without_a_champion(tuned: Tuned) -> None:
     """Against the logged order outcomes are worth what the release's policy says, as in its simulation."""
-    proposal = tuned.evidence.proposal
-    assert proposal is not None
+    proposal = known(tuned.evidence.proposal)
     assert proposal.gain_metric == "click_30m_rate"
-    assert proposal.gain is not None
-    assert one_sided(proposal.gain).low > 0
+    assert one_sided(known(proposal.gain)).low > 0
     assert tuned.evidence.baseline == "logged order"
     primary = proposal.verdicts[0]
     assert str(primary.subject) == "observed_utility"
-    assert primary.observed is not None
-    assert primary.observed.known
+    assert known(primary.observed).known
 
 
 def test_the_surfaces_own_file_is_left_as_it_was(workspace: Workspace, tuned: Tuned) -> None:
