@@ -28,8 +28,8 @@ from benchmarks.calibrating.contests import Contest, summary
 from benchmarks.calibrating.logged import SHARED, logged, shared_data
 from benchmarks.calibrating.peers import PEERS, Seconds, installed, warm, words
 from benchmarks.calibrating.rows import DISTORTIONS, Case, simulated
-from tasks.evaluation.binary import normalized_entropy
-from tasks.evaluation.calibration_error import Multicalibration, multicalibration
+from tasks.evaluation.binary import check_binary, normalized_entropy
+from tasks.evaluation.calibration_error import Multicalibration, SortedRows
 from tasks.evaluation.observations import Grouping
 from tasks.evaluation.subjects import Segment
 
@@ -96,7 +96,8 @@ def measured(case: Case, peers: Sequence[str]) -> dict[str, Measured]:
     segments = [_grouping(fresh[name]) for name in fresh]
 
     def of(predictions: npt.NDArray[np.float64], seconds: Seconds, told: str) -> Measured:
-        error = multicalibration(case.test.outcomes, predictions, segments, depth=DEPTH)
+        rows = SortedRows.of(*check_binary(case.test.outcomes, predictions))
+        error = rows.worst(segments, depth=DEPTH)
         return Measured(normalized_entropy(case.test.outcomes, predictions), error, seconds, told)
 
     made = {"scores as they are": of(case.test.scores, Seconds(0.0, 0.0), "")}

@@ -193,35 +193,6 @@ class Multicalibration:
     detectable: float
 
 
-def multicalibration(
-    outcomes: npt.ArrayLike,
-    predictions: npt.ArrayLike,
-    segments: Sequence[Grouping],
-    *,
-    weights: npt.ArrayLike | None = None,
-    depth: int = DEPTH,
-) -> Multicalibration:
-    """Measure multicalibration.
-
-    Parameters
-    ----------
-    outcomes : [n] 0 or 1.
-    predictions : [n] probabilities.
-    segments : each with codes [n].
-    weights : [n] of each row, 0 or more.
-    depth : maximum number of crossed columns.
-
-    Examples
-    --------
-    >>> from tasks.evaluation.subjects import Segment
-    >>> source = Grouping((Segment("source", "ads"), Segment("source", "feed")), np.repeat([0, 1], 100))
-    >>> found = multicalibration(np.tile([0, 1], 100), np.repeat([0.5, 0.1], 100), [source])
-    >>> round(found.sigma, 2)
-    13.33
-    """
-    return SortedRows.of(*check_binary(outcomes, predictions, weights)).worst(segments, depth=depth)
-
-
 @dataclass(frozen=True)
 class SortedRows:
     """Rows by increasing prediction [n]: contributions to the walk and its variance, and ends of ties.
@@ -254,7 +225,21 @@ class SortedRows:
         return CumulativeErrors(kept, ranges / total[kept], divide(spread, total)[kept])
 
     def worst(self, segments: Sequence[Grouping], *, depth: int = DEPTH) -> Multicalibration:
-        """Return the multicalibration error over segment columns crossed up to a depth."""
+        """Return the multicalibration error.
+
+        Parameters
+        ----------
+        segments : each with codes [n].
+        depth : maximum number of crossed columns.
+
+        Examples
+        --------
+        >>> from tasks.evaluation.subjects import Segment
+        >>> source = Grouping((Segment("source", "ads"), Segment("source", "feed")), np.repeat([0, 1], 100))
+        >>> y, p = np.tile([0.0, 1.0], 100), np.repeat([0.5, 0.1], 100)
+        >>> round(SortedRows.of(y, p, np.ones(200)).worst([source]).sigma, 2)
+        13.33
+        """
         if any(segment.codes.shape != self.order.shape for segment in segments):
             raise DataError(f"Every segment column needs {self.order.size} rows, one for each outcome.")
         errors = list(_cross_segments(self, segments, depth))

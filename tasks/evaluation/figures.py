@@ -20,7 +20,7 @@ reported with them. Figures of groups with too few users or positives have no in
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Annotated, ClassVar, Final
@@ -359,10 +359,13 @@ def binary_report(observations: Observations, *, replicates: int = 200) -> list[
             **_cumulative(ordered, group, who),
         }
         metrics += metric_rows(estimates, group, rows.support(group), resampled=who.resampled)
+    worst = ordered.worst(groups[1:])
     errors = {
         "smooth_ece": smooth_ece(y, p, weights=w),
         "debiased_ece": debiased_ece(y, p, weights=w),
-        **_multicalibration(ordered, groups[1:]),
+        "multicalibration_error": worst.error,
+        "multicalibration_sigma": worst.sigma,
+        "multicalibration_detectable": worst.detectable,
     }
     whole = {name: [_without_interval(error, who.count)] for name, error in errors.items()}
     return metrics + metric_rows(whole, groups[0], rows.support(groups[0]), resampled=who.resampled)
@@ -485,15 +488,6 @@ def _cumulative(rows: SortedRows, group: Grouping, who: Clusters) -> dict[str, l
     return {
         "cumulative_error": by_group(cumulative.errors),
         "cumulative_sigma": by_group(cumulative.sigmas),
-    }
-
-
-def _multicalibration(rows: SortedRows, columns: Sequence[Grouping]) -> dict[str, float]:
-    worst = rows.worst(columns)
-    return {
-        "multicalibration_error": worst.error,
-        "multicalibration_sigma": worst.sigma,
-        "multicalibration_detectable": worst.detectable,
     }
 
 

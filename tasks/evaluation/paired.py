@@ -68,10 +68,14 @@ class PairedRows:
     requests: npt.ArrayLike
     segments: Mapping[str, npt.ArrayLike] = field(default_factory=dict)
 
-    def checked(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """Return outcomes, both predictions, and a weight of 1 for each row, checked by `check_binary`."""
-        y, old, once = check_binary(self.outcomes, self.champion)
-        _, new, _ = check_binary(self.outcomes, self.challenger)
+    def checked(self, *, binary: bool = True) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return outcomes, both predictions, and a weight of 1 for each row, all finite.
+
+        Binary outcomes are checked by `check_binary`, others by `check_rows`.
+        """
+        check = check_binary if binary else check_rows
+        y, old, once = check(self.outcomes, self.champion)
+        _, new, _ = check(self.outcomes, self.challenger)
         return y, old, new, once
 
 
@@ -161,7 +165,7 @@ def relative_squared_error_rise(
     >>> relative_squared_error_rise(rows, base=2.0)[0].value
     0.5
     """
-    y, old, new = _check(rows)
+    y, old, new, _ = rows.checked(binary=False)
     rises, support = _rises(rows, [(y - new) ** 2 - (y - old) ** 2, (y - base) ** 2], group)
     return support.of_outcomes(rises)
 
@@ -177,16 +181,10 @@ def relative_pinball_loss_rise(
     >>> relative_pinball_loss_rise(rows, quantile=0.5, base=2.0)[0].value
     0.5
     """
-    y, old, new = _check(rows)
+    y, old, new, _ = rows.checked(binary=False)
     before, after, constant = (pinball_losses(y, p, quantile) for p in (old, new, np.full_like(y, base)))
     rises, support = _rises(rows, [after - before, constant], group)
     return support.of_any(rises)
-
-
-def _check(rows: PairedRows) -> tuple[Floats, Floats, Floats]:
-    y, old, _ = check_rows(rows.outcomes, rows.champion)
-    _, new, _ = check_rows(rows.outcomes, rows.challenger)
-    return y, old, new
 
 
 def _rises(rows: PairedRows, columns: list[Floats], group: Grouping | None) -> tuple[list[Estimate], Support]:

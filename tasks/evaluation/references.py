@@ -22,6 +22,7 @@ of a hundred features would always look good on the rows used to choose it.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -123,10 +124,9 @@ def best_features(rows: FeatureRows) -> tuple[SingleFeature | None, SingleFeatur
         return None, None
     requests = pd.factorize(np.asarray(rows.requests), sort=True)[0]
     scored = [one for j in range(len(rows.names)) for one in _score_feature(rows, j, requests)]
-    pooled = max(scored, key=lambda one: one.auc)
-    inside = [one for one in scored if np.isfinite(one.auc_by_request)]
-    by_request = max(inside, key=lambda one: one.auc_by_request).feature if inside else None
-    return pooled.feature, by_request
+    pooled = max(((auc, feature) for feature, auc, _ in scored), key=itemgetter(0))[1]
+    inside = [(auc, feature) for feature, _, auc in scored if np.isfinite(auc)]
+    return pooled, max(inside, key=itemgetter(0))[1] if inside else None
 
 
 def subsample_requests(outcomes: Floats, requests: npt.ArrayLike, *, most: int = MOST_ROWS) -> Flags:
@@ -164,34 +164,27 @@ def pooled_auc(outcomes: Floats, scores: Floats) -> float:
     return float(divide(won, positives.sum() * negatives.sum()))
 
 
-@dataclass(frozen=True)
-class _ScoredFeature:
-    """A score of one feature with its AUCs on the rows used to choose it."""
+def _score_feature(
+    rows: FeatureRows, column: int, requests: Indices
+) -> Iterator[tuple[SingleFeature, float, float]]:
+    """Yield every score of a feature with its AUC on these rows, over all of them and inside requests.
 
-    feature: SingleFeature
-    auc: float
-    auc_by_request: float
-
-
-def _score_feature(rows: FeatureRows, column: int, requests: Indices) -> Iterator[_ScoredFeature]:
-    """Measure every score of a feature; a falling score has the reversed ranks of the rising one."""
+    A falling score has the reversed ranks of the rising one.
+    """
     name, values = rows.names[column], rows.matrix[:, column]
     if name in rows.categorical:
         means = _mean_outcomes(values, rows.outcomes)
         scores = _cross_fitted(values, rows.outcomes, requests)
-        yield _ScoredFeature(
-            SingleFeature(name, means=means),
-            pooled_auc(rows.outcomes, scores),
-            request_pairs(rows.outcomes, scores, requests).auc,
-        )
+        auc, inside = pooled_auc(rows.outcomes, scores), request_pairs(rows.outcomes, scores, requests).auc
+        yield SingleFeature(name, means=means), auc, inside
         return
     for missing_first in (True, False) if np.isnan(values).any() else (True,):
         rising = SingleFeature(name, missing_first=missing_first)
         scores = rising.scores(values)
         auc = pooled_auc(rows.outcomes, scores)
         inside = request_pairs(rows.outcomes, scores, requests).auc
-        yield _ScoredFeature(rising, auc, inside)
-        yield _ScoredFeature(replace(rising, rising=False), 1 - auc, 1 - inside)
+        yield rising, auc, inside
+        yield replace(rising, rising=False), 1 - auc, 1 - inside
 
 
 def _cross_fitted(codes: Floats, outcomes: Floats, requests: Indices) -> Floats:

@@ -274,13 +274,8 @@ def _sums_by_unit(
     """Sum each column into a sparse [groups, units] matrix."""
     pairs, known = pd.factorize(groups * np.intp(shape[1]) + units)
     place = np.divmod(known, max(1, shape[1]))
-    return [
-        sparse.csr_array((_sum_by_code(pairs, column, known.size), place), shape=shape) for column in columns
-    ]
-
-
-def _sum_by_code(codes: Indices, column: Floats, count: int) -> Floats:
-    return np.asarray(np.bincount(codes, column, count), dtype=np.float64)
+    summed = (np.bincount(pairs, column, known.size).astype(np.float64) for column in columns)
+    return [sparse.csr_array((sums, place), shape=shape) for sums in summed]
 
 
 def count_users(users: Indices, groups: Indices, count: int) -> Indices:

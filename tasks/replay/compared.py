@@ -1,6 +1,6 @@
 """Two policies on one log, with the rows, segments and caveats that all their metrics share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -27,6 +27,11 @@ class ComparedPolicies:
     log: CandidateLog
     policy: PolicySlates
     baseline: PolicySlates
+    _known_caveats: dict[str, str] = field(default_factory=dict, init=False)
+    _labelled_shares: dict[str, float] = field(default_factory=dict, init=False)
+    _segmentations: dict[tuple[str | None, str | None], Grouping] = field(default_factory=dict, init=False)
+    _distinct: dict[tuple[object, ...], Grouping] = field(default_factory=dict, init=False)
+    _rows: dict[tuple[object, ...], SegmentedRows] = field(default_factory=dict, init=False)
 
     def caveat(self, task: str) -> str:
         """Return why outcomes of a task cannot be compared for these policies, or an empty string."""
@@ -90,26 +95,6 @@ class ComparedPolicies:
         if not everything or segmentation.names == (ALL,):
             self._rows[key] = made  # only the recall of one task reads every row in segments
         return made
-
-    @cached_property
-    def _known_caveats(self) -> dict[str, str]:
-        return {}
-
-    @cached_property
-    def _labelled_shares(self) -> dict[str, float]:
-        return {}
-
-    @cached_property
-    def _segmentations(self) -> dict[tuple[str | None, str | None], Grouping]:
-        return {}
-
-    @cached_property
-    def _distinct(self) -> dict[tuple[object, ...], Grouping]:
-        return {}
-
-    @cached_property
-    def _rows(self) -> dict[tuple[object, ...], SegmentedRows]:
-        return {}
 
     @cached_property
     def _everywhere(self) -> Indices:

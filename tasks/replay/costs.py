@@ -124,14 +124,10 @@ def _given(child: Measured, parents: Sequence[Measured]) -> Measured | None:
         return None
     own = [pair for pair in known if pair[1].reference_model == child.reference_model]
     before, parent = min(own or known, key=lambda pair: pair[0].value)
-    return replace(child, relative=_over(child.relative, before), heads=min(child.heads, parent.heads))
-
-
-def _over(child: Estimate, parent: Estimate) -> Estimate:
-    """Divide one change by another; NaN if the parent falls to zero."""
-    left = 1 + parent.value
-    change = (1 + child.value) / left - 1 if left > 0 else math.nan
-    return Estimate(change, math.nan, math.nan, child.n)
+    left = 1 + before.value  # of the parent's events; none if it falls to zero
+    change = (1 + child.relative.value) / left - 1 if left > 0 else math.nan
+    relative = Estimate(change, math.nan, math.nan, child.relative.n)
+    return replace(child, relative=relative, heads=min(child.heads, parent.heads))
 
 
 def evaluate_cost(

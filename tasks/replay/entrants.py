@@ -39,29 +39,6 @@ from tasks.stores.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Baseline:
-    """The baseline of a release: a release or an order; the surface's declared order if neither is set."""
-
-    release: int | None = None
-    order: str | None = None
-
-    @classmethod
-    def of(cls, workspace: Workspace, name: str | None) -> "Baseline":
-        """Parse a baseline: a release by version or alias, else an order; the champion by default.
-
-        Raises
-        ------
-        ContractError
-            The version does not exist.
-        """
-        if not name:
-            return cls(workspace.releases.find(CHAMPION))
-        if name.isdecimal() or name in release_aliases(workspace):
-            return cls(workspace.releases.version(name))
-        return cls(order=name)
-
-
-@dataclass(frozen=True)
 class EntrantVersions:
     """Entrants given as release versions and policy specifications.
 
@@ -79,6 +56,21 @@ class EntrantVersions:
     order: str | None = None
     anchors: Mapping[str, int] = field(default_factory=dict)
     others: Mapping[str, UtilitySpec] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, workspace: Workspace, release: int, baseline: str | None) -> "EntrantVersions":
+        """Compare a release with a baseline: a version or an alias, else an order; the champion by default.
+
+        Raises
+        ------
+        ContractError
+            The version does not exist.
+        """
+        if not baseline:
+            return cls(release, workspace.releases.find(CHAMPION))
+        if baseline.isdecimal() or baseline in release_aliases(workspace):
+            return cls(release, workspace.releases.version(baseline))
+        return cls(release, order=baseline)
 
     def load(self, workspace: Workspace) -> Entrants:
         """Load the releases, with the boosts in force at the as-of time of the release under test."""

@@ -41,6 +41,7 @@ from tasks.evaluation.evidence import Measured
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
 from tasks.evaluation.subjects import ALL, Segment, Threshold
 from tasks.evaluation.verdicts import (
+    UNKNOWN_ESTIMATE,
     WORST_FIRST,
     Estimate,
     Outcome,
@@ -85,31 +86,24 @@ def evaluate_guardrail(guardrail: Guardrail, measured: Sequence[Measured], *, ru
     measured : the guardrail's metric, compared with its baseline or anchor.
     run : the MLflow run that the figures come from.
     """
-    segments = list(dict.fromkeys(m.segment for m in measured))
-    worst = [
-        min(
-            (v for m in measured if m.segment == segment for v in _verdicts(guardrail, m, run)),
-            key=lambda verdict: WORST_FIRST.index(verdict.outcome),
-        )
-        for segment in segments
-    ]
-    return correct_segments(worst)
+    verdicts: dict[Segment, list[Verdict]] = {}
+    for one in measured:
+        evaluated = [evaluate_bound(guardrail, bound, one, run) for bound in bounds_of(guardrail, one)]
+        verdicts.setdefault(one.segment, []).extend(evaluated)
+    return correct_segments(
+        [min(each, key=lambda verdict: WORST_FIRST.index(verdict.outcome)) for each in verdicts.values()]
+    )
 
 
 def correct_segments(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """Withdraw segment blocks that are explained by multiple testing; the whole is unchanged."""
     family = [v for v in verdicts if _is_segment_with_interval(v)]
-    adjusted = iter(benjamini_hochberg([_p_value(v) for v in family]))
+    p_values = [beyond_p_value(v.observed or UNKNOWN_ESTIMATE, v.threshold) for v in family]
+    adjusted = iter(benjamini_hochberg(p_values))
     return [
         _corrected(v, float(next(adjusted)), len(family)) if _is_segment_with_interval(v) else v
         for v in verdicts
     ]
-
-
-def _p_value(verdict: Verdict) -> float:
-    if verdict.observed is None:
-        return 1.0
-    return beyond_p_value(verdict.observed, verdict.threshold)
 
 
 def _bound_words(direction: Literal["rise", "fall"], share: float) -> str:
@@ -222,10 +216,6 @@ def _power(bound: Bound, measured: Measured) -> Power | None:
 
 def _point(estimate: Estimate | None) -> Estimate | None:
     return None if estimate is None else replace(estimate, low=np.nan, high=np.nan)
-
-
-def _verdicts(guardrail: Guardrail, measured: Measured, run: str) -> Iterator[Verdict]:
-    return (evaluate_bound(guardrail, bound, measured, run) for bound in bounds_of(guardrail, measured))
 
 
 def _reasons(bound: Bound, measured: Measured) -> Iterator[str]:

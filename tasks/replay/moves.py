@@ -79,12 +79,12 @@ class Pair:
         return made.policy
 
     def value_changes(self, columns: Sequence[str]) -> Iterator[ValueChange]:
-        """Yield, for each column, the values whose exposure changes most, the greatest change first."""
+        """Yield, for each column of the log, the values whose exposure changes most, the greatest first."""
         log = self.replay.log
         was, now = (np.where(slot > 0, slot, np.inf) for slot in (self.before.slot, self.after.slot))
         up, down = now < was, now > was
         change = examined_by(log, self.after) - examined_by(log, self.before)
-        for name in columns:
+        for name in (one for one in dict.fromkeys(columns) if one in log.segments):
             codes, values = np.asarray(log.segments[name].codes), log.segments[name].categories
             counts = [np.bincount(codes, each, len(values)) for each in (np.ones(len(codes)), up, down)]
             moved = np.abs(np.bincount(codes, change, len(values)))
@@ -192,19 +192,6 @@ def side_by_side(
             after=None if item is None else str(items[item]),
             place_before=None if item is None or not before[item] else int(before[item]),
         )
-
-
-def moved_columns(columns: Sequence[str], replay: Replay) -> list[str]:
-    """Return the columns that the log contains, without duplicates.
-
-    Examples
-    --------
-    >>> from types import SimpleNamespace
-    >>> replay = SimpleNamespace(log=SimpleNamespace(segments={"source": 0}))
-    >>> moved_columns(["source", "brand", "source"], replay)
-    ['source']
-    """
-    return [name for name in dict.fromkeys(columns) if name in replay.log.segments]
 
 
 Explain = Callable[[str], pd.DataFrame]

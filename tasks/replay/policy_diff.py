@@ -22,7 +22,7 @@ from tasks.release.view import load, release_policy
 from tasks.replay.decided_slice import Entrant, Entrants, SliceBuilder, build_slice, decided_blocks
 from tasks.replay.evidence import PolicyDiff, PolicySide, SlateRuleChange
 from tasks.replay.log import PolicySlates
-from tasks.replay.moves import EXAMPLES_RULE, Pair, moved_columns
+from tasks.replay.moves import EXAMPLES_RULE, Pair
 from tasks.replay.page import stood_in
 from tasks.replay.replay_policies import Replay
 from tasks.replay.slate_checks import refuse_leaks
@@ -91,9 +91,7 @@ def run(workspace: Workspace, *, before: str, after: str, release: str | None = 
         slate_rules=_compare_slates(canonical(sides[0].slate), canonical(sides[1].slate)),
         replaced=pair.replaced(),
         value_changes=tuple(
-            pair.value_changes(
-                moved_columns([*mix_columns(contracts.surface, contracts.slate), *segments], pair.replay)
-            )
+            pair.value_changes([*mix_columns(contracts.surface, contracts.slate), *segments])
         ),
         negatives=tuple(pair.negatives(costs, segments)),
         examples=tuple(pair.examples(request_ids, item_ids)),

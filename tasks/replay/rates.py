@@ -35,7 +35,6 @@ models on slates with a known truth.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -61,16 +60,13 @@ class RateEstimator:
     ----------
     per_examined : task -> joint prediction of an examined item, shape [n]; 0 for an absent task.
     weights : [n] of the shown items, 0 elsewhere; by default ``w``, the log's weights.
+    _spreads : by task, the rows [m] of known outcomes and the standard deviation of each.
     """
 
     log: CandidateLog
     per_examined: Mapping[str, Floats] = field(default_factory=dict)
     weights: Floats | None = None
-
-    @cached_property
-    def _spreads(self) -> dict[str, tuple[Indices, Floats]]:
-        """By task, the rows [m] of known outcomes and the standard deviation of each."""
-        return {}
+    _spreads: dict[str, tuple[Indices, Floats]] = field(default_factory=dict, init=False)
 
     @property
     def _inclusion(self) -> Floats | None:

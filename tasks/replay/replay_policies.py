@@ -51,17 +51,12 @@ _SHARE: Final = 0.99
 
 def measure_latency(log: CandidateLog, policy: PolicySlates, baseline: PolicySlates) -> Measured:
     """Measure the latency of the requests served by a release and by its baseline."""
+    latency = Metric(MetricKind.LATENCY)
     of_policy, of_baseline = (_percentile(log, slates) for slates in (policy, baseline))
-    found = _row(policy, None, None, f"no logged request names {policy.name} as its release")
-    return found if of_policy is None else _row(policy, of_policy, of_baseline, "")
-
-
-def _row(
-    policy: PolicySlates, of_policy: Estimate | None, of_baseline: Estimate | None, reason: str
-) -> Measured:
-    change = None if of_policy is None or of_baseline is None else _change(of_policy, of_baseline)
-    subject = Subject.of(Metric(MetricKind.LATENCY))
-    return Measured(subject, ALL, policy.name, of_policy, of_baseline, change, reason=reason)
+    if of_policy is None:
+        return _unknown(latency, ALL, policy.name, f"no logged request names {policy.name} as its release")
+    change = None if of_baseline is None else _change(of_policy, of_baseline)
+    return Measured(Subject.of(latency), ALL, policy.name, of_policy, of_baseline, change)
 
 
 def _percentile(log: CandidateLog, slates: PolicySlates) -> Estimate | None:

@@ -36,7 +36,7 @@ import numpy as np
 
 from tasks import columns as c
 from tasks.arrays import Flags, Floats
-from tasks.contracts import Contracts, UtilitySpec, canonical, digest
+from tasks.contracts import Contracts, canonical, digest
 from tasks.contracts.load import read_policy
 from tasks.contracts.tasks import join_outcomes
 from tasks.contracts.utility import Term
@@ -49,7 +49,7 @@ from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict, stops
 from tasks.progress import report
 from tasks.release.view import release_policy
 from tasks.replay.decided_slice import BASELINE, POLICY, DecidedSlice, decide_slice
-from tasks.replay.entrants import Baseline, EntrantVersions
+from tasks.replay.entrants import EntrantVersions
 from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_offline
 from tasks.replay.evidence import SimulationEvidence
 from tasks.replay.log import CandidateLog, PolicySlates
@@ -104,26 +104,23 @@ class SimulateResult:
 
 @dataclass(frozen=True)
 class _Simulation:
-    """The release under test, its baseline, and further policies by file."""
+    """The release under test, its baseline, anchors, and further policies by file."""
 
     workspace: Workspace
-    release: int
-    baseline: Baseline
-    policies: Mapping[str, UtilitySpec]
+    entrants: EntrantVersions
 
     @cached_property
     def manifest(self) -> Manifest:
         """The manifest of the release, or of the tested release that it is refitted from."""
-        return self.workspace.releases.tested(self.release)
+        return self.workspace.releases.tested(self.entrants.release)
 
-    @cached_property
-    def anchors(self) -> dict[str, int]:
-        """The releases that guardrails name, and the champion of four promotions ago, by reference."""
-        rails = self.workspace.contracts.utility.guardrails
-        named = {rail.anchor for rail in rails if rail.anchor is not None}
-        anchors = {anchor: self.workspace.releases.version(anchor) for anchor in sorted(named)}
-        served = champions(self.workspace.audit.entries())
-        return anchors | {RATCHET: served[-PROMOTIONS]} if len(served) >= PROMOTIONS else anchors
+
+def _anchors(workspace: Workspace) -> dict[str, int]:
+    """Return the releases that guardrails name, and the champion of four promotions ago, by reference."""
+    named = {rail.anchor for rail in workspace.contracts.utility.guardrails if rail.anchor is not None}
+    anchors = {anchor: workspace.releases.version(anchor) for anchor in sorted(named)}
+    served = champions(workspace.audit.entries())
+    return anchors | {RATCHET: served[-PROMOTIONS]} if len(served) >= PROMOTIONS else anchors
 
 
 def run(
@@ -152,7 +149,8 @@ def run(
         The baseline is an alias or a column that does not exist.
     """
     extra = {str(path): read_policy(path, workspace.contracts) for path in policies}
-    asked = _Simulation(workspace, release, Baseline.of(workspace, baseline), extra)
+    entrants = EntrantVersions.of(workspace, release, baseline)
+    asked = _Simulation(workspace, replace(entrants, anchors=_anchors(workspace), others=extra))
     done = SIMULATE.run(asked, parent_run=parent_run)
     evidence = done.evidence.to_json()
     shown = ("release", "baseline", "report", "guardrails", "off_policy")
@@ -200,14 +198,14 @@ def _summarise(
 
 
 def _inputs(asked: _Simulation) -> dict[str, Any]:
-    workspace, manifest, anchors = asked.workspace, asked.manifest, asked.anchors
-    gates = workspace.contracts.surface.gates
+    workspace, manifest, entrants = asked.workspace, asked.manifest, asked.entrants
+    gates, versions = workspace.contracts.surface.gates, (entrants.release, entrants.baseline)
     return {
-        "release": asked.release,
-        "baseline": asked.baseline.release,
-        "order": asked.baseline.order,
-        "anchors": dict(anchors),
-        "releases": workspace.releases.digests((asked.release, asked.baseline.release, *anchors.values())),
+        "release": entrants.release,
+        "baseline": entrants.baseline,
+        "order": entrants.order,
+        "anchors": dict(entrants.anchors),
+        "releases": workspace.releases.digests((*versions, *entrants.anchors.values())),
         "log": hash_labelled_candidates(workspace, snapshot=manifest.snapshot.id, days=manifest.test),
         "contracts": workspace.contracts.measured_digests,
         "gates": {
@@ -215,21 +213,21 @@ def _inputs(asked: _Simulation) -> dict[str, Any]:
             "inconclusive": gates.inconclusive,
             "error_rate_max": gates.shadow.error_rate_max,
         },
-        "policies": {name: canonical(policy) for name, policy in asked.policies.items()},
+        "policies": {name: canonical(policy) for name, policy in entrants.others.items()},
     }
 
 
 def _simulate(asked: _Simulation, run: StepRun) -> SimulationEvidence:
     """Replay the decisions; write a report and return the evidence for the gate."""
     workspace, manifest = asked.workspace, asked.manifest
-    release, champion, policies = asked.release, asked.baseline.release, asked.policies
-    entrants = EntrantVersions(release, champion, asked.baseline.order, asked.anchors, policies)
+    entrants, release, champion = asked.entrants, asked.entrants.release, asked.entrants.baseline
     report("decide", done=0, of=4)
     if workspace.contracts.surface.engine.name == "spark":  # the slice is identical to the bit
         test = decide_slice_with_spark(workspace, manifest, entrants)
     else:
         test = decide_slice(workspace, manifest, entrants.load(workspace))
-    tried = [manifest.contracts["utility"], *(digest(canonical(policy)) for policy in policies.values())]
+    others = (digest(canonical(policy)) for policy in entrants.others.values())
+    tried = [manifest.contracts["utility"], *others]
     tag_policies(run, "/".join(map(str, manifest.test)), release, tried)
     candidate, reference = test.policy, test.baseline
     evaluation = OfflineEvaluation(workspace.contracts, test.log, candidate, reference, test.anchors)
@@ -271,7 +269,7 @@ SIMULATE: Final = Step(
     room="replay",
     document=SimulationEvidence,
     inputs=_inputs,
-    tags=lambda asked: {"release": asked.release},
+    tags=lambda asked: {"release": asked.entrants.release},
     function=_simulate,
 )
 
@@ -279,12 +277,12 @@ SIMULATE: Final = Step(
 def _notes(asked: _Simulation, test: DecidedSlice, found: Findings) -> Iterator[str]:
     """Yield what is particular about the replayed policies, and what the data cannot measure."""
     workspace, policy, reference = asked.workspace, test.policy, test.baseline
-    yield from stood_in(workspace, asked.release)
+    yield from stood_in(workspace, asked.entrants.release)
     yield from note_examined(test.log, policy, reference)
     for one in test.others.values():
         yield from note_examined(test.log, one, policy)
     pinned, in_force = asked.manifest.contracts["slate"], workspace.contracts.digests["slate"]
-    yield from other_slate(pinned, in_force, asked.policies)
+    yield from other_slate(pinned, in_force, asked.entrants.others)
     yield from notes_of(test, found, against_log=reference.follows_log)
 
 

@@ -66,18 +66,19 @@ _BY_NAME: Final = ("predictions", "where_shown", "contributions", "worth")
 
 def write_block(block: DecidedBlock, file: Path) -> None:
     """Write a block to a temporary file, and rename it at the end."""
-    columns = {json.dumps(place): _as_list(values) for place, values in _arrays(block)}
+    columns = {
+        json.dumps(place): pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), pa.array(values))
+        for place, values in _arrays(block)
+    }
     part = file.with_suffix(".part")
     table = pa.table(columns).replace_schema_metadata({_FACTS: json.dumps(_facts(block))})
-    with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
+    _write(table, part)
     part.replace(file)
 
 
 def read_block_file(file: Path) -> DecidedBlock:
     """Read a block written by `write_block`."""
-    with pa.memory_map(str(file)) as source:
-        table = pa.ipc.open_file(source).read_all()
+    table = _read(file)
     facts = json.loads(table.schema.metadata[_FACTS])
     columns = {
         tuple(json.loads(name)): column.chunk(0).flatten()
@@ -132,10 +133,6 @@ def _arrays(block: DecidedBlock) -> Iterator[tuple[_Place, Column | list[Any]]]:
 
 def _placed(place: _Place, columns: Mapping[str, Column]) -> Iterator[tuple[_Place, Column]]:
     yield from (((*place, name), values) for name, values in columns.items())
-
-
-def _as_list(values: Column | list[Any]) -> pa.Array:
-    return pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), pa.array(values))
 
 
 def _log(columns: _Columns, kinds: Mapping[str, str], known: Mapping[str, list[Any]]) -> LogBlock:

@@ -25,7 +25,7 @@ from tasks.contracts.utility import Constrained
 from tasks.errors import ContractError
 from tasks.evaluation.verdicts import Verdict
 from tasks.replay import guardrails
-from tasks.replay.entrants import Baseline, EntrantVersions
+from tasks.replay.entrants import EntrantVersions
 from tasks.replay.evaluate import evaluate_offline
 from tasks.reports.numbers import format_change, format_estimate
 from tasks.reports.phrases import vocabulary
@@ -189,26 +189,26 @@ def run(workspace: Workspace, request: TuneRequest, *, parent_run: str | None = 
     constrained = _constrained(workspace.contracts, request)
     if not 1 <= request.trials <= MOST_TRIALS:
         raise ContractError(f"{request.trials} trials: ask for 1 to {MOST_TRIALS}")
-    baseline = Baseline.of(workspace, request.baseline)
-    return TUNE.run(_Tuning(workspace, request, constrained, baseline), parent_run=parent_run)
+    versions = EntrantVersions.of(workspace, request.release, request.baseline)
+    return TUNE.run(_Tuning(workspace, request, constrained, versions), parent_run=parent_run)
 
 
 @dataclass(frozen=True)
 class _Tuning:
-    """A request, the declared ranges of weights, and the baseline."""
+    """A request, the declared ranges of weights, and the release with its baseline."""
 
     workspace: Workspace
     request: TuneRequest
     constrained: Constrained | None
-    baseline: Baseline
+    versions: EntrantVersions
 
     @property
     def search(self) -> dict[str, Any]:
         """The inputs that determine a trial; a search with more trials continues a shorter one."""
         return {
             "release": self.request.release,
-            "champion": self.baseline.release,
-            "order": self.baseline.order,
+            "champion": self.versions.baseline,
+            "order": self.versions.order,
             "seed": self.request.seed,
             "contracts": dict(self.workspace.contracts.digests),
         }
@@ -229,8 +229,7 @@ class _Tuning:
 
 def _tune(work: _Tuning, run: StepRun) -> TuningEvidence:
     """Search, confirm, and write the results: evidence, a page, and the proposal."""
-    versions = EntrantVersions(work.request.release, work.baseline.release, work.baseline.order)
-    days = TuningSlice.of(work.workspace, versions.load(work.workspace))
+    days = TuningSlice.of(work.workspace, work.versions.load(work.workspace))
     columns = days.search.log.segments
     contracts = work.workspace.contracts
     goal = WeightGoal.of(contracts, work.constrained, columns)

@@ -15,11 +15,12 @@ from relplot.metrics import smECE
 from scipy.stats import norm
 
 from tasks.errors import DataError
+from tasks.evaluation.binary import check_binary
 from tasks.evaluation.calibration_error import (
+    Multicalibration,
     SortedRows,
     assign_equal_bins,
     debiased_ece,
-    multicalibration,
     smooth_ece,
 )
 from tasks.evaluation.observations import Grouping
@@ -153,6 +154,10 @@ SEGMENTS = [
 ]
 
 
+def worst(y: npt.ArrayLike, p: npt.ArrayLike, segments: list[Grouping]) -> Multicalibration:
+    return SortedRows.of(*check_binary(y, p)).worst(segments)
+
+
 def _theirs(weights: str | None, depth: int, y: np.ndarray = Y) -> MulticalibrationError:
     frame = pd.DataFrame({"y": y, "p": P, "w": W, **{name: c.astype(str) for name, c in CODES.items()}})
     return MulticalibrationError(
@@ -170,7 +175,7 @@ def _theirs(weights: str | None, depth: int, y: np.ndarray = Y) -> Multicalibrat
 @pytest.mark.parametrize("depth", [0, 1, 2, 3])
 def test_error_sigma_and_what_is_detectable_are_theirs(weights: str | None, depth: int) -> None:
     theirs = _theirs(weights, depth)
-    ours = multicalibration(Y, P, SEGMENTS, weights=W if weights else None, depth=depth)
+    ours = SortedRows.of(Y, P, W if weights else np.ones(N)).worst(SEGMENTS, depth=depth)
     assert ours.error == pytest.approx(theirs.mce)
     assert ours.sigma == pytest.approx(theirs.mce_sigma)
     assert ours.detectable == pytest.approx(theirs.mde)
@@ -179,7 +184,7 @@ def test_error_sigma_and_what_is_detectable_are_theirs(weights: str | None, dept
 @pytest.mark.parametrize("outcome", [0.0, 1.0])
 def test_with_one_class_they_are_theirs_too(outcome: float) -> None:
     y = np.full(N, outcome)
-    theirs, ours = _theirs(None, 2, y), multicalibration(y, P, SEGMENTS)
+    theirs, ours = _theirs(None, 2, y), worst(y, P, SEGMENTS)
     assert (ours.error, ours.sigma, ours.detectable) == pytest.approx(
         (theirs.mce, theirs.mce_sigma, theirs.mde)
     )
@@ -206,8 +211,8 @@ def test_the_error_of_each_segment_is_theirs() -> None:
 def test_the_order_of_tied_rows_does_not_matter() -> None:
     tied, mixed = np.round(P, 2), RNG.permutation(N)
     moved = [Grouping(segment.names, segment.codes[mixed]) for segment in SEGMENTS]
-    ours = multicalibration(Y, tied, SEGMENTS)
-    assert multicalibration(Y[mixed], tied[mixed], moved).error == pytest.approx(ours.error)
+    ours = worst(Y, tied, SEGMENTS)
+    assert worst(Y[mixed], tied[mixed], moved).error == pytest.approx(ours.error)
 
 
 def test_a_segment_of_fewer_than_ten_rows_says_nothing() -> None:
@@ -216,12 +221,12 @@ def test_a_segment_of_fewer_than_ten_rows_says_nothing() -> None:
 
 
 def test_certain_predictions_are_no_noise_and_no_rows_no_figure() -> None:
-    sure = multicalibration(np.ones(20), np.ones(20), [])
+    sure = worst(np.ones(20), np.ones(20), [])
     assert (sure.error, sure.sigma) == (0.0, 0.0)
-    assert np.isnan(multicalibration([], [], []).error)
-    assert np.isnan(multicalibration([1], [0.2], []).error)
+    assert np.isnan(worst([], [], []).error)
+    assert np.isnan(worst([1], [0.2], []).error)
 
 
 def test_a_column_of_another_length_is_refused() -> None:
     with pytest.raises(DataError, match="needs 3 rows"):
-        multicalibration([0, 1, 0], [0.1, 0.2, 0.3], [Grouping((ALL,), np.zeros(2, dtype=np.intp))])
+        worst([0, 1, 0], [0.1, 0.2, 0.3], [Grouping((ALL,), np.zeros(2, dtype=np.intp))])

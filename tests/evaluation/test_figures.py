@@ -20,7 +20,7 @@ from sklearn import metrics as oracle
 from tasks.contracts.training import HeadKind
 from tasks.errors import DataError
 from tasks.evaluation.binary import calibration_ratio, log_loss, normalized_entropy
-from tasks.evaluation.calibration_error import debiased_ece, multicalibration, smooth_ece
+from tasks.evaluation.calibration_error import SortedRows, debiased_ece, smooth_ece
 from tasks.evaluation.figures import (
     Figure,
     MeasuredHead,
@@ -204,7 +204,7 @@ def test_a_request_is_ranked_within_the_segment_and_counts_by_its_pairs(rows: li
 
 def test_the_whole_has_its_calibration_errors_over_all_segment_columns(rows: list[Figure]) -> None:
     columns = list(group_by_segment({"source": SOURCE, "new": NEW}, N))[1:]
-    many = multicalibration(Y, P, columns)
+    many = SortedRows.of(Y, P, np.ones(N)).worst(columns)
     expected = {
         "smooth_ece": smooth_ece(Y, P),
         "debiased_ece": debiased_ece(Y, P),

@@ -11,7 +11,7 @@ import pytest
 
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.replay.evidence import ExampleSlot, MovedItem, ShadowExample
-from tasks.replay.moves import MOST_EXAMPLES, Pair, moved_columns, shadow_examples
+from tasks.replay.moves import MOST_EXAMPLES, Pair, shadow_examples
 from tasks.replay.replay_policies import Replay
 from tests.known import known
 from tests.replay.worlds import CURVE, copied, page, slates
@@ -126,7 +126,8 @@ def test_a_shorter_slate_leaves_places_empty() -> None:
 
 
 def test_only_columns_of_the_log_are_listed() -> None:
-    assert moved_columns(["creator", "source", "source"], pair().replay) == ["source"]
+    changes = pair().value_changes(["creator", "source", "source"])
+    assert [(one.column, one.value) for one in changes] == [("source", "feed"), ("source", "ads")]
 
 
 def scored(slots: dict[str, list[int | None]]) -> pd.DataFrame:

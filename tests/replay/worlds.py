@@ -66,28 +66,8 @@ def copied(log: CandidateLog, times: int) -> CandidateLog:
         step = codes.max() + 1
         return np.concatenate([codes + step * copy for copy in range(times)])
 
-    def repeated(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.tile(values, times)
-
-    return replace(
-        log,
-        requests=tiled(log.requests),
-        users=tiled(log.users),
-        items=repeated(log.items),
-        days=repeated(log.days),
-        logged_position=repeated(log.logged_position),
-        shown=repeated(log.shown),
-        labels={task: repeated(label) for task, label in log.labels.items()},
-        outcomes={
-            task: replace(one, value=repeated(one.value), weight=repeated(one.weight))
-            for task, one in log.outcomes.items()
-        },
-        segments={
-            name: pd.Categorical.from_codes(repeated(one.codes), categories=one.categories)
-            for name, one in log.segments.items()
-        },
-        inclusion=None if log.inclusion is None else repeated(log.inclusion),
-    )
+    rows = np.tile(np.arange(len(log.requests)), times)
+    return replace(cut(log, rows), requests=tiled(log.requests), users=tiled(log.users))
 
 
 def with_segment(log: CandidateLog, name: str, values: npt.NDArray[Any]) -> CandidateLog:
@@ -95,8 +75,8 @@ def with_segment(log: CandidateLog, name: str, values: npt.NDArray[Any]) -> Cand
     return replace(log, segments={**log.segments, name: pd.Categorical(values)})
 
 
-def cut(log: CandidateLog, rows: npt.NDArray[np.bool_]) -> CandidateLog:
-    """Return some rows of a log."""
+def cut(log: CandidateLog, rows: npt.NDArray[Any]) -> CandidateLog:
+    """Return some rows of a log, by their numbers or marked."""
     return replace(
         log,
         requests=log.requests[rows],
