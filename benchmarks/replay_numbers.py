@@ -87,7 +87,7 @@ def count_sums(compared: ComparedPolicies, views: Iterable[tuple[Metric, str | N
         task = metric.subject if metric.kind in _OF_LABELS else None
         everything = metric.kind in OF_ALL_CANDIDATES
         rows = compared.rows(compared.segmentation(column, task), everything=everything)
-        counts += [SUMS_EACH * len(one.group) for one in rows.grouped.clusterings]
+        counts += [SUMS_EACH * len(group) for group, _ in rows.grouped.clusterings]
     return Held(*map(int, counts))
 
 
@@ -97,7 +97,7 @@ def distinct_arrays(held: object) -> list[npt.NDArray[np.generic]]:
 
 
 def _columns(test: DecidedSlice) -> list[object]:
-    return [test.log, test.policy, test.baseline, test.anchors, test.others]
+    return [test.log, test.policy, test.baseline, test.predicted, test.anchors, test.others]
 
 
 def _arrays(held: object) -> Iterator[npt.NDArray[np.generic]]:
