@@ -133,8 +133,8 @@ def test_people_read_words_and_documents_hold_codes(outcome: Outcome, words: str
 def test_a_segment_that_is_read_from_right_to_left_moves_no_figure() -> None:
     hebrew = "\u05e0\u05e2\u05dc"
     seen = Estimate(0.3, 0.2, 0.4, 90)
-    told = replace(HARMED, segment=Segment("kind", hebrew), observed=seen, relative=True)
-    assert explain_verdict(told) == (
+    hidden = replace(HARMED, segment=Segment("kind", hebrew), observed=seen, relative=True)
+    assert explain_verdict(hidden) == (
         f"decision: hide rate, kind = \u2068{hebrew}\u2069: +30.0 % vs baseline (95 % CI +20.0 to +40.0 %): block"
     )
 

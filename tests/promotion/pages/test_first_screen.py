@@ -132,8 +132,8 @@ BROKEN, UNTOLD = whole("coverage", Outcome.BLOCK), whole("coverage", Outcome.INC
     ],
     ids=[
         "what may never be shown before the primary",
-        "a broken bound before what cannot be told",
-        "what cannot be told before a warning",
+        "a broken bound before what is inconclusive",
+        "what is inconclusive before a warning",
         "inconclusive that holds before one that only warns",
         "the whole before its segments",
     ],
