@@ -296,23 +296,24 @@ def show(
     ] = None,
 ) -> dict[str, Any]:
     """Show the effective weights of every context, in units of one outcome."""
-    from tasks.contracts.effective_policy import default_unit, effective_policies, effective_tiers
+    from tasks.contracts.effective_policy import default_unit, effective_policies
 
-    contracts = workspace.contracts
-    counted_in = unit or default_unit(contracts.utility)
-    offset = contracts.utility.offset
+    utility = workspace.contracts.utility
+    counted_in = unit or default_unit(utility)
+    contexts = effective_policies(utility, workspace.contracts.slate, unit=counted_in)
     return {
-        "policy": contracts.utility.policy,
-        "version": contracts.utility.version,
-        "owner": contracts.utility.owner,
-        "approvals": list(contracts.utility.approvals),
-        "experiment": contracts.utility.experiment,
-        "tiers": [asdict(one) for one in effective_tiers(contracts.utility)],
-        "offset": None if offset is None else offset.scale,
-        "unit": counted_in,
-        "contexts": [
-            asdict(one) for one in effective_policies(contracts.utility, contracts.slate, unit=counted_in)
+        "policy": utility.policy,
+        "version": utility.version,
+        "owner": utility.owner,
+        "approvals": list(utility.approvals),
+        "experiment": utility.experiment,
+        "tiers": [
+            {"task": tier.task, "cuts": tier.cuts, "first": utility.better_first(tier)}
+            for tier in utility.lexicographic
         ],
+        "offset": None if utility.offset is None else utility.offset.scale,
+        "unit": counted_in,
+        "contexts": [asdict(one) for one in contexts],
     }
 
 

@@ -12,7 +12,7 @@ weight of a click in the base. A term with a value column has this worth per uni
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.utility import Floors, Multiplier, PolicyContext, Term, UtilitySpec
@@ -81,30 +81,6 @@ def effective_policies(utility: UtilitySpec, slate: SlateSpec, *, unit: str) -> 
     one = _unit_weight(utility, unit)
     base = _effective(utility, slate, None, one)
     return [base, *(_effective(utility, slate, context, one) for context in utility.contexts)]
-
-
-@dataclass(frozen=True)
-class EffectiveTier:
-    """A tier that ranks before the sum in every context: a task's probability in bands, low or high first."""
-
-    task: str
-    cuts: tuple[float, ...]
-    first: Literal["low", "high"]
-
-
-def effective_tiers(utility: UtilitySpec) -> list[EffectiveTier]:
-    """Return the tiers in order; without ``prefer`` the sign of the task's weight gives the direction.
-
-    Examples
-    --------
-    >>> tier = {"task": "report", "cuts": [0.001]}
-    >>> utility = UtilitySpec(
-    ...     policy="u", version=1, owner="o", approvals=["p"], weights={"report": -50.0}, lexicographic=[tier]
-    ... )
-    >>> effective_tiers(utility)
-    [EffectiveTier(task='report', cuts=(0.001,), first='low')]
-    """
-    return [EffectiveTier(tier.task, tier.cuts, utility.better_first(tier)) for tier in utility.lexicographic]
 
 
 def default_unit(utility: UtilitySpec) -> str:
