@@ -21,13 +21,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
+from scipy.stats import false_discovery_control
 
 from tasks.arrays import Floats
 from tasks.contracts import Contracts
 from tasks.contracts.experiment import ExperimentSpec, experiment_outcomes
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.utility import Bounded, Guardrail
-from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.clustered import Ratio, half_width
 from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
@@ -227,7 +227,7 @@ def read_segments(analysis: Analysis, readouts: Sequence[MetricReadout]) -> list
     # p-values are adjusted for costs by their number, for others with Benjamini and Hochberg's method
     every, cost = np.asarray(p_values, dtype=float), np.asarray(costs, dtype=bool)
     adjusted = np.minimum(1.0, every * max(1, int(cost.sum())))
-    adjusted[~cost] = benjamini_hochberg(every[~cost])
+    adjusted[~cost] = false_discovery_control(every[~cost])
     verdicts: dict[int, list[Verdict]] = {}
     for (place, segment, effect, margin), p in zip(found, adjusted.tolist(), strict=True):
         one = readouts[place]
