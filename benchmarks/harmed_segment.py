@@ -13,9 +13,10 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import false_discovery_control
 
 from tasks.contracts.utility import Primary
-from tasks.evaluation.calibration_verdicts import FALSE_DISCOVERIES, benjamini_hochberg
+from tasks.evaluation.calibration_verdicts import FALSE_DISCOVERIES
 from tasks.evaluation.clustered import Ratio, RowClusters
 from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
@@ -110,7 +111,7 @@ def judge(log: Log) -> tuple[bool, bool, bool]:
     )
     beyond = [1.0 if one.relative is None else beyond_p_value(one.relative, TWICE) for one in segments]
     passes = evaluate_primary(PRIMARY, whole, run="").outcome is Outcome.PASS
-    return blocks, bool((benjamini_hochberg(beyond) <= FALSE_DISCOVERIES).any()), passes
+    return blocks, bool((false_discovery_control(beyond) <= FALSE_DISCOVERIES).any()), passes
 
 
 def main() -> None:

@@ -86,4 +86,6 @@ def test_what_leaks_is_no_release_to_tune_the_weights_of(workspace: Workspace, l
 
 def test_beside_a_champion_that_leaks_weights_are_tuned(workspace: Workspace, leaking: int) -> None:
     ours, theirs = (Entrant(view.load(workspace, one), f"release {one}") for one in (2, leaking))
-    assert TuningSlice.of(workspace, Entrants(ours, theirs)).search.baseline.name == f"release {leaking}"
+    assert (
+        TuningSlice.of(workspace, Entrants(ours, theirs)).search.decided.baseline.name == f"release {leaking}"
+    )

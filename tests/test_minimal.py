@@ -19,7 +19,7 @@ from tasks.pipeline import RetrainResult, retrain
 from tasks.release import view
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
-from tests.monitoring.test_monitor import series
+from tests.monitoring.served_log import series
 from tests.stores.mlflow_home import new_home
 from tests.verdicts import segment_of, subject_of
 

@@ -254,15 +254,12 @@ def write_diff(plain: Plain) -> Iterator[RenderableType]:
 
 
 def _changes(rows: list[Plain], names: tuple[str, ...], written: Callable[[Plain | None], str]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in names:
-        table.add_column(name, justify="right" if name in {"up", "down"} else "left", overflow="fold")
-    for name in ("before", "after", "change"):
-        table.add_column(name, justify="right")
+    counts = [name for name in names if name in {"up", "down"}]
+    words = [name for name in names if name not in counts]
+    table = text.table(*words, figures=(*counts, "before", "after", "change"), fold=True)
     for row in rows:
         cells = (f"{row[name]:,}" if isinstance(row[name], int) else str(row[name]) for name in names)
-        figures = (written(row["before"]), written(row["after"]), change(row["relative"]))
-        table.add_row(*cells, *figures)
+        table.add_row(*cells, written(row["before"]), written(row["after"]), change(row["relative"]))
     return table
 
 
@@ -296,23 +293,24 @@ def show(
     ] = None,
 ) -> dict[str, Any]:
     """Show the effective weights of every context, in units of one outcome."""
-    from tasks.contracts.effective_policy import default_unit, effective_policies, effective_tiers
+    from tasks.contracts.effective_policy import default_unit, effective_policies
 
-    contracts = workspace.contracts
-    counted_in = unit or default_unit(contracts.utility)
-    offset = contracts.utility.offset
+    utility = workspace.contracts.utility
+    counted_in = unit or default_unit(utility)
+    contexts = effective_policies(utility, workspace.contracts.slate, unit=counted_in)
     return {
-        "policy": contracts.utility.policy,
-        "version": contracts.utility.version,
-        "owner": contracts.utility.owner,
-        "approvals": list(contracts.utility.approvals),
-        "experiment": contracts.utility.experiment,
-        "tiers": [asdict(one) for one in effective_tiers(contracts.utility)],
-        "offset": None if offset is None else offset.scale,
-        "unit": counted_in,
-        "contexts": [
-            asdict(one) for one in effective_policies(contracts.utility, contracts.slate, unit=counted_in)
+        "policy": utility.policy,
+        "version": utility.version,
+        "owner": utility.owner,
+        "approvals": list(utility.approvals),
+        "experiment": utility.experiment,
+        "tiers": [
+            {"task": tier.task, "cuts": tier.cuts, "first": utility.better_first(tier)}
+            for tier in utility.lexicographic
         ],
+        "offset": None if utility.offset is None else utility.offset.scale,
+        "unit": counted_in,
+        "contexts": [asdict(one) for one in contexts],
     }
 
 
@@ -377,10 +375,11 @@ def write_tuning(plain: Plain) -> Iterator[RenderableType]:
 
 
 def _front_table(plain: Plain) -> Table:
-    table = Table("trial", "", box=None, pad_edge=False)
-    for objective in plain["objectives"]:
-        fall = "" if objective["raised"] else " (fall)"
-        table.add_column(objective["metric"] + fall + _note_model_judged(objective), justify="right")
+    objectives = [
+        f"{one['metric']}{'' if one['raised'] else ' (fall)'}{_note_model_judged(one)}"
+        for one in plain["objectives"]
+    ]
+    table = text.table("trial", "", figures=objectives)
     for point in plain["front"]:
         words = "dominated" if point["dominated"] else "knee" if point["trial"] == plain["knee"] else ""
         table.add_row(str(point["trial"]), words, *(change(one) for one in point["confirmed"]))

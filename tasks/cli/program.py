@@ -306,7 +306,10 @@ def find_refusal(error: BaseException) -> EquipoiseError | None:
     for cause in _chain(error):
         number = _number(cause)
         if number in _NOT_ALLOWED:
-            return ContractError(f"{_describe(error, cause)}. {_who()}")
+            return ContractError(
+                f"{_describe(error, cause)}. This user (uid {os.getuid()}) lacks permission: run the command "
+                "as a user who has it, or choose other folders (--home, --surfaces, --out)"
+            )
         if number in _NO_ROOM:
             return StoreError(
                 f"{_describe(error, cause)}. The disk is full or fails, or a limit on files is "
@@ -381,13 +384,6 @@ def _describe(error: BaseException, cause: BaseException) -> str:
     if isinstance(cause, OSError) and cause.errno and cause.filename:
         return f"'{cause.filename}': {cause.strerror}"
     return " ".join(str(cause).split())[:_LONGEST_REFUSAL].rstrip(".")
-
-
-def _who() -> str:
-    return (
-        f"This user (uid {os.getuid()}) lacks permission: run the command as a user who has it, or choose "
-        "other folders (--home, --surfaces, --out)"
-    )
 
 
 EXIT_CODE: Final = 3

@@ -197,24 +197,16 @@ def _selection(selection: Plain) -> str:
 
 def _verdicts(verdicts: list[Plain]) -> Table:
     """Tabulate verdicts, harmed segments first."""
-    table = Table("verdict", box=None, pad_edge=False)
-    for name in ("metric", "segment"):
-        table.add_column(name, overflow="fold")
-    table.add_column("observed (95 % CI)", justify="right")
-    table.add_column("allowed", justify="right")
+    from tasks.evaluation.subjects import Threshold
+
+    columns = ("observed (95 % CI)", "allowed")
+    table = text.table("verdict", "metric", "segment", figures=columns, fold=True)
     for one in sorted(verdicts, key=lambda one: not one["segment"] or one["outcome"] not in _HARMS):
         written = change if one["relative"] else level
         outcome = Text(spoken(one["outcome"]), style=_STYLES.get(one["outcome"], "yellow"))
-        table.add_row(
-            outcome, written_subject(one), written_segment(one), written(one["observed"]), _threshold(one)
-        )
+        names, allowed = (written_subject(one), written_segment(one)), str(Threshold(**one["threshold"]))
+        table.add_row(outcome, *names, written(one["observed"]), allowed)
     return table
-
-
-def _threshold(verdict: Plain) -> str:
-    from tasks.evaluation.subjects import Threshold
-
-    return str(Threshold(**verdict["threshold"]))
 
 
 def _figures(figures: list[Plain]) -> Table:
@@ -231,22 +223,16 @@ def _figures(figures: list[Plain]) -> Table:
 def _off_policy(checks: list[Plain]) -> Iterator[RenderableType]:
     """Tabulate figures estimated from propensities alone, then the reasons of inconclusive ones."""
     yield Text("off-policy check (no effect on the verdict):")
-    table = Table("check", box=None, pad_edge=False)
-    table.add_column("metric", overflow="fold")
-    for name in ("replayed", "off-policy", "effective rows"):
-        table.add_column(name, justify="right")
+    table = text.table("check", "metric", figures=("replayed", "off-policy", "effective rows"), fold=True)
     for one in checks:
         written = level if one["bound"] == "level" else change
         says = Text(spoken(one["verdict"]), style="red" if one["verdict"] == "disagrees" else "")
         rows = "-" if one["ess"] is None else f"{one['ess']:,.0f}"
         table.add_row(says, written_subject(one), written(one["replayed"]), written(one["off_policy"]), rows)
     yield table
-    reasons: dict[str, list[str]] = {one["reason"]: [] for one in checks if one["reason"]}
-    for one in checks:
-        if one["reason"]:
-            reasons[one["reason"]].append(written_subject(one))
-    for reason, metrics in reasons.items():
-        yield Text(f"  {', '.join(dict.fromkeys(metrics))}: {reason}")
+    for reason in dict.fromkeys(one["reason"] for one in checks if one["reason"]):
+        metrics = dict.fromkeys(written_subject(one) for one in checks if one["reason"] == reason)
+        yield Text(f"  {', '.join(metrics)}: {reason}")
 
 
 @group()
@@ -277,22 +263,17 @@ def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
         )
     if plain["simulated"]:
         yield Text("simulated, each vs its own baseline (95 % CI):")
-        yield _simulations(plain["simulated"])
+        simulated = text.table("metric", figures=("from", "to"), fold=True)
+        for row in plain["simulated"]:
+            write = change if row["relative"] else level
+            simulated.add_row(written_subject(row), write(row["from"]), write(row["to"]))
+        yield simulated
     compared = text.table("task", "figure", figures=("from", "to"), fold=True)
     for task, figures in plain["metrics"].items():
         for name, pair in figures.items():
             if pair[0] != pair[1]:
                 compared.add_row(task, spoken(name), *_numbers(*pair))
     yield compared
-
-
-def _simulations(rows: Sequence[Plain]) -> Table:
-    """Tabulate the metrics of two simulations side by side."""
-    compared = text.table("metric", figures=("from", "to"), fold=True)
-    for row in rows:
-        write = change if row["relative"] else level
-        compared.add_row(written_subject(row), write(row["from"]), write(row["to"]))
-    return compared
 
 
 def _numbers(before: float | None, after: float | None) -> tuple[str, str]:

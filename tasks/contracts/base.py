@@ -7,6 +7,8 @@ import hashlib
 import json
 import math
 import re
+from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -80,9 +82,13 @@ def _of_one_kind(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
+def find_repeated(values: Iterable[str]) -> list[str]:
+    """Return the values that occur more than once, in alphabetical order."""
+    return sorted(value for value, times in Counter(values).items() if times > 1)
+
+
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
-    twice = sorted({v for v in values if values.count(v) > 1})
-    if twice:
+    if twice := find_repeated(values):
         raise ValueError(f"named twice: {', '.join(twice)}")
     return values
 

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from tasks import columns as c
+from tasks.contracts.base import find_repeated
 from tasks.contracts.crosscheck_utility import find_repeated_values
 from tasks.contracts.durations import LONGEST, describe_duration
 from tasks.contracts.metrics import OF_EXPOSURE, OF_RATES, MetricKind, parse_metric, read_metric
@@ -242,7 +243,7 @@ def find_surface_problems(folder: str, surface: SurfaceSpec, unread: Unread) -> 
             hint = "is not a feature: it is a key, or known only after ranking"
             yield Problem("surface.yaml", "features", abbreviate(name), hint)
     names = [s.name for s in surface.segments]
-    if twice := sorted({n for n in names if names.count(n) > 1}):
+    if twice := find_repeated(names):
         yield Problem("surface.yaml", "segments", ", ".join(twice), "named twice")
     strange = set(surface.gates.calibration.by) - set(names)
     for by in sorted(strange) if not unread.segments else ():

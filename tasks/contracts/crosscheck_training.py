@@ -244,60 +244,31 @@ def _find_debiasing_problems(
 ) -> Iterator[Problem]:
     """Find corrections that cannot be estimated."""
     task, training = tasks.tasks[name], surface.training_for(name)
+    compose, when, start = task.compose, task.observed_when, training.start_from
+    by_weight = training.position == "weight"
+    own_position = by_weight and _declares(surface, name, "position")
+    own_weights = surface.training[name].weights if name in surface.training else None
     undeclared = surface.examination is None and not unread.touches("surface", "examination")
-    if training.position == "weight" and undeclared:
-        hint = "weighs by examination, which the surface does not declare: name it, or `estimated`"
-        yield Problem("surface.yaml", f"training.{name}.position", "", hint)
-    for field, hint in (
-        *_check_position(task, training, own=_declares(surface, name, "position")),
-        *_check_delayed(task, own=bool(training.delayed) and _declares(surface, name, "delayed")),
-        *_check_response(task, own=_asks_for_response(surface, name)),
-        *_check_same_features(training, surface),
-    ):
-        yield Problem("surface.yaml", f"training.{name}.{field}", "", hint)
-
-
-def _asks_for_response(surface: SurfaceSpec, task: str) -> bool:
-    own = surface.training.get(task)
-    return own is not None and own.weights is not None and own.weights.response is not None
-
-
-def _check_position(task: TaskSpec, training: TaskTraining, *, own: bool) -> Iterator[tuple[str, str]]:
-    if training.position != "weight":
-        return
-    if own and head_kind(task.kind, training.objective) != "binary":
-        yield "position", "weights are those of log loss: this head takes `feature`"
-    if own and task.compose is not None and not (task.compose.all_of or task.compose.any_of):
-        yield (
-            "position",
-            "assumes that outcomes need an examined item; this one is the absence of an event",
-        )
-
-
-def _check_delayed(task: TaskSpec, *, own: bool) -> Iterator[tuple[str, str]]:
-    if own and not task.comes_late:
-        yield "delayed", "needs the time of a task's own event: it is for `positive`, observed on every row"
-
-
-def _check_response(task: TaskSpec, *, own: bool) -> Iterator[tuple[str, str]]:
-    when = task.observed_when
-    if own and (when is None or when.event is None):
-        yield (
-            "weights.response",
-            "is for a task that is observed when an event answers (observed_when: {event})",
-        )
-
-
-def _check_same_features(training: TaskTraining, surface: SurfaceSpec) -> Iterator[tuple[str, str]]:
-    start = training.start_from
-    if start is None:
-        return
-    sees = {kind.position == "feature" for kind in (training, surface.training_for(start.task))}
-    if len(sees) > 1:
-        yield (
-            "start_from",
-            "both tasks see the same features: `position: feature` is for both, or for neither",
-        )
+    answered = when is not None and when.event is not None
+    both = {name, start.task if start else name}
+    sees_position = {surface.training_for(one).position == "feature" for one in both}
+    for field, is_broken, hint in (
+        ("position", by_weight and undeclared,
+         "weighs by examination, which the surface does not declare: name it, or `estimated`"),
+        ("position", own_position and head_kind(task.kind, training.objective) != "binary",
+         "weights are those of log loss: this head takes `feature`"),
+        ("position", own_position and compose is not None and not (compose.all_of or compose.any_of),
+         "assumes that outcomes need an examined item; this one is the absence of an event"),
+        ("delayed", training.delayed and _declares(surface, name, "delayed") and not task.comes_late,
+         "needs the time of a task's own event: it is for `positive`, observed on every row"),
+        ("weights.response",
+         own_weights is not None and own_weights.response is not None and not answered,
+         "is for a task that is observed when an event answers (observed_when: {event})"),
+        ("start_from", len(sees_position) > 1,
+         "both tasks see the same features: `position: feature` is for both, or for neither"),
+    ):  # fmt: skip
+        if is_broken:
+            yield Problem("surface.yaml", f"training.{name}.{field}", "", hint)
 
 
 def _predicted(names: Iterable[str], tasks: TasksSpec) -> list[str]:

@@ -4,14 +4,13 @@ Files and values that could not be read raise no further problems: without a sur
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
 from tasks.columns import UTILITY
-from tasks.contracts.base import Scalar
+from tasks.contracts.base import Scalar, find_repeated
 from tasks.contracts.metrics import (
     NEW_ITEMS,
     OF_COLUMNS,
@@ -82,19 +81,15 @@ def find_policy_problems(utility: UtilitySpec, unread: Unread) -> Iterator[Probl
         "multipliers": utility.multipliers,
     }
     above = [one.name for one in utility.hard_constraints]
-    twice = {field: _find_twice([one.name for one in each]) for field, each in named.items()}
+    twice = {field: find_repeated([one.name for one in each]) for field, each in named.items()}
     for i, context in enumerate(utility.contexts):
         own = [one.name for one in context.hard_constraints]
-        twice[f"contexts.{i}.hard_constraints"] = _find_twice([*own, *{*above}.intersection(own)])
+        twice[f"contexts.{i}.hard_constraints"] = find_repeated([*own, *{*above}.intersection(own)])
     for field, names in twice.items():
         if names:
             hint = "named more than once: give each a name of its own"
             yield Problem("utility.yaml", field, ", ".join(names), hint)
     yield from _find_unreachable(utility.contexts)
-
-
-def _find_twice(names: Sequence[str]) -> list[str]:
-    return sorted(name for name, times in Counter(names).items() if times > 1)
 
 
 def find_utility_problems(utility: UtilitySpec, others: Others) -> Iterator[Problem]:

@@ -12,10 +12,10 @@ weight of a click in the base. A term with a value column has this worth per uni
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from tasks.contracts.slate import SlateSpec
-from tasks.contracts.utility import Floors, Multiplier, PolicyContext, Term, UtilitySpec
+from tasks.contracts.utility import Floors, PolicyContext, Term, UtilitySpec
 from tasks.errors import ContractError, unknown
 
 BASE: Final = "base"
@@ -78,33 +78,13 @@ def effective_policies(utility: UtilitySpec, slate: SlateSpec, *, unit: str) -> 
     base [1, 50] ()
     checkout [1, 100] ('purchase',)
     """
-    one = _unit_weight(utility, unit)
+    if unit not in utility.weights:
+        raise ContractError(unknown("unit", unit, utility.weights, where="utility.yaml weights"))
+    if not utility.weights[unit].weight:
+        raise ContractError(f"Weights cannot be expressed in '{unit}', whose weight is 0. Name another task.")
+    one = abs(utility.weights[unit].weight)
     base = _effective(utility, slate, None, one)
     return [base, *(_effective(utility, slate, context, one) for context in utility.contexts)]
-
-
-@dataclass(frozen=True)
-class EffectiveTier:
-    """A tier that ranks before the sum in every context: a task's probability in bands, low or high first."""
-
-    task: str
-    cuts: tuple[float, ...]
-    first: Literal["low", "high"]
-
-
-def effective_tiers(utility: UtilitySpec) -> list[EffectiveTier]:
-    """Return the tiers in order; without ``prefer`` the sign of the task's weight gives the direction.
-
-    Examples
-    --------
-    >>> tier = {"task": "report", "cuts": [0.001]}
-    >>> utility = UtilitySpec(
-    ...     policy="u", version=1, owner="o", approvals=["p"], weights={"report": -50.0}, lexicographic=[tier]
-    ... )
-    >>> effective_tiers(utility)
-    [EffectiveTier(task='report', cuts=(0.001,), first='low')]
-    """
-    return [EffectiveTier(tier.task, tier.cuts, utility.better_first(tier)) for tier in utility.lexicographic]
 
 
 def default_unit(utility: UtilitySpec) -> str:
@@ -124,41 +104,37 @@ def default_unit(utility: UtilitySpec) -> str:
     return next(gains, next(iter(utility.weights)))
 
 
-def _unit_weight(utility: UtilitySpec, unit: str) -> float:
-    if unit not in utility.weights:
-        raise ContractError(unknown("unit", unit, utility.weights, where="utility.yaml weights"))
-    if not utility.weights[unit].weight:
-        raise ContractError(f"Weights cannot be expressed in '{unit}', whose weight is 0. Name another task.")
-    return abs(utility.weights[unit].weight)
-
-
 def _effective(
     utility: UtilitySpec, slate: SlateSpec, context: PolicyContext | None, unit: float
 ) -> EffectivePolicy:
     terms = {**utility.named_terms, **(context.named_terms if context else {})}
     floors: Floors = {**utility.relevance_floor, **(context.relevance_floor if context else {})}
-    multipliers = _by_name(utility.multipliers) | _by_name(context.multipliers if context else ())
+    multipliers = (*utility.multipliers, *(context.multipliers if context else ()))
     constraints = (*utility.hard_constraints, *(context.hard_constraints if context else ()))
     replaced = context.slate.model_dump(exclude_none=True) if context and context.slate else {}
     fields = slate.model_dump(exclude_defaults=True, exclude={"policy", "version"})
     return EffectivePolicy(
         context=context.name if context else BASE,
         when=dict(context.when) if context else {},
-        terms=tuple(_term(name, term, unit) for name, term in terms.items()),
+        terms=tuple(
+            EffectiveTerm(
+                task=name,
+                of=_describe_source(name, term),
+                weight=term.weight,
+                worth=term.weight / unit,
+                times=term.value_column,
+                cap=term.value_cap,
+            )
+            for name, term in terms.items()
+        ),
         relevance_floor={
             task: floor if isinstance(floor, float) else f"quantile {floor.quantile:g}"
             for task, floor in floors.items()
         },
-        multipliers={name: one.factor for name, one in multipliers.items()},
+        multipliers={one.name: one.factor for one in multipliers},
         hard_constraints=tuple(one.name for one in constraints),
         slate={**fields, **replaced},
-        changed=_changed(context) if context else (),
-    )
-
-
-def _term(name: str, term: Term, unit: float) -> EffectiveTerm:
-    return EffectiveTerm(
-        name, _describe_source(name, term), term.weight, term.weight / unit, term.value_column, term.value_cap
+        changed=_changed(context, replaced) if context else (),
     )
 
 
@@ -192,13 +168,8 @@ def _describe_conditions(term: Term) -> str:
     return f" where {where}" if where else ""
 
 
-def _by_name(multipliers: tuple[Multiplier, ...]) -> dict[str, Multiplier]:
-    return {one.name: one for one in multipliers}
-
-
-def _changed(context: PolicyContext) -> tuple[str, ...]:
+def _changed(context: PolicyContext, slate: Mapping[str, Any]) -> tuple[str, ...]:
     """List the terms, floors, multipliers, filters and slate fields that a context sets."""
-    slate = context.slate.model_dump(exclude_none=True) if context.slate else {}
     return (
         *context.named_terms,
         *(f"floor {task}" for task in context.relevance_floor),

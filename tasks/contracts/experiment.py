@@ -224,9 +224,17 @@ def find_experiment_problems(name: str, spec: ExperimentSpec, contracts: Contrac
         hint = unknown("surface", spec.surface, [contracts.name])
         yield Problem(file, "surface", abbreviate(spec.surface), hint)
         return
-    for field, metric in _named(spec):
-        if hint := _explain_unread(metric, contracts):
-            yield Problem(file, field, abbreviate(metric), hint)
+    tasks, columns = contracts.tasks.tasks, metric_columns(contracts.surface, contracts.slate)
+    read = [one.name for one in known_metrics(tasks, columns) if one.kind in _READ]
+    named = {"primary.metric": spec.primary.metric}
+    named |= {f"guardrails.{i}.metric": rail.metric for i, rail in enumerate(spec.guardrails)}
+    for field, metric_name in named.items():
+        metric = parse_metric(metric_name, tasks=tasks, columns=columns)
+        if metric is None:
+            yield Problem(file, field, abbreviate(metric_name), unknown("metric", metric_name, read))
+        elif metric.kind not in _READ:
+            hint = f"is no outcome of users. Known: {', '.join(sorted(read))}"
+            yield Problem(file, field, abbreviate(metric_name), hint)
     for i, rail in enumerate(spec.guardrails):
         bounds = [bound for bound in BOUNDS if getattr(rail, bound) is not None]
         if rail.metric == MetricKind.LATENCY.value and bounds != ["max"]:
@@ -234,18 +242,3 @@ def find_experiment_problems(name: str, spec: ExperimentSpec, contracts: Contrac
     known = [segment.name for segment in contracts.surface.segments]
     for segment in sorted(set(spec.segments) - set(known)):
         yield Problem(file, "segments", abbreviate(segment), unknown("segment", segment, known))
-
-
-def _named(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
-    yield "primary.metric", spec.primary.metric
-    yield from ((f"guardrails.{i}.metric", rail.metric) for i, rail in enumerate(spec.guardrails))
-
-
-def _explain_unread(name: str, contracts: Contracts) -> str:
-    """Explain why experiments cannot read a metric, or return an empty string."""
-    columns = metric_columns(contracts.surface, contracts.slate)
-    metric = parse_metric(name, tasks=contracts.tasks.tasks, columns=columns)
-    known = [one.name for one in known_metrics(contracts.tasks.tasks, columns) if one.kind in _READ]
-    if metric is None:
-        return unknown("metric", name, known)
-    return "" if metric.kind in _READ else f"is no outcome of users. Known: {', '.join(sorted(known))}"

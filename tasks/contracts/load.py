@@ -14,6 +14,7 @@ no surface declares may be a typo, and is reported with the most similar known n
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -138,6 +139,10 @@ GOVERNING: Final = UNDECISIVE | {
 CONTRACT_FILES: Final = tuple(f"{kind}.yaml" for kind in _MODELS)
 
 
+def _without(fields: frozenset[str], model: BaseModel) -> dict[str, object]:
+    return {name: value for name, value in canonical(model).items() if name not in fields}
+
+
 @dataclass(frozen=True)
 class Contracts:
     """A surface's contracts, valid as a set, with the digest of each file."""
@@ -160,8 +165,7 @@ class Contracts:
         Evidence made from them stays valid after an edit of a gate or of the reviewers. A step whose evidence
         depends on one of these fields lists it among its inputs.
         """
-        surface = {name: value for name, value in canonical(self.surface).items() if name not in GOVERNING}
-        return {**self.digests, "surface": digest(surface)}
+        return {**self.digests, "surface": digest(_without(GOVERNING, self.surface))}
 
     def head_kind(self, task: str) -> HeadKind | None:
         """Return what a task's head predicts; None for a task that is never trained."""
@@ -275,7 +279,7 @@ def check_surface(root: Path, name: str) -> Checked:
     """
     if name not in surface_names(root):
         raise ContractError(unknown("surface", name, surface_names(root), where=str(root)))
-    models: dict[str, BaseModel] = {}
+    models: dict[str, Any] = {}
     problems: list[Problem] = []
     unread: set[Place] = set()
     for kind, model in _MODELS.items():
@@ -291,36 +295,36 @@ def check_surface(root: Path, name: str) -> Checked:
             unread |= places
             if sound is not None:
                 models[kind] = sound
-    problems += find_problems(name, models, Unread(frozenset(unread)))
+    problems += find_problems(name, **models, unread=Unread(frozenset(unread)))
     if problems:
         return Checked(name, tuple(problems), (), None)
     contracts = Contracts(
-        **models,  # type: ignore[arg-type]  # each kind holds its own model
-        digests={kind: digest(_select_decisive(model)) for kind, model in models.items()},
+        **models, digests={kind: digest(_without(UNDECISIVE, model)) for kind, model in models.items()}
     )
-    return Checked(
-        name, (), tuple(find_warnings(contracts.surface, contracts.tasks, contracts.utility)), contracts
-    )
+    warnings = find_warnings(contracts.surface, contracts.tasks, contracts.utility)
+    return Checked(name, (), tuple(warnings), contracts)
 
 
-def find_problems(folder: str, models: Mapping[str, BaseModel], unread: Unread = ALL_READ) -> list[Problem]:
+def find_problems(
+    folder: str,
+    *,
+    surface: SurfaceSpec | None = None,
+    tasks: TasksSpec | None = None,
+    utility: UtilitySpec | None = None,
+    slate: SlateSpec | None = None,
+    unread: Unread = ALL_READ,
+) -> Iterator[Problem]:
     """Cross-check the readable values; unreadable values are skipped and cause no further problems."""
-    found = {name: models.get(name) for name in _MODELS}
-    surface = found["surface"] if isinstance(found["surface"], SurfaceSpec) else None
-    utility = found["utility"] if isinstance(found["utility"], UtilitySpec) else None
-    slate = found["slate"] if isinstance(found["slate"], SlateSpec) else None
-    problems: list[Problem] = []
-    if isinstance(found["tasks"], TasksSpec):
-        problems += _find_task_problems(found["tasks"], surface, utility, slate, unread)
+    if tasks is not None:
+        yield from _find_task_problems(tasks, surface, utility, slate, unread)
     if surface is not None:
-        problems += find_surface_problems(folder, surface, unread)
+        yield from find_surface_problems(folder, surface, unread)
     if utility is not None:
-        problems += find_policy_problems(utility, unread)
+        yield from find_policy_problems(utility, unread)
     if utility is not None and surface is not None:
-        problems += find_role_problems(utility, surface, unread)
+        yield from find_role_problems(utility, surface, unread)
     if slate is not None:
-        problems += find_slate_problems(slate, utility, unread)
-    return problems
+        yield from find_slate_problems(slate, utility, unread)
 
 
 def _find_task_problems(
@@ -345,10 +349,6 @@ def _find_task_problems(
         yield from find_trunk_problems(surface, tasks, unread)
     if utility is not None:
         yield from find_utility_problems(utility, Others(tasks, surface, slate, unread))
-
-
-def _select_decisive(model: BaseModel) -> dict[str, object]:
-    return {name: value for name, value in canonical(model).items() if name not in UNDECISIVE}
 
 
 def load_surface(root: Path, name: str) -> Contracts:
@@ -379,16 +379,9 @@ def read_policy(path: Path, contracts: Contracts) -> UtilitySpec:
     except ValidationError as error:
         problems = problems_of_validation(path.name, error, UtilitySpec)
     else:
-        models = {
-            "surface": contracts.surface,
-            "tasks": contracts.tasks,
-            "utility": policy,
-            "slate": contracts.slate,
-        }
-        problems = [
-            one if one.file == "slate.yaml" else replace(one, file=path.name)
-            for one in find_problems(contracts.name, models)
-        ]
+        surface, tasks, slate = contracts.surface, contracts.tasks, contracts.slate
+        found = find_problems(contracts.name, surface=surface, tasks=tasks, utility=policy, slate=slate)
+        problems = [one if one.file == "slate.yaml" else replace(one, file=path.name) for one in found]
         if not problems:
             return policy
     raise _refusal(path, "utility", contracts, problems)
@@ -429,17 +422,12 @@ def events_elsewhere(root: Path, surface: str) -> dict[str, str]:
     A surface whose tasks cannot be read is skipped.
     """
     declared: dict[str, str] = {}
-    for name in surface_names(root) if root.is_dir() else ():
-        for event in _declared(root / name / "tasks.yaml") if name != surface else ():
-            declared.setdefault(event, name)
+    others = (name for name in surface_names(root) if name != surface) if root.is_dir() else ()
+    for name in others:
+        with suppress(ContractError, OSError, ValueError):
+            for event in TasksSpec.model_validate(read_yaml(root / name / "tasks.yaml")).events:
+                declared.setdefault(event, name)
     return declared
-
-
-def _declared(file: Path) -> Collection[str]:
-    try:
-        return TasksSpec.model_validate(read_yaml(file)).events
-    except (ContractError, ValidationError, OSError, ValueError):
-        return ()
 
 
 def describe_strange_events(

@@ -157,10 +157,19 @@ def _readings(name: str, pattern: str) -> Iterator[tuple[str | None, str | None]
 
 
 def known_metrics(tasks: Iterable[str], columns: Iterable[str]) -> list[Metric]:
-    """List the metrics that are valid for a surface, for error messages."""
-    columns = list(columns)
-    of_values = (Metric(kind, column, "VALUE") for kind in sorted(OF_VALUES) for column in columns)
-    return [*_metrics(tasks, columns), *of_values]
+    """List the metrics that a surface's contracts may name, in parsing order, for error messages."""
+    tasks, columns = list(tasks), list(columns)
+    known: list[Metric] = []
+    for kind in NAMES:
+        if kind is MetricKind.GIVEN:
+            known += (Metric(kind, task, given) for task in tasks for given in tasks if task != given)
+        elif kind in _OF_TASKS:
+            known += (Metric(kind, task) for task in tasks)
+        elif kind in OF_COLUMNS - OF_VALUES:
+            known += (Metric(kind, column) for column in columns)
+        elif kind not in OF_VALUES | {MetricKind.NAIVE_NDCG}:
+            known.append(Metric(kind))
+    return known + [Metric(kind, column, "VALUE") for kind in sorted(OF_VALUES) for column in columns]
 
 
 def mix_columns(surface: SurfaceSpec, slate: SlateSpec) -> tuple[str, ...]:
@@ -206,17 +215,3 @@ def read_metric(name: str) -> Metric:
             subject, value = (*found.groups(), None, None)[:2]
             return Metric(kind, subject, value)
     raise ValueError(f"'{name}' is not the name of a metric")
-
-
-def _metrics(tasks: Iterable[str], columns: Iterable[str]) -> Iterator[Metric]:
-    """Yield the metrics that a contract may name except those of a column's value, in parsing order."""
-    tasks, columns = list(tasks), list(columns)
-    for kind in NAMES:
-        if kind is MetricKind.GIVEN:
-            yield from (Metric(kind, task, given) for task in tasks for given in tasks if task != given)
-        elif kind in _OF_TASKS:
-            yield from (Metric(kind, task) for task in tasks)
-        elif kind in OF_COLUMNS - OF_VALUES:
-            yield from (Metric(kind, column) for column in columns)
-        elif kind not in OF_VALUES | {MetricKind.NAIVE_NDCG}:
-            yield Metric(kind)

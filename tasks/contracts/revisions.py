@@ -15,6 +15,7 @@ from tasks.contracts.load import CONTRACT_FILES, parse_yaml, read_yaml
 from tasks.errors import ContractError, UsageError
 
 _Content = dict[str, Any]
+_Change = Literal["added", "changed", "removed"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class ContractChange:
 
     surface: str
     file: str
-    change: Literal["added", "changed", "removed"]
+    change: _Change
     keys: tuple[str, ...]
     before: int | None
     after: int | None
@@ -92,13 +93,9 @@ def find_changes(root: Path, surface: str, since: Revision) -> Iterator[Contract
 
 def _describe(surface: str, file: str, before: _Content | None, after: _Content | None) -> ContractChange:
     old, new = _version(before), _version(after)
-    keys = _differing_keys(before, after)
-    if before is None:
-        return ContractChange(surface, file, "added", keys, old, new, raised=True)
-    if after is None:
-        return ContractChange(surface, file, "removed", keys, old, new, raised=True)
-    raised = old is not None and new is not None and new > old
-    return ContractChange(surface, file, "changed", keys, old, new, raised)
+    change: _Change = "added" if before is None else "removed" if after is None else "changed"
+    raised = change != "changed" or (old is not None and new is not None and new > old)
+    return ContractChange(surface, file, change, _differing_keys(before, after), old, new, raised)
 
 
 def _differing_keys(before: _Content | None, after: _Content | None) -> tuple[str, ...]:

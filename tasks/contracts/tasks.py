@@ -33,6 +33,7 @@ from tasks.contracts.base import (
     Slug,
     Text,
     Version,
+    find_repeated,
 )
 from tasks.contracts.durations import Duration
 from tasks.errors import unknown
@@ -130,8 +131,7 @@ class Compose(Closed):
     def _has_parts_once(self) -> Self:
         if not self.parts:
             raise ValueError("names no part; give all_of, any_of or none_of")
-        twice = sorted({p for p in self.parts if self.parts.count(p) > 1})
-        if twice:
+        if twice := find_repeated(self.parts):
             raise ValueError(f"names a part twice: {', '.join(twice)}")
         return self
 

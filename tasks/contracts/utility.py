@@ -5,7 +5,6 @@ total   = sum over terms of weight x calibrated probability [x value column, at 
 utility = total, or with an offset a positive number in the order of totals, x the multipliers that apply
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
@@ -27,6 +26,7 @@ from .base import (
     Slug,
     Text,
     Version,
+    find_repeated,
 )
 from .slate import Condition, SlateOverride
 
@@ -345,8 +345,7 @@ class Constrained(Closed):
 
     @model_validator(mode="after")
     def _metrics_are_named_once(self) -> Self:
-        counted = Counter((self.maximise, *(one.metric for one in self.subject_to)))
-        if twice := sorted(name for name, times in counted.items() if times > 1):
+        if twice := find_repeated((self.maximise, *(one.metric for one in self.subject_to))):
             raise ValueError(f"names {', '.join(twice)} more than once: give all bounds of a metric together")
         return self
 

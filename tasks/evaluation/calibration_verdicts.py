@@ -33,10 +33,9 @@ from enum import StrEnum
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import gammainc, gammaincc
+from scipy.stats import false_discovery_control
 
-from tasks.arrays import Floats
 from tasks.evaluation.verdicts import Estimate
 
 FALSE_DISCOVERIES: Final = 0.05
@@ -102,7 +101,7 @@ def evaluate_calibration(segments: Sequence[SegmentRatio], *, low: float, high: 
     ['off', 'inconclusive']
     """
     p_values = np.array([off_p_value(one, low=low, high=high) for one in segments])
-    adjusted = benjamini_hochberg(p_values)
+    adjusted = false_discovery_control(p_values)
     return [
         _evaluate_cost(one, high)
         or Calibration(
@@ -156,22 +155,6 @@ def inflation(ratio: Estimate, observed: float) -> float:
     if not ratio.known or ratio.value <= 0:
         return 0.0
     return observed * (ratio.standard_error / ratio.value) ** 2
-
-
-def benjamini_hochberg(p_values: npt.ArrayLike) -> Floats:
-    """Adjust p-values [m] so that those at most q have an expected false discovery rate of at most q.
-
-    Examples
-    --------
-    >>> benjamini_hochberg([0.01, 0.04, 0.5]).round(3).tolist()
-    [0.03, 0.06, 0.5]
-    """
-    p = np.asarray(p_values, dtype=np.float64)
-    falling = np.argsort(-p, kind="stable")
-    ranks = np.arange(p.size, 0, -1)
-    adjusted = np.empty_like(p)
-    adjusted[falling] = np.minimum.accumulate(np.minimum(1.0, p[falling] * p.size / ranks))
-    return adjusted
 
 
 def _effective_counts(segment: SegmentRatio) -> tuple[float, float]:

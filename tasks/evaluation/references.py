@@ -94,12 +94,14 @@ class SingleFeature:
         Examples
         --------
         >>> SingleFeature("age", rising=False).scores(np.array([3.0, np.nan, 9.0]))
-        array([-1., -0., -2.])
+        array([-2., -1., -3.])
         >>> SingleFeature("tab", means=np.array([0.2, 0.6, 0.3])).scores(np.array([1.0, 7.0]))
         array([0.6, 0.3])
         """
         if self.means is None:
-            ranks = _dense_ranks(values, missing_first=self.missing_first)
+            missing_first = self.missing_first
+            ranked = pd.Series(values).rank(method="dense", na_option="top" if missing_first else "bottom")
+            ranks = np.asarray(ranked, dtype=np.float64)
             return ranks if self.rising else -ranks
         last = self.means.size - 1
         known = np.isfinite(values) & (values < last)
@@ -206,15 +208,6 @@ def _mean_outcomes(codes: Floats, outcomes: Floats) -> Floats:
     place = np.where(known, codes, count).astype(np.intp)
     sums, sizes = (np.bincount(place, weights, count + 1) for weights in (outcomes, np.ones_like(outcomes)))
     return np.asarray((sums + PRIOR_ROWS * outcomes.mean()) / (sizes + PRIOR_ROWS))
-
-
-def _dense_ranks(values: Floats, *, missing_first: bool) -> Floats:
-    """Rank values from 1, with equal ranks for ties; missing values are 0, or above all."""
-    missing = np.isnan(values)
-    codes, known = pd.factorize(values[~missing], sort=True)
-    ranks = np.full(values.size, 0.0 if missing_first else known.size + 1.0)
-    ranks[~missing] = codes + 1
-    return ranks
 
 
 class RankReference(Section):

@@ -193,7 +193,9 @@ def measure_conflicts(
     names = tuple(predictions)
     known = pd.DataFrame({name: outcomes[name] for name in names})
     counted = known.notna().to_numpy().astype(np.int64)
-    of_predictions, of_outcomes = correlate_ranks(pd.DataFrame(dict(predictions))), correlate_ranks(known)
+    of_predictions, of_outcomes = (
+        frame.corr("spearman").to_numpy() for frame in (pd.DataFrame(dict(predictions)), known)
+    )
     rows = counted.T @ counted
     pairs = tuple(
         PairEvidence(
@@ -206,38 +208,6 @@ def measure_conflicts(
     )
     at_top = tuple(_measure_top_overlaps(predictions, users, costs))
     return ConflictEvidence(tasks=names, pairs=pairs, at_top=at_top)
-
-
-def correlate_ranks(columns: pd.DataFrame) -> Floats:
-    """Return Spearman's rho of each pair of columns over rows where both are known, NaN for constants.
-
-    Examples
-    --------
-    >>> correlate_ranks(pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [9.0, 4.0, 1.0]}))
-    array([[ 1., -1.],
-           [-1.,  1.]])
-    """
-    count, known = columns.shape[1], columns.notna().to_numpy()
-    counts = known.sum(axis=0)
-    ranks = [columns.iloc[:, i].rank().to_numpy() for i in range(count)]
-    correlations = np.full((count, count), np.nan)
-    for i in range(count):
-        for j in range(i, count):
-            both = known[:, i] & known[:, j]
-            sides = [
-                ranks[side][both]
-                if both.sum() == counts[side]
-                else columns.iloc[both, side].rank().to_numpy()
-                for side in (i, j)
-            ]
-            correlations[i, j] = correlations[j, i] = _rho(*sides)
-    return correlations
-
-
-def _rho(x: Floats, y: Floats) -> float:
-    if len(x) < 2 or not np.ptp(x) or not np.ptp(y):
-        return float("nan")
-    return float(np.corrcoef(x, y)[0, 1])
 
 
 def _measure_top_overlaps(

@@ -236,6 +236,11 @@ class Novelty:
         """Whether the slope differs significantly from 0 at 5 %."""
         return abs(self.slope) > _NOVEL * self.error
 
+    @property
+    def daily_change(self) -> float:
+        """Relative change of the effect by one day."""
+        return math.expm1(self.slope)
+
 
 def novelty_slope(
     users: Indices, ages: Indices, treated: Flags, numerator: Floats, denominator: Floats

@@ -14,7 +14,7 @@ to their arm's day.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any, Final
@@ -25,11 +25,7 @@ import pandas as pd
 from tasks import columns as c
 from tasks.arrays import Flags, Floats, Indices
 from tasks.contracts import Contracts
-from tasks.contracts.experiment import (
-    CONTROL,
-    ExperimentSpec,
-    experiment_outcomes,
-)
+from tasks.contracts.experiment import CONTROL, ExperimentSpec, experiment_outcomes
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.surface import SegmentSpec
 from tasks.contracts.tasks import join_outcomes
@@ -217,8 +213,7 @@ class _Reader:
     def add(self, day: date) -> None:
         """Add a day of the experiment."""
         frame = self._frame(day, (c.EXPERIMENT, c.ARM, c.REQUEST_ID))
-        frame = frame[frame[c.EXPERIMENT] == self.spec.experiment]
-        frame = frame[frame[c.USER_ID].notna()].reset_index(drop=True)
+        frame = frame[frame[c.EXPERIMENT] == self.spec.experiment].reset_index(drop=True)
         strange = set(frame[c.ARM].dropna().unique()) - self.spec.arms.keys()
         if strange or frame[c.ARM].isna().any():
             named = str(min(map(str, strange), default=None))
@@ -248,21 +243,19 @@ class _Reader:
 
     def past(self, days: Sequence[date], first: date) -> UserDays:
         """Return all users' sums of some days."""
-        return _join(list(self._read_all(days, first)), {*self.outcomes, *self.metrics})
-
-    def _read_all(self, days: Sequence[date], first: date) -> Iterator[UserDays]:
+        parts = []
         for day in days:
             frame = self._frame(day, ())
-            frame = frame[frame[c.USER_ID].notna()].reset_index(drop=True)
             users = self.ids.encode(Ids.of(frame[c.USER_ID])).astype(np.intp)
             outcomes = measure_outcomes(frame, self.outcomes, self.contracts)
             sums = measure_rows(frame, self.metrics, self.contracts)
-            yield _by_user(users, (day - first).days, outcomes | sums)
+            parts.append(_by_user(users, (day - first).days, outcomes | sums))
+        return _join(parts, {*self.outcomes, *self.metrics})
 
     def log(self, days: int) -> ArmLog:
         """Return the log of all added days."""
         count = len(self.ids.known)
-        first, arm = np.full(count, days), np.zeros((2, count), dtype=bool)
+        first, arm = np.full(count, days, dtype=np.intp), np.zeros((2, count), dtype=bool)
         treated, impressions = np.zeros(count, dtype=bool), np.zeros((days, 2), dtype=np.intp)
         for users, arms, at in reversed(self.arms):
             first[users], treated[users] = at, arms == 1
@@ -271,13 +264,15 @@ class _Reader:
         latencies = [np.concatenate(part) for part in zip(*self.slow, strict=True)]
         rows = _join(self.parts, {*self.outcomes, *self.metrics})
         segments = {place: _join(parts, self.metrics) for place, parts in self.by_value.items()}
-        triggered = self._first_triggers(count, days) if self.triggered else None
+        triggered = np.full(count, days, dtype=np.intp) if self.triggered else None
         if triggered is not None:
+            for users, at in reversed(self.triggered):
+                triggered[users] = at
             segments[TRIGGERED] = rows.select(rows.days >= triggered[rows.users])
         return ArmLog(
             rows=rows,
             treated=treated,
-            first_day=first.astype(np.intp),
+            first_day=first,
             crossed=arm[0] & arm[1],
             impressions=impressions,
             before=self._history(count),
@@ -287,30 +282,21 @@ class _Reader:
             **({"latencies": (latencies[0], latencies[1])} if latencies else {}),
         )
 
-    def _first_triggers(self, count: int, days: int) -> Indices:
-        first = np.full(count, days, dtype=np.intp)
-        for users, at in reversed(self.triggered):
-            first[users] = at
-        return first
-
     def _history(self, count: int) -> dict[str, Sums]:
         """Return the sums of the experiment's users before the start."""
         if self.spec.cuped is None or not count:
             return {}
         first = self.spec.starts - self.spec.cuped.days * _DAY
         past = self.past(_logged(self.snapshot, first, self.spec.starts), first)
-        inside_arms = past.users < count
+        past = past.select(past.users < count)
         return {
-            name: (
-                _sum(past.users[inside_arms], y[inside_arms], count),
-                _sum(past.users[inside_arms], x[inside_arms], count),
-            )
+            name: (_sum(past.users, y, count), _sum(past.users, x, count))
             for name, (y, x) in past.sums.items()
-            if inside_arms.any()
+            if len(past.users)
         }
 
     def _frame(self, day: date, further: Sequence[str]) -> pd.DataFrame:
-        """Read a day's rows with the columns that the metrics and segments need."""
+        """Read a day's rows of known users, with the columns that the metrics and segments need."""
         held = self.snapshot.schema().names
         named = [task for one in self.metrics.values() for task in metric_tasks(one, self.contracts)]
         known = self.contracts.tasks
@@ -327,7 +313,7 @@ class _Reader:
             *(name for name in optional if name in held),
         ]
         table = self.snapshot.read(list(dict.fromkeys(wanted)), first_day=day, last_day=day)
-        return to_frame(table)
+        return to_frame(table).dropna(subset=[c.USER_ID]).reset_index(drop=True)
 
 
 def read_triggers(frame: pd.DataFrame, day: date) -> Flags:

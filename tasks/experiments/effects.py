@@ -15,19 +15,19 @@ Hochberg's. If the effect changes with days since first exposure (novelty), only
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
+from scipy.stats import false_discovery_control
 
 from tasks.arrays import Floats
 from tasks.contracts import Contracts
 from tasks.contracts.experiment import ExperimentSpec, experiment_outcomes
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.utility import Bounded, Guardrail
-from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.clustered import Ratio, half_width
 from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
@@ -35,12 +35,7 @@ from tasks.evaluation.verdicts import DETECTED, Estimate, Outcome, Verdict, eval
 from tasks.experiments.always_valid import LEAST_EVENTS, planned_information, sequential_interval
 from tasks.experiments.arm_effects import ArmEffect, arm_effect
 from tasks.experiments.arms_log import ArmLog, metric_maturity
-from tasks.experiments.evidence import (
-    CumulativeEffect,
-    Decision,
-    MetricReadout,
-    OutcomeChanges,
-)
+from tasks.experiments.evidence import CumulativeEffect, Decision, MetricReadout, OutcomeChanges
 from tasks.labels.windows import matures
 from tasks.replay import guardrails
 
@@ -153,7 +148,7 @@ def bounded_interval(analysis: Analysis, effect: ArmEffect, *, final: bool) -> E
     if final:
         return effect.interval(_ONE_SIDED)
     if not effect.known or effect.events < LEAST_EVENTS:
-        return replace(_point(effect), low=math.nan, high=math.nan)
+        return _point(effect)
     planned = planned_information(analysis.spec.smallest_effect)
     low, high = sequential_interval(
         effect.log_change, effect.log_error, planned=planned, alpha=2 * analysis.alpha
@@ -216,20 +211,23 @@ def _cumulative(analysis: Analysis, name: str) -> Iterator[CumulativeEffect]:
 def read_segments(analysis: Analysis, readouts: Sequence[MetricReadout]) -> list[MetricReadout]:
     """Evaluate the declared segments of all metrics with a bound on the change, in one family of tests."""
     found: list[tuple[int, Segment, ArmEffect, Threshold]] = []
+    p_values: list[float] = []
     for place, one in enumerate(readouts):
         margins = [v.threshold for v in one.verdicts if v.relative]
         if not margins or one.effect is None:
             continue
         for (column, value), rows in sorted(analysis.log.segments.items()):
             effect = arm_effect(analysis.log.users(one.metric, aged=one.from_day - 1, rows=rows))
+            low, high = margins[0].low, margins[0].high
+            rises = math.isfinite(high)
+            p_values.append(effect.p_value_beyond(high if rises else low, rise=rises))
             found.append((place, Segment(column, value), effect, margins[0]))
-    p_values = [effect.p_value_beyond(_end(margin), rise=_rises(margin)) for _, _, effect, margin in found]
     subjects = [analysis.metrics[readouts[place].metric].subject for place, *_ in found]
     costs = [subject in analysis.contracts.tasks.costs for subject in subjects]
     # p-values are adjusted for costs by their number, for others with Benjamini and Hochberg's method
     every, cost = np.asarray(p_values, dtype=float), np.asarray(costs, dtype=bool)
     adjusted = np.minimum(1.0, every * max(1, int(cost.sum())))
-    adjusted[~cost] = benjamini_hochberg(every[~cost])
+    adjusted[~cost] = false_discovery_control(every[~cost])
     verdicts: dict[int, list[Verdict]] = {}
     for (place, segment, effect, margin), p in zip(found, adjusted.tolist(), strict=True):
         one = readouts[place]
@@ -251,14 +249,6 @@ def read_segments(analysis: Analysis, readouts: Sequence[MetricReadout]) -> list
         one.model_copy(update={"segments": tuple(verdicts.get(place, ()))})
         for place, one in enumerate(readouts)
     ]
-
-
-def _rises(margin: Threshold) -> bool:
-    return math.isfinite(margin.high)
-
-
-def _end(margin: Threshold) -> float:
-    return margin.high if _rises(margin) else margin.low
 
 
 def read_outcomes(analysis: Analysis) -> OutcomeChanges:
@@ -304,13 +294,3 @@ def _holds(one: MetricReadout) -> Iterator[str]:
             words = f"{one.metric} is {'not measured' if missing else 'inconclusive'}"
             yield words + (f": {verdict.reason}" if verdict.reason else "")
     yield from (f"{one.metric} harms {verdict.segment}" for verdict in one.harmed)
-
-
-def metric_figures(readouts: Sequence[MetricReadout]) -> Mapping[str, float]:
-    """Return the changes by name, as logged to MLflow."""
-    figures: dict[str, float] = {}
-    for one in readouts:
-        if one.change is not None:
-            figures |= {one.metric: one.change.value}
-            figures |= {f"{one.metric}.low": one.change.low, f"{one.metric}.high": one.change.high}
-    return figures

@@ -9,12 +9,15 @@
 A read-out whose `ReadState` withholds effects has none, because problems of the arms must be solved first.
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
+import numpy as np
 from pydantic import Field
 
+from tasks.arrays import Floats
 from tasks.evaluation.documents import Document, MaybeFloat, Section
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.experiments.arm_effects import ArmEffect, Novelty
@@ -146,6 +149,11 @@ class OutcomeChanges(Section):
     outcomes: tuple[str, ...]
     changes: tuple[float, ...]
     covariance: tuple[tuple[float, ...], ...]
+
+    def select(self, names: Sequence[str]) -> tuple[Floats, Floats]:
+        """Return the changes of some outcomes [n], and the covariance of their errors [n, n]."""
+        at = [self.outcomes.index(name) for name in names]
+        return np.array(self.changes)[at], np.array(self.covariance)[np.ix_(at, at)]
 
 
 NO_OUTCOMES: Final = OutcomeChanges(outcomes=(), changes=(), covariance=())

@@ -41,7 +41,6 @@ from scipy.special import stdtrit
 from tasks.arrays import Floats
 from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.experiment import outcome_of
-from tasks.contracts.load import read_policy
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.errors import ContractError, DataError, unknown
 from tasks.evaluation.verdicts import Estimate
@@ -56,8 +55,8 @@ from tasks.experiments.evidence import (
 from tasks.experiments.results import newest_by_version, surface_experiments
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Done, Step
-from tasks.stores.workspace import Workspace, format_instant, refuse_future, write_report
-from tasks.tuning.tune import PROPOSED, proposed_text
+from tasks.stores.workspace import Workspace, format_instant, refuse_future
+from tasks.tuning.tune import write_proposal
 
 LEAST_SIGNAL: Final = 3.0
 LEAST_ARMS: Final = 8
@@ -172,9 +171,9 @@ class LearningWork:
         for row, seen in self.found:
             if row.reason:
                 continue
-            at = [seen.outcomes.index(name) for name in names]
-            changes.append(np.array(seen.changes)[at])
-            covariances.append(np.array(seen.covariance)[np.ix_(at, at)][:-1, :-1])
+            moved, errors = seen.select(names)
+            changes.append(moved)
+            covariances.append(errors[:-1, :-1])
         if not changes:
             count = len(self.terms)
             return np.zeros((0, count)), np.zeros(0), np.eye(count)
@@ -323,29 +322,19 @@ def write_learning(
 
     ``why``: lines of a comment in the file. ``known``: the other fields of the document.
     """
-    policy = workspace.contracts.utility
-    current = {term: policy.weights[term].weight for term in learned}
+    weights = workspace.contracts.utility.weights
+    current = {term: weights[term].weight for term in learned}
     after = {**current, **proposed} if proposed else dict.fromkeys(current)
-    version, file = _propose(workspace, run, proposed, why) if proposed else (None, None)
+    version, file = None, None
+    if proposed:
+        head = [f"Proposed by `equipoise experiment learn`, run {run.run_id}.", *why]
+        policy, file = write_proposal(workspace, run, proposed, kind="learned", why=head)
+        version = policy.version
     terms = tuple(
         LearnedTerm(task=term, current=current[term], learned=one, proposed=after[term])
         for term, one in learned.items()
     )
     return WeightLearning(terms=terms, policy_version=version, file=file, **known)
-
-
-def _propose(
-    workspace: Workspace, run: StepRun, weights: Mapping[str, float], why: Iterable[str]
-) -> tuple[int, str]:
-    """Write the policy to a separate file and validate it; return its version and file."""
-    version = workspace.contracts.utility.version + 1
-    head = [f"Proposed by `equipoise experiment learn`, run {run.run_id}.", *why]
-    source = workspace.surfaces / workspace.surface / "utility.yaml"
-    text = proposed_text(source, weights, version=version, why=head)
-    file = write_report(workspace, f"utility-v{version}-learned-{run.run_id[:8]}.yaml", text)
-    read_policy(file, workspace.contracts)
-    run.text(PROPOSED, text)
-    return version, str(file)
 
 
 LEARN: Final = Step(

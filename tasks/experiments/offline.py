@@ -218,13 +218,10 @@ def find_surrogates(workspace: Workspace) -> list[Surrogate]:
 
 
 def _regress(changes: list[OutcomeChanges], fast: str, slow: str) -> Surrogate:
-    found = [one for one in changes if {fast, slow} <= {*one.outcomes}]
-    places = [[one.outcomes.index(fast), one.outcomes.index(slow)] for one in found]
-    moved = np.array([np.array(one.changes)[at] for one, at in zip(found, places, strict=True)])
-    errors = np.array(
-        [np.array(one.covariance)[np.ix_(at, at)] for one, at in zip(found, places, strict=True)]
-    )
-    signal, slope = surrogate_slope(moved.reshape(-1, 2), errors.reshape(-1, 2, 2))
+    found = [one.select((fast, slow)) for one in changes if {fast, slow} <= {*one.outcomes}]
+    moved = np.array([moved for moved, _ in found]).reshape(-1, 2)
+    errors = np.array([errors for _, errors in found]).reshape(-1, 2, 2)
+    signal, slope = surrogate_slope(moved, errors)
     return Surrogate(fast, slow, len(found), signal, slope, _conclude(len(found), signal, slope))
 
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from itertools import accumulate
 from typing import Final
@@ -11,7 +10,7 @@ from tasks.evaluation.subjects import Subject
 from tasks.experiments.always_valid import ALARM
 from tasks.experiments.evidence import ExperimentReadout, MetricReadout, SampleRatio
 from tasks.reports import charts
-from tasks.reports.numbers import format_change, format_counted, format_estimate, format_share
+from tasks.reports.numbers import format_counted, format_share
 from tasks.reports.phrases import Vocabulary, describe_subject
 from tasks.reports.render import render
 
@@ -20,21 +19,6 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 56.0, 24.0, 12.0, 34.0
 _APART: Final = 46.0
 _MOST: Final = 2.0
 """Relative change at which intervals are cut off in charts, because early intervals are wide."""
-
-
-@dataclass(frozen=True)
-class MetricRow:
-    """A row of the table of metrics."""
-
-    metric: str
-    meaning: str
-    role: str
-    levels: tuple[float, float] | None
-    change: str
-    interval: str
-    detectable: str
-    explained: str
-    novelty: str
 
 
 def readout_page(surface: str, seen: ExperimentReadout, words: Vocabulary) -> str:
@@ -55,7 +39,11 @@ def readout_page(surface: str, seen: ExperimentReadout, words: Vocabulary) -> st
         triggered=_say_ratio(seen.triggered),
         sizes=_draw_sizes(seen),
         rails=charts.draw_rails(verdicts, words),
-        rows=[_row(one, words) for one in seen.metrics],
+        meanings={
+            one.metric: describe_subject(Subject.of(metric), words)
+            for one in seen.metrics
+            if (metric := words.metric(one.metric)) is not None
+        },
         charts=[_draw_effect(one) for one in seen.metrics if len(one.cumulative) > 1],
         segments=[(one.metric, verdict) for one in seen.metrics for verdict in one.segments],
     )
@@ -73,26 +61,6 @@ def _say_ratio(ratio: SampleRatio | None) -> list[str]:
     e_value = math.exp(min(ratio.log_e_value, 700))
     since = "" if ratio.alarmed_on is None else f", reached on {ratio.alarmed_on}"
     return [*counts, f"e-value {e_value:.3g}, alarm at {ALARM:g}{since}"]
-
-
-def _row(one: MetricReadout, words: Vocabulary) -> MetricRow:
-    metric, effect = words.metric(one.metric), one.effect
-    role = "primary" if one.primary else "critical guardrail" if one.critical else "guardrail"
-    interval = "95 % interval" if one.final else f"always-valid; final from {one.mature_on}"
-    novelty = one.novelty
-    return MetricRow(
-        metric=one.metric,
-        meaning="" if metric is None else describe_subject(Subject.of(metric), words),
-        role=role,
-        levels=None if effect is None else (effect.control, effect.treatment),
-        change="" if one.change is None else format_estimate(one.change, relative=True),
-        interval=interval,
-        detectable=format_change(one.detectable) if math.isfinite(one.detectable) else "",
-        explained="" if effect is None or not effect.known else format_share(effect.explained),
-        novelty=""
-        if novelty is None
-        else f"{format_change(math.expm1(novelty.slope))} a day" + (": present" if novelty.present else ""),
-    )
 
 
 def _draw_effect(one: MetricReadout) -> charts.Drawing:

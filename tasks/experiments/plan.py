@@ -123,17 +123,15 @@ def _say_late(planned: PlannedMetric, length: int) -> str:
 
 def _planned(work: _Planning, sums: UserDays, first: date) -> Iterator[PlannedMetric]:
     spec, metrics = work.spec, work.spec.parse_metrics(work.contracts)
-    primary = spec.primary.relative_decrease_max
-    yield _plan_bound(work, metrics[spec.primary.metric], sums, first, -primary or spec.smallest_effect)
+    spread = sum(1 / share for share in spec.shares.values())
+    smallest = -spec.primary.relative_decrease_max or spec.smallest_effect
+    yield _decided(work, metrics[spec.primary.metric], sums, first, smallest, spread=spread)
     for rail in spec.guardrails:
         metric = metrics[rail.metric]
-        for bound in _changes(rail):
-            planned = _plan_bound(work, metric, sums, first, bound)
-            yield planned.model_copy(update={"critical": rail.critical})
-        for level in (rail.max, rail.min):
-            if level is not None:
-                planned = _plan_level(work, metric, sums, first, level)
-                yield planned.model_copy(update={"critical": rail.critical})
+        planned = [_decided(work, metric, sums, first, bound, spread=spread) for bound in _changes(rail)]
+        levels = (level for level in (rail.max, rail.min) if level is not None)
+        planned += [_plan_level(work, metric, sums, first, level) for level in levels]
+        yield from (one.model_copy(update={"critical": rail.critical}) for one in planned)
 
 
 def _changes(rail: Bounded) -> Iterator[float]:
@@ -145,12 +143,6 @@ def _changes(rail: Bounded) -> Iterator[float]:
     ):
         if bound is not None:
             yield sign * bound
-
-
-def _plan_bound(work: _Planning, metric: Metric, sums: UserDays, first: date, bound: float) -> PlannedMetric:
-    """Return the days that decide a bound on the change between the arms."""
-    spread = sum(1 / share for share in work.spec.shares.values())
-    return _decided(work, metric, sums, first, bound, spread=spread)
 
 
 def _plan_level(work: _Planning, metric: Metric, sums: UserDays, first: date, level: float) -> PlannedMetric:
@@ -167,6 +159,7 @@ def _plan_level(work: _Planning, metric: Metric, sums: UserDays, first: date, le
 def _decided(
     work: _Planning, metric: Metric, sums: UserDays, first: date, bound: float, *, spread: float
 ) -> PlannedMetric:
+    """Return the days that decide a bound on a change; ``spread``: its variance over that of all traffic."""
     planned = PlannedMetric(metric=metric.name, critical=False, bound=bound, days_needed=None)
     last = (work.snapshot.mature_by() - metric_maturity(metric, work.contracts)).date() - _DAY
     newest = min((last - first).days, int(sums.days.max(initial=0)))

@@ -297,11 +297,8 @@ class RampShare:
 
     def place_of(self, user: str, *, surface: str) -> float | None:
         """Return the place of a user in the pool, in [0, 1); None for a user of another pool."""
-        return (
-            place_of(user, surface=surface, release=self.release)
-            if in_pool(self.pool, user, surface)
-            else None
-        )
+        inside = in_pool(self.pool, user, surface)
+        return place_of(user, surface=surface, release=self.release) if inside else None
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,7 @@ from tasks.errors import ContractError
 from tasks.evaluation.verdicts import Outcome
 from tasks.experiments.always_valid import Stage, first_alarm, log_e_values
 from tasks.experiments.arms_log import TRIGGERED, ArmLog, read_arms
-from tasks.experiments.effects import (
-    Analysis,
-    decide,
-    metric_figures,
-    read_metric,
-    read_outcomes,
-    read_segments,
-)
+from tasks.experiments.effects import Analysis, decide, read_metric, read_outcomes, read_segments
 from tasks.experiments.evidence import (
     Decision,
     ExperimentPlan,
@@ -89,11 +82,11 @@ def run(workspace: Workspace, name: str, *, as_of: datetime) -> Done[ExperimentR
     return READ.run(_Reading(workspace, spec, plan, as_of, snapshot))
 
 
-def _read(work: _Reading, run: StepRun) -> ExperimentReadout:
+def _read(work: _Reading) -> ExperimentReadout:
     spec, contracts = work.spec, work.workspace.contracts
     if work.snapshot is None:
         starts = f"it starts on {spec.starts}"
-        return _write(work, run, _blank(work, ReadState.NOT_STARTED, "continue", (starts,)))
+        return _blank(work, ReadState.NOT_STARTED, "continue", (starts,))
     log = read_arms(work.snapshot, spec, contracts, until=work.as_of.date())
     ratio = read_sample_ratio(log.counts, spec)
     state, reasons = find_state(log, ratio, spec)
@@ -101,27 +94,23 @@ def _read(work: _Reading, run: StepRun) -> ExperimentReadout:
         update={"sample_ratio": ratio, "left_out": int(log.crossed.sum())}
     )
     if state.withholds:
-        return _write(work, run, seen)
+        return seen
     counts = log.triggered_counts
     triggered = None if counts is None else read_sample_ratio(counts, spec)
     uneven = triggered is not None and triggered.alarmed_on is not None
     analysis = Analysis(spec, contracts, log.without(TRIGGERED) if uneven else log, work.snapshot.mature_by())
     metrics = read_segments(analysis, [read_metric(analysis, name) for name in analysis.metrics])
     decision, reasons = decide(metrics)
-    return _write(
-        work,
-        run,
-        seen.model_copy(
-            update={
-                "metrics": tuple(metrics),
-                "outcomes": read_outcomes(analysis),
-                "decision": decision,
-                "reasons": reasons,
-                "triggered": triggered,
-                "notes": (*uneven_triggers(triggered), *_notes(log, work, metrics)),
-                "state": _progress(spec, metrics, work.as_of),
-            }
-        ),
+    return seen.model_copy(
+        update={
+            "metrics": tuple(metrics),
+            "outcomes": read_outcomes(analysis),
+            "decision": decision,
+            "reasons": reasons,
+            "triggered": triggered,
+            "notes": (*uneven_triggers(triggered), *_notes(log, work, metrics)),
+            "state": _progress(spec, metrics, work.as_of),
+        }
     )
 
 
@@ -243,9 +232,13 @@ def other_releases(log: ArmLog, arms: Mapping[str, int], spec: ExperimentSpec) -
             yield f"{arm}: {share} of its impressions were served by another release than {release}"
 
 
-def _write(work: _Reading, run: StepRun, seen: ExperimentReadout) -> ExperimentReadout:
-    """Log the figures, write the page, and return the evidence."""
-    run.metrics(metric_figures(seen.metrics))
+def _write(work: _Reading, run: StepRun) -> ExperimentReadout:
+    """Read the experiment, log the figures, write the page, and return the evidence."""
+    seen = _read(work)
+    changes = {one.metric: one.change for one in seen.metrics if one.change is not None}
+    figures = {name: change.value for name, change in changes.items()}
+    figures |= {f"{name}.low": change.low for name, change in changes.items()}
+    run.metrics(figures | {f"{name}.high": change.high for name, change in changes.items()})
     if seen.sample_ratio is not None:
         run.metrics({"sample_ratio.log_e_value": seen.sample_ratio.log_e_value})
     run.tags({"decision": seen.decision, "state": seen.state.value})
@@ -269,5 +262,5 @@ READ: Final = Step(
     },
     tags=lambda work: {"as_of": format_instant(work.as_of)},
     task=lambda work: work.spec.experiment,
-    function=_read,
+    function=_write,
 )

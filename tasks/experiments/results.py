@@ -45,13 +45,13 @@ def surface_experiments(workspace: Workspace) -> tuple[str, ...]:
 
 def running_experiments(workspace: Workspace, *, as_of: datetime) -> tuple[str, ...]:
     """Return the names of planned experiments that have started and have no final read-out."""
-    return tuple(name for name in surface_experiments(workspace) if _runs(workspace, name, as_of))
-
-
-def _runs(workspace: Workspace, name: str, as_of: datetime) -> bool:
-    plan, newest = find_plan(workspace, name), newest_readout(workspace, name)
-    finished = newest is not None and newest.state is ReadState.FINISHED
-    return plan is not None and plan.evidence.starts <= as_of.date() and not finished
+    running = []
+    for name in surface_experiments(workspace):
+        plan, newest = find_plan(workspace, name), newest_readout(workspace, name)
+        finished = newest is not None and newest.state is ReadState.FINISHED
+        if plan is not None and plan.evidence.starts <= as_of.date() and not finished:
+            running.append(name)
+    return tuple(running)
 
 
 def list_experiments(workspace: Workspace) -> list[ListedExperiment]:

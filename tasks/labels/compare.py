@@ -126,7 +126,8 @@ def diff(workspace: Workspace, *, before: str, after: str) -> Difference:
         _join(connection, both)
         rows = connection.sql(x.fill(_ROWS, day=x.name(c.DAY))).fetchall()
         appeared, gone = {day: n for day, n, _ in rows if n}, {day: n for day, _, n in rows if n}
-        moves = {task: _transitions(connection, task, value=_is_value(new, task)) for task in both}
+        kinds = {task: new.schema().field(task).type for task in both}
+        moves = {t: _transitions(connection, t, value=pa.types.is_floating(kinds[t])) for t in both}
     most = sorted(both, key=lambda task: -sum(move.rows for move in moves[task]))
     return Difference(
         before=_side(old),
@@ -146,10 +147,6 @@ def _files(snapshot: Snapshot) -> dict[date, frozenset[Location]]:
     for file in snapshot.files():
         days.setdefault(file_day(file), set()).add(file.path)
     return {day: frozenset(paths) for day, paths in days.items()}
-
-
-def _is_value(snapshot: Snapshot, task: str) -> bool:
-    return bool(pa.types.is_floating(snapshot.schema().field(task).type))
 
 
 def _side(snapshot: Snapshot) -> Side:

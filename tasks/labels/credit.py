@@ -103,9 +103,7 @@ def _exclusion(spec: TasksSpec, task: str, number: int, arrived: x.AsOf, among: 
         # the first exclusion event of each window that contains one
         folds = {_Fold(w.AT, exp.Min): x.column(c.HAPPENED_AT)}
         opened = w.with_signals(windows.copy(), rule.on, signals)
-        forms[Form.SCAN] = {
-            name: _of_windows(w.event_rule(spec, task), rule.on, opened, x.table(signals), folds)
-        }
+        forms[Form.SCAN] = {name: _of_windows(own, rule.on, opened, x.table(signals), folds)}
     return Crediting(name, rule.on, (signals, w.events(rule.on, rule.event)), windows, forms)
 
 

@@ -93,11 +93,6 @@ def explain(workspace: Workspace, *, impression: str, snapshot: str | None = Non
         facts = _read_facts(log, key, stored[c.DAY], source.as_of, arrived)
     if facts is None:
         raise DataError(_gone(key, source, labels))
-    notes = [
-        *_note_duplicates(len(facts.duplicates)),
-        *_note_contract(workspace, source),
-        *_note_changes(facts, labels, source),
-    ]
     contracts, shown_at = workspace.contracts.tasks, facts.row[c.SHOWN_AT]
     instants = {"shown_at": shown_at, "as_of": source.as_of, "arrived": arrived}
     return ExplainResult(
@@ -108,7 +103,7 @@ def explain(workspace: Workspace, *, impression: str, snapshot: str | None = Non
         user_id=facts.row[c.USER_ID],
         shown_at=instant(shown_at),
         agrees=not list_changed_tasks(labels, facts.labels),
-        notes=notes,
+        notes=list(_notes(workspace, source, facts, labels)),
         tasks={
             task: {**one.to_json(), "words": describe_task(one, contracts.tasks[task], **instants)}
             for task, one in explain_tasks(contracts, facts).items()
@@ -154,25 +149,22 @@ def _gone(key: Key, snapshot: Snapshot, labels: dict[str, LabelValue]) -> str:
     )
 
 
-def _note_duplicates(number: int) -> Iterator[str]:
-    if number:
+def _notes(
+    workspace: Workspace, snapshot: Snapshot, facts: Facts, stored: dict[str, LabelValue]
+) -> Iterator[str]:
+    """Yield what else to know: duplicates of the impression, another contract, and changed labels."""
+    if number := len(facts.duplicates):
         others = "Another impression has" if number == 1 else f"{number} other impressions have"
         yield (
             f"{others} the same request_id and item_id. This one takes part, the earliest; the rest is "
             "in quarantine (repeated_key)."
         )
-
-
-def _note_contract(workspace: Workspace, snapshot: Snapshot) -> Iterator[str]:
     tasks, digest = workspace.contracts.tasks, workspace.contracts.digests["tasks"]
     if digest != snapshot.contract_digest:
         yield (
             f"The snapshot was built under another tasks.yaml (digest {snapshot.contract_digest[:12]}). This "
             f"explains what version {tasks.version} ({digest[:12]}) gives on the same log."
         )
-
-
-def _note_changes(facts: Facts, stored: dict[str, LabelValue], snapshot: Snapshot) -> Iterator[str]:
     for task in list_changed_tasks(stored, facts.labels):
         now = facts.labels[task]
         yield (

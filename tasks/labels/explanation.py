@@ -357,13 +357,14 @@ def read_facts(log: LogTables, query: LabelQuery, key: Key, *, horizon: Horizon)
         return None
     (row,) = _rows(log, "FROM $explained", explained=x.table(EXPLAINED))
     with_rule = [task for task in tasks.order() if tasks.tasks[task].rule]
+    queries = {task: events_in_window(tasks, task, key, as_of, log=log.log) for task in with_rule}
     return Facts(
         row=row,
         labels={
             t: LabelValue(*(labelled[0][name] for name in (t, c.status(t), c.at(t)))) for t in tasks.tasks
         },
         causes={task: _causes(tasks, task, row) for task in tasks.tasks},
-        events={task: _in_window(log, task, key, as_of, row) for task in with_rule},
+        events={task: _events(log, query, row.get(credit(task))) for task, query in queries.items()},
         exclusions={task: _exclusions(log, task, as_of) for task in with_rule},
         duplicates=_duplicates(log, key),
     )
@@ -385,11 +386,6 @@ def _duplicates(log: LogTables, key: Key) -> tuple[datetime, ...]:
         place=x.column(rows.PLACE),
     )
     return tuple(row[c.SHOWN_AT] for row in others)
-
-
-def _in_window(log: LogTables, task: str, key: Key, as_of: x.AsOf, row: Mapping[str, Any]) -> Events:
-    events = events_in_window(log.contracts.tasks, task, key, as_of, log=log.log)
-    return _events(log, events, row.get(credit(task)))
 
 
 def _exclusions(log: LogTables, task: str, as_of: x.AsOf) -> list[Events]:

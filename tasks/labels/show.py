@@ -113,12 +113,9 @@ def _count(snapshot: Snapshot, task: str) -> dict[str, int]:
 
 def _mean(snapshot: Snapshot, task: str) -> float | None:
     """Return the mean of a value task's labels, or None without observed labels."""
-    label = exp.cast(x.column(task), "DOUBLE")
-    sums = [x.alias(exp.Sum(this=label), "total"), x.alias(exp.Count(this=x.column(task)), "n")]
-    found = snapshot.query(x.select(sums, x.table("rows")))
-    rows = found.to_pylist() if found is not None else []
-    n = sum(row["n"] for row in rows)
-    return sum(row["total"] for row in rows if row["n"]) / n if n else None
+    mean = exp.Avg(this=x.cast(x.column(task), "DOUBLE"))
+    found = snapshot.query(x.select([mean], x.table("rows")))
+    return None if found is None else found.column(0)[0].as_py()
 
 
 def _both_rates(

@@ -257,7 +257,7 @@ class Snapshot:
         try:
             sums = _sum_days(connection, files, schema)
         except duckdb.Error:  # at least one file is unreadable: check day by day
-            if not all(map(_exists, files)):
+            if not all(file.path.is_file() for file in files):
                 raise
             for day in days:
                 with suppress(duckdb.Error):
@@ -322,10 +322,6 @@ def file_day(file: DataFile) -> date:
     return date.fromisoformat(file.partition[c.DAY])
 
 
-def _exists(file: DataFile) -> bool:
-    return file.path.is_file()
-
-
 def _identity(file: DataFile) -> str:
     """Return an identity that changes when a local file is rewritten; objects are never rewritten."""
-    return identity_of(file.path) if isinstance(file.path, Path) and _exists(file) else ""
+    return identity_of(file.path) if isinstance(file.path, Path) and file.path.is_file() else ""

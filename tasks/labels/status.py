@@ -121,8 +121,17 @@ def label_layers(
 
 
 def select_labels(spec: TasksSpec, names: Sequence[str], layer: str) -> exp.Select:
-    """Select the columns of the label store from the last layer: impression, day and all tasks' labels."""
-    return x.select([*x.columns((*names, c.DAY)), *final_columns(spec)], x.table(layer))
+    """Select the columns of the label store from the last layer.
+
+    They are the impression, its day, and every task's label, status and crediting instant, in declared order.
+    """
+    columns: list[exp.Expr] = [*x.columns((*names, c.DAY))]
+    for name, task in spec.tasks.items():
+        label = x.cast(x.column(name), "TINYINT" if task.kind == "binary" else "DOUBLE")
+        at = x.when(_observed(name), x.column(credit(name))) if task.positive else exp.Null()
+        columns += [x.alias(label, name), x.column(c.status(name))]
+        columns.append(x.alias(x.cast(at, "TIMESTAMPTZ"), c.at(name)))
+    return x.select(columns, x.table(layer))
 
 
 def status_columns(spec: TasksSpec, tasks: Iterable[str], arrived: x.AsOf) -> Iterator[exp.Expr]:
@@ -143,15 +152,6 @@ def label_columns(spec: TasksSpec, tasks: Iterable[str]) -> Iterator[exp.Expr]:
         yield x.alias(label, name)
         if name in bearing:
             yield x.alias(_known(spec.tasks[name], label.copy()), known(name))
-
-
-def final_columns(spec: TasksSpec) -> Iterator[exp.Expr]:
-    """Yield label, status and crediting instant of every task, in declared order."""
-    for name, task in spec.tasks.items():
-        yield x.alias(x.cast(x.column(name), "TINYINT" if task.kind == "binary" else "DOUBLE"), name)
-        yield x.column(c.status(name))
-        at = x.when(_observed(name), x.column(credit(name))) if task.positive else exp.Null()
-        yield x.alias(x.cast(at, "TIMESTAMPTZ"), c.at(name))
 
 
 def _add(columns: Iterable[exp.Expr], layer: str) -> exp.Select:

@@ -9,7 +9,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from sqlglot import exp
 
@@ -54,12 +54,13 @@ def run(workspace: Workspace, *, as_of: datetime) -> ArrivalResult:
     with open_log(workspace) as log:
         newest = {table: _newest(log, table, as_of) for table in (IMPRESSIONS, EVENTS)}
     late = {table: at for table, at in newest.items() if at is None or at <= until - within}
-    return ArrivalResult(
-        as_of=format_instant(as_of),
-        arrived=not late,
-        wanted=format_instant(until - within),
-        missing=_missing(late, until=until, within=within) if late else "",
+    wanted = format_instant(until - within)
+    ends = ", ".join(
+        f"{table} {'end at ' + format_instant(at) if at else 'hold nothing before it'}"
+        for table, at in late.items()
     )
+    missing = f"{ends}; rows after {wanted} are expected (arrival.within {format_duration(within)})"
+    return ArrivalResult(format_instant(as_of), not late, wanted, missing if late else "")
 
 
 def warn(workspace: Workspace, *, as_of: datetime) -> None:
@@ -112,17 +113,6 @@ def _newest(log: LogTables, table: str, as_of: datetime) -> datetime | None:
     newest = x.select([exp.Max(this=at.copy())], x.table(_UNSETTLED), where=[known])
     ((last,),) = log.fetch("$query", query=newest)
     return max((*ends, *((last,) if last else ())), default=None)
-
-
-def _missing(late: Mapping[str, datetime | None], *, until: datetime, within: timedelta) -> str:
-    ends = (
-        f"{table} {'end at ' + format_instant(at) if at else 'hold nothing before it'}"
-        for table, at in late.items()
-    )
-    return (
-        f"{', '.join(ends)}; rows after {format_instant(until - within)} are expected (arrival.within "
-        f"{format_duration(within)})"
-    )
 
 
 def count_days(log: LogTables, as_of: datetime) -> Mapping[date, int]:

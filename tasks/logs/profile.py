@@ -226,18 +226,11 @@ def profile_log(table: SummaryTable, *, as_of: datetime, previous: datetime | No
     )
 
 
-def _count(log: LogTables, table: str, name: str) -> int:
-    ((count,),) = log.fetch(
-        "SELECT coalesce(sum(n), 0) FROM $now WHERE facet = 'count' AND name = $name",
-        now=x.table(f"{table}_now"),
-        name=x.text(name),
-    )
-    return int(count)
-
-
-def _count_good(log: LogTables, table: str) -> int:
-    query = "SELECT coalesce(sum(n), 0) FROM $now WHERE facet = 'day'"
-    ((count,),) = log.fetch(query, now=x.table(f"{table}_now"))
+def _count(log: LogTables, table: str, name: str | None = None) -> int:
+    """Count the rows of a table under a name of the summaries; without a name, its valid rows."""
+    counted = "facet = 'count' AND name = $name" if name else "facet = 'day'"
+    query = f"SELECT coalesce(sum(n), 0) FROM $now WHERE {counted}"  # noqa: S608 - one of two constants
+    ((count,),) = log.fetch(query, now=x.table(f"{table}_now"), name=x.text(name))
     return int(count)
 
 
@@ -245,13 +238,13 @@ def _impressions(log: LogTables, summaries: Summaries) -> Counts:
     total, later, bad = (_count(log, IMPRESSIONS, name) for name in ("rows", "later", "bad"))
     ahead = sum(file.rows for file in summaries.future)
     extra = sum(n for _, n, _ in count_extras(log, "impressions_now"))
-    kept = _count_good(log, IMPRESSIONS) - extra
+    kept = _count(log, IMPRESSIONS) - extra
     return Counts(total + ahead, kept, later + ahead, 0, {REPEATED_KEY: extra, NO_KEY: bad})
 
 
 def _events(log: LogTables, summaries: Summaries) -> Counts:
     total, later, bad = (_count(log, EVENTS, name) for name in ("rows", "later", "bad"))
-    ahead, known = sum(file.rows for file in summaries.future), _count_good(log, EVENTS)
+    ahead, known = sum(file.rows for file in summaries.future), _count(log, EVENTS)
     quarantined, extra = {NO_EVENT: bad}, sum(n for *_, n, _ in _repeated_events(log))
     if log.log.has_event_ids:
         query = "SELECT count(*) FROM $conflicting"

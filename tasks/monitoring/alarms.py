@@ -263,14 +263,10 @@ _DIRECTIONS: Final = {
     "calibration_ratio": ("less", "more"),
     "mean_prediction": ("lower", "higher"),
     "rows": ("fewer", "more"),
-    "share": ("smaller", "larger"),
     "arrived_share": ("later", "sooner"),
-    "contribution_share": ("smaller", "larger"),
-    "dropped_share": ("smaller", "larger"),
-    "unmet_share": ("smaller", "larger"),
-    "returned_share": ("smaller", "larger"),
     "rate": ("less", "more"),
 }
+"""Words for a fall and a rise, by metric; other shares are smaller or larger."""
 
 
 @dataclass(frozen=True)
@@ -419,6 +415,7 @@ class _AlarmRules:
         metric: AlarmedMetric = next(name for name in ALARMED if name == subject.metric)
         (since, day), (before, now), name = days, levels, name_series(subject)
         meaning, action = MEANING[metric]
+        direction = _DIRECTIONS.get(metric, ("smaller", "larger"))[int(now > before)]
         return SeriesAlarm(
             subject=subject,
             day=day,
@@ -428,7 +425,7 @@ class _AlarmRules:
             critical=metric == _SERVED or not {subject.task, metric}.isdisjoint(self.critical),
             new=day > self.sent.get(name, date.min),
             name=name,
-            meaning=meaning.format(direction=_DIRECTIONS.get(metric, ("", ""))[int(now > before)]),
+            meaning=meaning.format(direction=direction),
             action=f"{action} {found}".strip(),
         )
 

@@ -83,7 +83,7 @@ def read_decisions(
             if exposure is not None and release.boosts_groups and surface.logs_all_candidates:
                 curve = release_examination(workspace, release.manifest)
                 figures += measure_exposure(scored, frame, users, exposure, curve)
-            yield from (SeriesFigure(day, 1, None, figure) for figure in figures)
+            yield from (SeriesFigure(day, figure) for figure in figures)
 
 
 def measure_decisions(scored: pd.DataFrame, users: Indices, utility: UtilitySpec) -> Iterator[Figure]:

@@ -285,5 +285,4 @@ class EarlySums:
                 if (task, self.days[day], str(age)) not in stored:
                     value, low, high = (float(x[day, age]) for x in (found.value, found.low, found.high))
                     subject = Subject(EARLY, task=task, column="age", value=str(age))
-                    figure = Figure(subject, ALL, value, low, high, 0, 0, 0)
-                    yield SeriesFigure(self.days[day], 1, None, figure)
+                    yield SeriesFigure(self.days[day], Figure(subject, ALL, value, low, high, 0, 0, 0))

@@ -28,7 +28,6 @@ from typing import Final, TypedDict
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from tasks.errors import ContractError, DataError, EquipoiseError, Overtaken, StoreError
 from tasks.evaluation.figures import Figure
@@ -43,17 +42,15 @@ from tasks.monitoring.early import EarlyLevel, EarlySums, comes_late
 from tasks.monitoring.levels import measure_levels
 from tasks.monitoring.page import SeriesPage, write_page, write_textfile
 from tasks.monitoring.series import (
+    EARLY,
     EVENT,
+    RETURNED,
     ROWS,
     SeriesFigure,
     SeriesLevel,
     SeriesTable,
     count_rows,
-    find_computed,
-    find_decided,
-    find_estimated,
-    find_events,
-    find_returned,
+    find_stored,
     newest_levels,
 )
 from tasks.monitoring.serving import (
@@ -65,7 +62,7 @@ from tasks.monitoring.serving import (
     read_train_rows,
 )
 from tasks.monitoring.traffic import LoggedTraffic, ServingReleases, TaskTraffic
-from tasks.monitoring.units import ReviewedUnit, SourceSums, SourceValue, UnitReview, days_of
+from tasks.monitoring.units import ReviewedUnit, SourceSums, SourceValue, UnitReview
 from tasks.release import inputs, view
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.audit import Entry, Kind
@@ -180,7 +177,7 @@ def run(workspace: Workspace, *, as_of: datetime) -> MonitorResult:
 def read_current(workspace: Workspace) -> AlarmReading | None:
     """Read the alarms of the stored series; None if the surface was not monitored yet."""
     contracts = workspace.contracts
-    series = SeriesTable(workspace.store, workspace.surface, contracts.digests["tasks"]).read().to_pandas()
+    series = SeriesTable(workspace.store, workspace.surface, contracts.digests["tasks"]).read()
     if series.empty:
         return None
     return read_alarms(series, critical=contracts.surface.monitor.critical, sent={})
@@ -227,7 +224,7 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
     for figures in filter(None, _measure(work, stored)):
         version, count = table.add(figures, after=version), count + len(figures)
         days |= {one.day for one in figures if one.figure.subject.metric == ROWS}
-    series = (table.read() if count else stored).to_pandas()
+    series = table.read() if count else stored
     critical = workspace.contracts.surface.monitor.critical
     alarms = read_alarms(series, critical=critical, sent=_read_sent(workspace))
     notes = [
@@ -289,29 +286,32 @@ class _Monitoring:
 
     def traffic(self, pending: Pending) -> Iterator[tuple[date, LoggedTraffic]]:
         """Read each required day once, one week at a time; a full week if its weekly figures are due."""
-        needed = sorted({*pending, *self.early.days, *days_of({**self.review.spans, **self.sources.spans})})
-        for week, of_week in groupby(needed, key=week_end):
+        spans = [*self.review.spans.values(), *self.sources.spans.values()]
+        needed = {*pending, *self.early.days, *(day for span in spans for day in span.days)}
+        for week, of_week in groupby(sorted(needed), key=week_end):
             days = list(of_week)
             span = DayRange(week - (_WEEK - 1) * _DAY if pending.get(week) else days[0], days[-1])
             yield week, LoggedTraffic.read(self.workspace, self.snapshot, span, self.releases)
 
 
-def _measure(work: _Monitoring, stored: pa.Table) -> Iterator[list[SeriesFigure]]:
+def _measure(work: _Monitoring, stored: pd.DataFrame) -> Iterator[list[SeriesFigure]]:
     """Yield the figures that are not stored yet, one list per commit."""
-    pending = find_pending(
-        work.workspace, work.snapshot, known_by=work.known_by, computed=find_computed(stored)
-    )
+    workspace, known_by, releases = work.workspace, work.known_by, work.releases
+    computed = find_stored(stored[stored["days"] == 1], {ROWS}, "task", "day")
+    pending = find_pending(workspace, work.snapshot, known_by=known_by, computed=computed)
     for week, traffic in work.traffic(pending):
         work.early.add(traffic)
         work.review.add(traffic)
         work.sources.add(traffic)
         own = {day: tasks for day, tasks in pending.items() if week_end(day) == week}
         yield list(_week(work, week, own, traffic))
-    known_by, releases = work.known_by, work.releases
-    yield list(work.early.figures(find_estimated(stored)))
-    yield list(read_decisions(work.workspace, releases, known_by=known_by, decided=find_decided(stored)))
-    yield list(read_retention(work.snapshot, known_by=known_by, stored=find_returned(stored)))
-    yield list(read_events(work.workspace, releases, known_by=known_by, stored=find_events(stored)))
+    yield list(work.early.figures(find_stored(stored, {EARLY}, "task", "day", "value_of")))
+    decided = find_stored(stored, {"contribution_share", "dropped_share", "unmet_share"}, "day")
+    yield list(read_decisions(workspace, releases, known_by=known_by, decided=decided))
+    returned = find_stored(stored, {RETURNED}, "day")
+    yield list(read_retention(work.snapshot, known_by=known_by, stored=returned))
+    numbers = find_stored(stored, {EVENT}, "value")
+    yield list(read_events(workspace, releases, known_by=known_by, stored=numbers))
 
 
 def week_end(day: date) -> date:
@@ -354,10 +354,10 @@ def _week(work: _Monitoring, week: date, pending: Pending, traffic: LoggedTraffi
         of_day = list(measure_serving(traffic, rows))
         if day >= work.known_by.date() - _COMPARED:
             of_day += measure_parity(traffic, rows)
-        yield from (SeriesFigure(day, 1, None, figure) for figure in of_day)
+        yield from (SeriesFigure(day, figure) for figure in of_day)
     if shown and work.trained is not None:
         distances = measure_distances(work.trained, traffic, shown)
-        yield from (SeriesFigure(day, 1, None, one) for day, one in distances)
+        yield from (SeriesFigure(day, one) for day, one in distances)
     for task in sorted(tasks):
         of_task = traffic.of_task(task)
         for day in (day for day, named in pending.items() if task in named):
@@ -376,9 +376,9 @@ def _levels(
             codes = pd.factorize(own.days)[0]
             figures = measure_levels(task, kind, own.rows, codes, tenths=days == _WEEK)
             measured[n] = [count_rows(task, n, int(np.count_nonzero(outcomes))), *figures]
-        yield from (SeriesFigure(day, days, release, figure) for figure in measured[n])
+        yield from (SeriesFigure(day, figure, days, release) for figure in measured[n])
         if release is None and days == 1 and comes_late(workspace, task):
-            yield from (SeriesFigure(day, days, None, figure) for figure in _measure_delays(task, own))
+            yield from (SeriesFigure(day, figure) for figure in _measure_delays(task, own))
         if release is None:
             measured = {n: measured[n]}
 
@@ -396,9 +396,9 @@ def _measure_delays(task: str, rows: TaskTraffic) -> Iterator[Figure]:
 
 
 def read_events(
-    workspace: Workspace, releases: ServingReleases, *, known_by: datetime, stored: set[int]
+    workspace: Workspace, releases: ServingReleases, *, known_by: datetime, stored: set[float]
 ) -> Iterator[SeriesFigure]:
-    """Yield the audit's events up to an instant that are not stored."""
+    """Yield the audit's events up to an instant; ``stored``: numbers of the rows that are in the table."""
     try:
         entries = workspace.audit.entries()
     except EquipoiseError as error:
@@ -410,7 +410,7 @@ def read_events(
             for kind, words in _describe(workspace, releases, entry):
                 subject, number = Subject(EVENT, column=kind, value=words), float(entry.number)
                 figure = Figure(subject, ALL, number, np.nan, np.nan, 0, 0, 0)
-                yield SeriesFigure(entry.at.date(), 1, entry.release, figure)
+                yield SeriesFigure(entry.at.date(), figure, release=entry.release)
 
 
 def _describe(workspace: Workspace, releases: ServingReleases, entry: Entry) -> Iterator[tuple[str, str]]:

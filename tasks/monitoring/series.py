@@ -8,7 +8,7 @@
 of one task are one commit, so a killed run leaves complete days, and the next run continues after them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Final, TypedDict, cast
@@ -57,9 +57,9 @@ class SeriesFigure:
     """A figure of the ``days`` that end with ``day``; ``release`` is None for all traffic."""
 
     day: date
-    days: int
-    release: int | None
     figure: Figure
+    days: int = 1
+    release: int | None = None
 
 
 class SeriesLevel(TypedDict):
@@ -94,13 +94,13 @@ class SeriesTable:
         """Path of the table."""
         return self.store.root / "monitoring" / self.surface
 
-    def read(self) -> pa.Table:
+    def read(self) -> pd.DataFrame:
         """Return every row, oldest day first."""
         found = delta.read(self.path)
         if not found.num_rows:
-            return _SCHEMA.empty_table()
+            return _SCHEMA.empty_table().to_pandas()
         own = found.filter(pc.equal(found.column("contract"), self.contract))
-        return own.sort_by([(name, "ascending") for name in ("day", "days", *_SUBJECT)])
+        return own.sort_by([(name, "ascending") for name in ("day", "days", *_SUBJECT)]).to_pandas()
 
     def version(self) -> int | None:
         """Return the current version, which new figures are added to; None if there is no table."""
@@ -137,37 +137,10 @@ class SeriesTable:
         }
 
 
-def find_computed(series: pa.Table) -> set[tuple[str, date]]:
-    """Return the tasks and days with figures; a day's traffic has the task ''."""
-    daily = pc.and_(pc.equal(series.column("metric"), ROWS), pc.equal(series.column("days"), 1))
-    return _tuples(series.filter(daily).select(["task", "day"]))
-
-
-def find_estimated(series: pa.Table) -> set[tuple[str, date, str]]:
-    """Return the tasks, days and ages with estimates before maturity."""
-    early = pc.equal(series.column("metric"), EARLY)
-    return _tuples(series.filter(early).select(["task", "day", "value_of"]))
-
-
-def find_decided(series: pa.Table) -> set[date]:
-    """Return the days with figures of decisions."""
-    of_decisions = pa.array(["contribution_share", "dropped_share", "unmet_share"])
-    return {*series.filter(pc.is_in(series.column("metric"), of_decisions)).column("day").to_pylist()}
-
-
-def find_returned(series: pa.Table) -> set[date]:
-    """Return the days with figures of returning users."""
-    return {*series.filter(pc.equal(series.column("metric"), RETURNED)).column("day").to_pylist()}
-
-
-def find_events(series: pa.Table) -> set[int]:
-    """Return the audit numbers of the stored events."""
-    numbers = series.filter(pc.equal(series.column("metric"), EVENT)).column("value")
-    return {int(number) for number in numbers.to_pylist()}
-
-
-def _tuples(rows: pa.Table) -> set[Any]:
-    return set(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+def find_stored(series: pd.DataFrame, metrics: Collection[str], *columns: str) -> set[Any]:
+    """Return the tuples of some columns in the rows of metrics; of a single column, its values."""
+    rows = series.loc[series["metric"].isin(metrics), [*columns]]
+    return {*rows.itertuples(index=False, name=None)} if len(columns) > 1 else {*rows[columns[0]]}
 
 
 def newest_levels(series: pd.DataFrame) -> list[SeriesLevel]:

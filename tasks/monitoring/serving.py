@@ -214,6 +214,6 @@ def _measure(visits: pd.DataFrame, day: date, days: int) -> Iterator[SeriesFigur
         if len(own):
             users, wait = own["user"].to_numpy(), own["wait"].fillna(np.inf).to_numpy(np.float64)
             back = (wait <= _WITHIN).astype(np.float64)
-            yield SeriesFigure(day, days, release, mean_figure(Subject(RETURNED), back, users))
+            yield SeriesFigure(day, mean_figure(Subject(RETURNED), back, users), days, release)
             capped = np.minimum(wait, _WITHIN)
-            yield SeriesFigure(day, days, release, mean_figure(Subject("return_days"), capped, users))
+            yield SeriesFigure(day, mean_figure(Subject("return_days"), capped, users), days, release)

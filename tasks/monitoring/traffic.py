@@ -76,18 +76,15 @@ class ServingReleases:
             rows, release = np.flatnonzero(versions == version), self.find(int(version))
             if release is None:
                 continue
-            predictions = self._predict(release, int(version), frame.iloc[rows])
-            for head in release.heads if predictions else ():
+            try:
+                predictions = release.predict(frame.iloc[rows])
+            except DataError as error:
+                self.notes[f"Release {version} cannot predict the logged impressions. {error}"] = None
+                continue
+            for head in release.heads:
                 own = found.setdefault(head.task, np.full(len(frame), np.nan))
                 own[rows] = where_shown(predictions, c.predicted(head.task, head.kind))
         return found
-
-    def _predict(self, release: LoadedRelease, version: int, frame: pd.DataFrame) -> Mapping[str, Floats]:
-        try:
-            return release.predict(frame)
-        except DataError as error:
-            self.notes[f"Release {version} cannot predict the logged impressions. {error}"] = None
-            return {}
 
 
 @dataclass(frozen=True)

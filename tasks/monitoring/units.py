@@ -33,7 +33,7 @@ mature at different times. Units are values of ``source`` and of the columns in 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, TypedDict
 
 import numpy as np
@@ -150,9 +150,6 @@ class ReviewedUnit(TypedDict):
     eb05: float
 
 
-_Sums = defaultdict[tuple[str, str], list[pd.DataFrame]]
-
-
 def newest_mature(
     contracts: Contracts, snapshot: Snapshot, tasks: Iterable[str], *, known_by: datetime
 ) -> dict[str, DayRange]:
@@ -163,11 +160,6 @@ def newest_mature(
         if mature := [day for day in stored if newest - DAYS * _DAY < day <= newest]:
             spans[task] = DayRange(min(mature), max(mature))
     return spans
-
-
-def days_of(spans: Mapping[str, DayRange]) -> set[date]:
-    """Return the days of several spans."""
-    return {day for span in spans.values() for day in span.days}
 
 
 @dataclass(frozen=True)
@@ -182,7 +174,7 @@ class UnitReview:
 
     spans: Mapping[str, DayRange]
     units: Sequence[str]
-    sums: _Sums = field(default_factory=lambda: defaultdict(list))
+    sums: defaultdict[tuple[str, str], list[pd.DataFrame]] = field(default_factory=lambda: defaultdict(list))
 
     @classmethod
     def begin(cls, workspace: Workspace, snapshot: Snapshot, *, known_by: datetime) -> "UnitReview":

@@ -109,10 +109,11 @@ class OffPolicyReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON; unknown figures become null."""
-        estimates = {name: _without_unknown(asdict(one)) for name, one in self.estimates.items()}
-        plain = {**_without_unknown(asdict(self)), "estimates": estimates}
-        lists = {name: list(plain[name]) for name in ("balanced_by", "not_balanced_by", "reasons")}
-        return {**plain, **lists, "verdict": self.verdict.value}
+        plain = _without_unknown(asdict(self))
+        return {
+            **plain,
+            "estimates": {name: _without_unknown(one) for name, one in plain["estimates"].items()},
+        }
 
 
 @np.errstate(over="ignore", invalid="ignore")

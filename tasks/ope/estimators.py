@@ -43,7 +43,6 @@ from tasks.arrays import Floats, Indices
 from tasks.evaluation.binary import divide
 from tasks.ope import slates as of_slates
 from tasks.ope.log_rows import LogRows, TargetRows
-from tasks.ope.slates import LoggedSlates
 
 FOLDS: Final = 5
 PRIOR: Final = 10.0
@@ -320,28 +319,28 @@ def slate_terms(log: LogRows, weight: Floats, rewards: ExpectedRewards) -> Itera
     ----------
     weight : [n] weight of each row's item given the items above it.
     """
-    slates = LoggedSlates(log.as_slates(log.reward, missing=0.0), log.as_slates(weight, missing=1.0))
+    reward, of_slots = log.as_slates(log.reward, missing=0.0), log.as_slates(weight, missing=1.0)
     first, once = (log.positions == 1).astype(np.float64), np.ones(len(weight))
     slots = (log.requests, log.positions - 1)
-    upto = slates.weight.cumprod(axis=1)[slots]
-    whole = np.where(first > 0, slates.weight.prod(axis=1)[log.requests], 0.0)
+    upto = of_slots.cumprod(axis=1)[slots]
+    whole = np.where(first > 0, of_slots.prod(axis=1)[log.requests], 0.0)
     estimators = {
-        SIPS: (of_slates.sips_terms(slates), whole, first),
-        IIPS: (of_slates.iips_terms(slates), weight, once),
-        RIPS: (of_slates.rips_terms(slates), upto, once),
-        CASCADE_DR: (_cascade_dr(log, slates, rewards), upto, once),
+        SIPS: (of_slates.sips_terms(reward, of_slots), whole, first),
+        IIPS: (of_slates.iips_terms(reward, of_slots), weight, once),
+        RIPS: (of_slates.rips_terms(reward, of_slots), upto, once),
+        CASCADE_DR: (of_slates.cascade_dr_terms(reward, of_slots, *_expect_below(log, rewards)), upto, once),
     }
     if log.behaviors is not None:
-        depends = of_slates.behavior_matrices(log.behaviors, slates.reward.shape[1])
-        weights = of_slates.adaptive_weights(slates.weight, depends)[slots]
-        estimators[ADAPTIVE_IPS] = (of_slates.adaptive_terms(slates, depends), weights, once)
+        depends = of_slates.behavior_matrices(log.behaviors, of_slots.shape[1])
+        weights = of_slates.adaptive_weights(of_slots, depends)[slots]
+        estimators[ADAPTIVE_IPS] = (of_slates.adaptive_terms(reward, of_slots, depends), weights, once)
     for name, (terms, weights, counted) in estimators.items():
         above = np.where(first > 0, terms[log.requests], 0.0)
         outcome = above if name == SIPS else weights * log.reward
         yield EstimatorSums(name, "request", above, first, weights, outcome, weights, counted)
 
 
-def _cascade_dr(log: LogRows, slates: LoggedSlates, rewards: ExpectedRewards) -> Floats:
+def _expect_below(log: LogRows, rewards: ExpectedRewards) -> tuple[Floats, Floats]:
     """Add to each slot's expected reward the target's mean reward in the slots below.
 
     The reward after another item is unknown for a target that depends on the items above, so the mean over
@@ -351,4 +350,4 @@ def _cascade_dr(log: LogRows, slates: LoggedSlates, rewards: ExpectedRewards) ->
     there = log.as_slates(np.ones(len(log.reward)), missing=0.0)
     usual = there * expected.sum(axis=0) / there.sum(axis=0)
     below = (usual[:, ::-1].cumsum(axis=1)[:, ::-1] - usual) * there
-    return of_slates.cascade_dr_terms(slates, predicted + below, expected + below)
+    return predicted + below, expected + below

@@ -21,12 +21,10 @@ from tasks.arrays import Floats
 from tasks.errors import DataError
 from tasks.evaluation.binary import divide
 from tasks.evaluation.resampling import Clusters, Support, cluster_rows, statistic_intervals
-from tasks.evaluation.verdicts import Estimate, Outcome
+from tasks.evaluation.verdicts import Outcome
 from tasks.ope.log_rows import read_numbers, refuse_rows, require_columns, require_keys, select_observed
 
 TABLE: Final = "log"
-RAISE: Final = "raise"
-LOWER: Final = "lower"
 INCONCLUSIVE: Final = Outcome.INCONCLUSIVE.value
 _FACTOR: Final = c.weight_factor("")
 _REPLICATES: Final = 1_000
@@ -119,10 +117,7 @@ def _gradient(rewards: Floats, factors: Floats, users: Clusters) -> WeightGradie
     terms, once = (rewards - rewards.mean()) * np.sign(factors - 1) / size, np.ones(len(rewards))
     intervals = statistic_intervals([terms, once], divide, users, _REPLICATES)
     (interval,) = Support.of(rewards, once, users.codes).of_outcomes(intervals)
-    return WeightGradient(interval.value, interval.low, interval.high, size, _direction(interval))
-
-
-def _direction(interval: Estimate) -> str:
+    direction = "raise" if interval.value > 0 else "lower"
     if not interval.known or interval.low <= 0 <= interval.high:
-        return INCONCLUSIVE
-    return RAISE if interval.value > 0 else LOWER
+        direction = INCONCLUSIVE
+    return WeightGradient(interval.value, interval.low, interval.high, size, direction)

@@ -33,7 +33,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtri
 
@@ -118,17 +117,18 @@ def find_sparse_support(log: LogRows, target: TargetRows, terms: EstimatorSums) 
 
 def find_out_of_balance(log: LogRows, target: TargetRows) -> Iterator[str]:
     """Yield a reason if the propensities ignore a column of the log that the ranker used."""
-    if not log.context:
+    items = list(_weigh_items(log, target))
+    cells = [cell for column in log.context for cell in _cells(column, items, log.clusters.codes)]
+    if not cells:
         return
-    logged = (log.items, target.logged_places, target.of_logged(target.probability) / log.propensity)
-    items = list(weighted_items(target.items, target.probability, target.places, logged))
-    found = find_imbalance(log.context, items, log.clusters.codes)
-    if found is not None and found.refuses:
+    limit = max(LEAST_Z, float(-ndtri(FALSE_ALARMS / len(cells))))
+    column, value, item, z, ratio = max(cells, key=lambda cell: cell[3])
+    if z > limit:
         yield (
-            f"where {found.column} is {found.value}, item {found.item} has {found.ratio:.2f} times the "
-            f"weight that the target gives it (z {found.z:.1f}, at most {found.limit:.1f}): the propensities "
-            f"leave out what the ranker used. If {found.column} came after the item was chosen or "
-            "describes it, declare the columns to check: --balance COLUMN"
+            f"where {column} is {value}, item {item} has {ratio:.2f} times the weight that the target gives "
+            f"it (z {z:.1f}, at most {limit:.1f}): the propensities leave out what the ranker used. If "
+            f"{column} came after the item was chosen or describes it, declare the columns to check: "
+            "--balance COLUMN"
         )
 
 
@@ -147,58 +147,12 @@ def _find_odd_mean(terms: EstimatorSums, who: Clusters, *, least: float) -> Iter
 
 
 @dataclass(frozen=True)
-class Imbalance:
-    """The cell with the largest excess of weights over the target's probability.
-
-    Attributes
-    ----------
-    column, value, item : identify the cell.
-    z : its sum of x divided by the root of its sum of squares.
-    ratio : sum of weights over the target's probability there; 1 is expected.
-    limit : the z above which propensities are rejected, by the number of compared cells.
-    """
-
-    column: str
-    value: str
-    item: str
-    z: float
-    ratio: float
-    limit: float
-
-    @property
-    def refuses(self) -> bool:
-        """Whether the propensities are rejected."""
-        return self.z > self.limit
-
-
-@dataclass(frozen=True)
 class WeightedItem:
     """An item: the log's weights in rows that show it, and the target's probability in all rows, [n]."""
 
     name: str
     weight: Floats
     probability: Floats
-
-
-def find_imbalance(
-    columns: Sequence[ContextColumn], items: Sequence[WeightedItem], users: Indices
-) -> Imbalance | None:
-    """Return the cell with the largest z; None if no cell can be compared.
-
-    Examples
-    --------
-    >>> device = ContextColumn("device", np.repeat([0, 1], 50), ("web", "app"))
-    >>> always = WeightedItem("7", np.repeat([2.0, 0.0], 50), np.full(100, 1.0))
-    >>> found = find_imbalance([device], [always], np.arange(100))
-    >>> found.value, found.ratio, found.refuses
-    ('web', 2.0, True)
-    """
-    cells = [cell for column in columns for cell in _cells(column, items, users)]
-    if not cells:
-        return None
-    limit = max(LEAST_Z, float(-ndtri(FALSE_ALARMS / len(cells))))
-    column, value, item, z, ratio = max(cells, key=lambda cell: cell[3])
-    return Imbalance(column, value, item, z, ratio, limit)
 
 
 def _cells(
@@ -226,26 +180,18 @@ def _cells(
             yield column.name, column.labels[at], item.name, float(z[at]), float(ratio[at])
 
 
-def weighted_items(
-    items: npt.NDArray[np.object_],
-    probability: Floats,
-    places: Indices,
-    logged: tuple[npt.NDArray[np.object_], Indices, Floats],
-) -> Iterator[WeightedItem]:
-    """Yield the items that the target shows most, with their weights and probabilities in the log's rows.
-
-    Parameters
-    ----------
-    items, probability, places : [m] columns of the target.
-    logged : [n] items, places and weights of the log's rows.
-    """
-    logged_items, logged_places, weight = logged
-    codes, names = pd.factorize(np.concatenate([items, logged_items]))
-    of_target, of_log = codes[: len(items)], codes[len(items) :]
+def _weigh_items(log: LogRows, target: TargetRows) -> Iterator[WeightedItem]:
+    """Yield the items that the target shows most, with their weights and probabilities in the log's rows."""
+    weight = target.of_logged(target.probability) / log.propensity
+    codes, names = pd.factorize(np.concatenate([target.items, log.items]))
+    of_target, of_log = codes[: len(target.items)], codes[len(target.items) :]
+    places, logged_places = target.places, target.logged_places
     count = int(max(places.max(), logged_places.max())) + 1
-    mass = np.bincount(of_target, probability * np.bincount(logged_places, minlength=count)[places])
+    mass = np.bincount(of_target, target.probability * np.bincount(logged_places, minlength=count)[places])
     for item in np.argsort(-mass, kind="stable")[:MOST_ITEMS]:
         if mass[item] > 0:
             mine = of_target == item
-            shown = np.bincount(places[mine], probability[mine], count).astype(np.float64)[logged_places]
-            yield WeightedItem(str(names[item]), np.where(of_log == item, weight, 0.0), shown)
+            by_place = np.bincount(places[mine], target.probability[mine], count).astype(np.float64)
+            yield WeightedItem(
+                str(names[item]), np.where(of_log == item, weight, 0.0), by_place[logged_places]
+            )

@@ -32,6 +32,9 @@ Each weight has a mean of 1 over the log's draws. A propensity is conditional on
 that was already placed above could not be drawn at l, and 1 / p_l alone ignores this. In that case the
 outcome above has weight 1, converted to slot l by the examination of both places.
 
+The estimators take rewards and weights [n, L] of n slates of at most L slots. A weight is target probability
+over propensity of the item given those above it; a missing slot has reward 0 and weight 1.
+
 References
 ----------
 SIPS, IIPS, RIPS: McInerney et al. (2020), "Counterfactual Evaluation of Slate Recommendations with
@@ -54,54 +57,40 @@ BEHAVIORS: Final = (INDEPENDENT, CASCADE, STANDARD)
 """Items that a reward depends on: its own, also those above it, or the whole slate."""
 
 
-@dataclass(frozen=True)
-class LoggedSlates:
-    """Slates of at most L slots, each array of shape [n, L]; a missing slot has reward 0 and weight 1.
-
-    Attributes
-    ----------
-    reward : observed reward of each slot.
-    weight : target probability over propensity of the item given those above it.
-    """
-
-    reward: Floats
-    weight: Floats
-
-
-def sips_terms(slates: LoggedSlates) -> Floats:
+def sips_terms(reward: Floats, weight: Floats) -> Floats:
     """Return each slate's term, [n].
 
     Examples
     --------
-    >>> sips_terms(LoggedSlates(np.array([[1.0, 1.0]]), np.array([[0.5, 3.0]]))).tolist()
+    >>> sips_terms(np.array([[1.0, 1.0]]), np.array([[0.5, 3.0]])).tolist()
     [3.0]
     """
-    return slates.weight.prod(axis=1) * slates.reward.sum(axis=1)
+    return weight.prod(axis=1) * reward.sum(axis=1)
 
 
-def iips_terms(slates: LoggedSlates) -> Floats:
+def iips_terms(reward: Floats, weight: Floats) -> Floats:
     """Return each slate's term, [n].
 
     Examples
     --------
-    >>> iips_terms(LoggedSlates(np.array([[1.0, 1.0]]), np.array([[0.5, 3.0]]))).tolist()
+    >>> iips_terms(np.array([[1.0, 1.0]]), np.array([[0.5, 3.0]])).tolist()
     [3.5]
     """
-    return (slates.weight * slates.reward).sum(axis=1)
+    return (weight * reward).sum(axis=1)
 
 
-def rips_terms(slates: LoggedSlates) -> Floats:
+def rips_terms(reward: Floats, weight: Floats) -> Floats:
     """Return each slate's term, [n].
 
     Examples
     --------
-    >>> rips_terms(LoggedSlates(np.array([[1.0, 1.0]]), np.array([[0.5, 3.0]]))).tolist()
+    >>> rips_terms(np.array([[1.0, 1.0]]), np.array([[0.5, 3.0]])).tolist()
     [2.0]
     """
-    return (slates.weight.cumprod(axis=1) * slates.reward).sum(axis=1)
+    return (weight.cumprod(axis=1) * reward).sum(axis=1)
 
 
-def cascade_dr_terms(slates: LoggedSlates, predicted: Floats, expected: Floats) -> Floats:
+def cascade_dr_terms(reward: Floats, weight: Floats, predicted: Floats, expected: Floats) -> Floats:
     """Return each slate's term, [n].
 
     Parameters
@@ -110,16 +99,16 @@ def cascade_dr_terms(slates: LoggedSlates, predicted: Floats, expected: Floats) 
 
     Examples
     --------
-    >>> slates = LoggedSlates(np.array([[1.0, 0.0]]), np.array([[0.5, 4.0]]))
-    >>> cascade_dr_terms(slates, np.array([[0.5, 0.25]]), np.array([[0.75, 0.5]])).tolist()
+    >>> figures = ([[1.0, 0.0]], [[0.5, 4.0]], [[0.5, 0.25]], [[0.75, 0.5]])
+    >>> cascade_dr_terms(*map(np.array, figures)).tolist()
     [0.75]
     """
-    upto = slates.weight.cumprod(axis=1)
+    upto = weight.cumprod(axis=1)
     above = np.hstack([np.ones((len(upto), 1)), upto[:, :-1]])
-    return (upto * (slates.reward - predicted) + above * expected).sum(axis=1)
+    return (upto * (reward - predicted) + above * expected).sum(axis=1)
 
 
-def adaptive_terms(slates: LoggedSlates, depends: Flags) -> Floats:
+def adaptive_terms(reward: Floats, weight: Floats, depends: Flags) -> Floats:
     """Return each slate's term, [n].
 
     Parameters
@@ -128,11 +117,11 @@ def adaptive_terms(slates: LoggedSlates, depends: Flags) -> Floats:
 
     Examples
     --------
-    >>> slates = LoggedSlates(np.array([[1.0, 1.0]]), np.array([[0.5, 3.0]]))
-    >>> adaptive_terms(slates, np.array([[[True, False], [True, True]]])).tolist()
+    >>> depends = np.array([[[True, False], [True, True]]])
+    >>> adaptive_terms(np.array([[1.0, 1.0]]), np.array([[0.5, 3.0]]), depends).tolist()
     [2.0]
     """
-    return (adaptive_weights(slates.weight, depends) * slates.reward).sum(axis=1)
+    return (adaptive_weights(weight, depends) * reward).sum(axis=1)
 
 
 def adaptive_weights(weight: Floats, depends: Flags) -> Floats:

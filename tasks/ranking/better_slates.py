@@ -42,18 +42,14 @@ _SEARCHED = 1 << 19
 Prices = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Better:
-    """Requests with a better slate, and its candidates, shape [requests, most candidates]."""
-
-    rows: Column
-    chosen: Rectangle
-
-
 def find_better(
     block: Block, placed: Rectangle, *, length: int, choose: Callable[[Block], Rectangle]
-) -> Better:
+) -> tuple[Column, Rectangle]:
     """Search for candidates that meet more rules.
+
+    Returns
+    -------
+    The requests with a better slate, and its candidates, shape [requests, most candidates].
 
     Parameters
     ----------
@@ -74,15 +70,15 @@ def find_better(
     ... )
     >>> def two_best(block):
     ...     return np.tile([True, True, False], (len(block.valid), 1))
-    >>> better = find_better(block, np.array([[True, True, False]]), length=2, choose=two_best)
-    >>> better.rows.tolist(), better.chosen.tolist()
+    >>> rows, chosen = find_better(block, np.array([[True, True, False]]), length=2, choose=two_best)
+    >>> rows.tolist(), chosen.tolist()
     ([0], [[False, True, True]])
     """
     rows = np.flatnonzero(count_shortfalls(block, placed, length).any(axis=0))
     if len(rows):
         rows = rows[_attainable(take_requests(block, rows), placed[rows], length)]
     if not len(rows):
-        return Better(rows, placed[rows])
+        return rows, placed[rows]
     plain = replace(take_requests(block, rows), penalty=None, fading=None, draws=None)
     search, chosen = _Search(plain, placed[rows], length), placed[rows].copy()
     before, short = search.lacking.sum(axis=0), np.arange(len(rows))
@@ -96,7 +92,7 @@ def find_better(
         search.keep(kept)
         done, rounds = done + rounds, ROUNDS
     found = np.flatnonzero(lacking < before)
-    return Better(rows[found], chosen[found])
+    return rows[found], chosen[found]
 
 
 def count_shortfalls(block: Block, placed: Rectangle, length: int) -> Column:

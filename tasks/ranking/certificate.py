@@ -158,53 +158,45 @@ def certify(
     >>> certify(slates, sets, kept=kept, position=position, drawn=drawn).describe(0)
     [{'rule': 'length', 'wanted': 3, 'got': 2, 'available': 3, 'dropped': 0, 'kept_out': {'max_per:by': 1}}]
     """
-    rows = _CandidateRows(sets, kept, position > 0, drawn)
-    return Certificates(sets.request_ids, tuple(rule for one in slates for rule in rows.count(one)))
+    rows = {"kept": kept, "placed": position > 0, "drawn": drawn}
+    return Certificates(
+        sets.request_ids, tuple(rule for one in slates for rule in _count_rules(one, sets, **rows))
+    )
 
 
-@dataclass(frozen=True)
-class _CandidateRows:
-    """All candidates: their sets, and whether they passed, have a slot, or were drawn; shape [rows]."""
-
-    sets: CandidateSets
-    kept: Mask
-    placed: Mask
-    drawn: Mask
-
-    def count(self, slates: DecidedSlates) -> Iterator[RuleCounts]:
-        """Count each rule of one policy, caps first."""
-        rules, unplaced = slates.rules, self.kept & ~self.placed
-        closing: dict[str, Mask] = {}
-        for name, (values, limit) in rules.caps.items():
-            key = self.sets.request * (int(values.max(initial=0)) + 2) + values + 1
-            codes, distinct = pd.factorize(key)
-            held = np.bincount(codes[self.placed], minlength=len(distinct))[codes]
-            closing[name] = unplaced & (values >= 0) & (held >= limit)
-            yield RuleCounts(
-                name=name,
-                decides=slates.among,
-                wanted=np.full(len(self.sets), limit),
-                got=self._greatest(held, self.placed & (values >= 0)),
-                available=self.sets.counts(self.kept & (values >= 0)),
-                dropped=self.sets.counts(~self.kept & (values >= 0)),
-                kept_out={name: self.sets.counts(closing[name])},
-                at_most=True,
-            )
-        full = self.sets.counts(self.placed) >= rules.length
-        closing[LENGTH] = unplaced & full[self.sets.request]
-        for name, marked, least in rules.requirements():
-            available = self.sets.counts(marked & self.kept)
-            yield RuleCounts(
-                name=name,
-                decides=slates.among,
-                wanted=available if least is None else np.full(len(self.sets), least),
-                got=self.sets.counts(self.drawn if name == EXPLORATION else marked & self.placed),
-                available=available,
-                dropped=self.sets.counts(marked & ~self.kept),
-                kept_out={by: self.sets.counts(marked & closed) for by, closed in closing.items()},
-            )
-
-    def _greatest(self, held: Integers, rows: Mask) -> Integers:
-        most = np.zeros(len(self.sets), dtype=np.int64)
-        np.maximum.at(most, self.sets.request[rows], held[rows])
-        return most
+def _count_rules(
+    slates: DecidedSlates, sets: CandidateSets, *, kept: Mask, placed: Mask, drawn: Mask
+) -> Iterator[RuleCounts]:
+    """Count each rule of one policy, caps first; ``placed`` are the candidates with a slot, shape [rows]."""
+    rules, unplaced = slates.rules, kept & ~placed
+    closing: dict[str, Mask] = {}
+    for name, (values, limit) in rules.caps.items():
+        key = sets.request * (int(values.max(initial=0)) + 2) + values + 1
+        codes, distinct = pd.factorize(key)
+        held = np.bincount(codes[placed], minlength=len(distinct))[codes]
+        closing[name] = unplaced & (values >= 0) & (held >= limit)
+        most, rows = np.zeros(len(sets), dtype=np.int64), placed & (values >= 0)
+        np.maximum.at(most, sets.request[rows], held[rows])
+        yield RuleCounts(
+            name=name,
+            decides=slates.among,
+            wanted=np.full(len(sets), limit),
+            got=most,
+            available=sets.counts(kept & (values >= 0)),
+            dropped=sets.counts(~kept & (values >= 0)),
+            kept_out={name: sets.counts(closing[name])},
+            at_most=True,
+        )
+    full = sets.counts(placed) >= rules.length
+    closing[LENGTH] = unplaced & full[sets.request]
+    for name, marked, least in rules.requirements():
+        available = sets.counts(marked & kept)
+        yield RuleCounts(
+            name=name,
+            decides=slates.among,
+            wanted=available if least is None else np.full(len(sets), least),
+            got=sets.counts(drawn if name == EXPLORATION else marked & placed),
+            available=available,
+            dropped=sets.counts(marked & ~kept),
+            kept_out={by: sets.counts(marked & closed) for by, closed in closing.items()},
+        )

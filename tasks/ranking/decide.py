@@ -5,7 +5,7 @@ many times pass its ``CandidateSets``. The order of rows does not matter: ties g
 item_id.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -45,7 +45,7 @@ from .certificate import Certificates, DecidedSlates, certify
 from .conditions import meets_all
 from .constraints import Drops, find_drops
 from .rules import SlateColumns, Values
-from .slate import Slates, fill_slates
+from .slate import fill_slates
 from .utility import Utilities, compute_utilities
 
 BLOCK_CELLS = 1 << 17
@@ -157,43 +157,6 @@ class Decision:
         }
 
 
-@dataclass(frozen=True)
-class _Placements:
-    """Ranks and slots of candidates, each of shape [rows]; written block by block."""
-
-    rank: Values
-    position: Values
-    drawn_from: Values
-    drawable: Mask
-
-    @classmethod
-    def of(
-        cls,
-        slates: Sequence[DecidedSlates],
-        sets: CandidateSets,
-        kept: Mask,
-        score: Floats,
-        tier: Values | None,
-    ) -> "_Placements":
-        """Fill the slates of all requests with kept candidates, best first."""
-        rank, position, drawn_from = np.zeros((3, len(kept)), dtype=np.int32)
-        placed = cls(rank, position, drawn_from, np.zeros(len(kept), dtype=np.bool_))
-        for one in slates:
-            rules, among = one.rules, kept & one.among[sets.request]
-            for ordered, valid in _iterate_best_first(sets, among, score, tier):
-                block = rules.block(ordered, valid, score, tier)
-                placed._write(ordered, valid, fill_slates(block, rules.length))
-        return placed
-
-    def _write(self, ordered: Integers, valid: Mask, filled: Slates) -> None:
-        """Write the slates of a block; ``ordered`` are the rows of its candidates, best first."""
-        rows, places = ordered[valid], np.arange(1, valid.shape[1] + 1, dtype=np.int32)
-        self.rank[rows] = np.broadcast_to(places, valid.shape)[valid]
-        self.position[rows] = filled.slots[valid]
-        self.drawn_from[rows] = filled.drawn_from[valid]
-        self.drawable[rows] = filled.drawable[valid]
-
-
 def decide(
     candidates: pd.DataFrame,
     predictions: Mapping[str, npt.ArrayLike],
@@ -233,7 +196,17 @@ def decide(
         DecidedSlates(SlateColumns.of(candidates, policy), requests)
         for policy, requests in _slates_by_request(candidates, valued.context, utility, slate, sets)
     )
-    placed = _Placements.of(slates, sets, dropped.kept, _boosted(valued.utility, boost), tier)
+    score = _boosted(valued.utility, boost)
+    rank, position, drawn_from = np.zeros((3, len(candidates)), dtype=np.int32)
+    drawable = np.zeros(len(candidates), dtype=np.bool_)
+    for one in slates:
+        among = dropped.kept & one.among[sets.request]
+        for ordered, valid in _iterate_best_first(sets, among, score, tier):
+            filled = fill_slates(one.rules.block(ordered, valid, score, tier), one.rules.length)
+            rows = ordered[valid]
+            rank[rows] = np.nonzero(valid)[1] + 1
+            position[rows], drawn_from[rows] = filled.slots[valid], filled.drawn_from[valid]
+            drawable[rows] = filled.drawable[valid]
     return Decision(
         keys={name: candidates[name].array for name in (REQUEST_ID, ITEM_ID)},
         valued=valued,
@@ -241,10 +214,10 @@ def decide(
         tier=tier,
         boost=boost,
         contexts=tuple(context.name for context in utility.contexts),
-        rank=placed.rank,
-        slate_position=placed.position,
-        drawn_from=placed.drawn_from,
-        drawable=placed.drawable,
+        rank=rank,
+        slate_position=position,
+        drawn_from=drawn_from,
+        drawable=drawable,
         sets=sets,
         slates=slates,
     )

@@ -58,14 +58,6 @@ def blend_scores(kind: Kind, trees: Floats | None, trunk: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class SharedTrunk:
-    """A shared trunk as used by one head: ``blended`` with the head's trees, or alone."""
-
-    model: TrunkModel
-    blended: bool
-
-
-@dataclass(frozen=True)
 class Head:
     """A model that predicts one task.
 
@@ -76,7 +68,7 @@ class Head:
     joint : map on the product along the chain if that is miscalibrated, or None.
     held : features used only in training and calibration, with their fixed values for scoring.
     examination : the curve that converts predictions from the reference position to another, or None.
-    trunk : the shared trunk that replaces the trees or is blended with them, or None.
+    trunk, blended : the shared trunk, or None, and whether it is blended with the trees or replaces them.
     """
 
     task: str
@@ -88,15 +80,16 @@ class Head:
     joint: CalibrationMap | None = None
     held: Mapping[str, float] = field(default_factory=dict)
     examination: Examination | None = None
-    trunk: SharedTrunk | None = None
+    trunk: TrunkModel | None = None
+    blended: bool = False
 
     def __post_init__(self) -> None:
         """Raise an error if booster and encoder do not match, or the trunk lacks the task."""
         width, known = self.booster.num_feature(), len(self.encoder.names)
         if width != known:
             raise StoreError(f"The model of '{self.task}' reads {width} features, its encoder makes {known}.")
-        if self.trunk is not None and self.task not in self.trunk.model.tasks:
-            raise StoreError(unknown("task", self.task, self.trunk.model.tasks, where="the shared trunk"))
+        if self.trunk is not None and self.task not in self.trunk.tasks:
+            raise StoreError(unknown("task", self.task, self.trunk.tasks, where="the shared trunk"))
 
     def scores(self, matrix: Floats, trunk: Floats | None = None, *, threads: int = 0) -> Floats:
         """Return the scores that the calibrator is fitted on and applied to, shape [rows].
@@ -108,7 +101,7 @@ class Head:
         ----------
         trunk : [rows] output of the trunk, for a head with a trunk.
         """
-        if self.trunk is None or self.trunk.blended or trunk is None:
+        if self.trunk is None or self.blended or trunk is None:
             trees = np.asarray(self.booster.predict(matrix, num_threads=threads), dtype=np.float64)
             return trees if self.trunk is None or trunk is None else blend_scores(self.kind, trees, trunk)
         return blend_scores(self.kind, None, trunk)
@@ -117,7 +110,7 @@ class Head:
     def columns(self) -> frozenset[str]:
         """The candidate columns that the head needs: features, and the segments of its calibrator."""
         mapped = self.calibrator.columns if isinstance(self.calibrator, SegmentedMap) else ()
-        shared = () if self.trunk is None else self.trunk.model.columns
+        shared = () if self.trunk is None else self.trunk.columns
         return frozenset({*self.encoder.names} - {*self.held} | {*mapped, *shared})
 
     def calibrate(self, scores: Floats, frame: pd.DataFrame) -> Floats:
@@ -149,7 +142,7 @@ class Head:
             actual = matrix.copy()
             actual[:, self.encoder.names.index(POSITION)] = positions
             trunk = self.trunk
-            shared = None if trunk is None else trunk.model.log_odds(frame, positions=positions)[self.task]
+            shared = None if trunk is None else trunk.log_odds(frame, positions=positions)[self.task]
             moved = self.calibrate(self.scores(actual, shared, threads=threads), frame)
         else:
             moved = factor * self.examination.relative(positions)
@@ -253,9 +246,9 @@ class Heads:
     def _trunks(self, frame: pd.DataFrame) -> dict[str, Floats]:
         """Return the outputs of the trunks by task, for heads with a trunk; each trunk is computed once."""
         held = [head for head in self.heads.values() if head.trunk is not None]
-        models = {id(head.trunk.model): head.trunk.model for head in held if head.trunk}
+        models = {id(head.trunk): head.trunk for head in held if head.trunk}
         given = {key: model.log_odds(frame) for key, model in models.items()}
-        return {head.task: given[id(head.trunk.model)][head.task] for head in held if head.trunk}
+        return {head.task: given[id(head.trunk)][head.task] for head in held if head.trunk}
 
     def _positions(self, frame: pd.DataFrame) -> Floats | None:
         if not self.optional or POSITION not in frame:

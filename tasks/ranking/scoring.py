@@ -49,7 +49,7 @@ from .examination import FILE as EXAMINATION
 from .examination import Examination
 from .explain import Explanation, explain, match_request
 from .features import FeatureEncoder
-from .heads import Head, Heads, SharedTrunk
+from .heads import Head, Heads
 from .maps import map_from_json
 from .segmented_map import calibrator_from_json
 from .trunk import ARRAYS, DESCRIPTION, TrunkModel
@@ -204,7 +204,8 @@ def _head(files: Mapping[str, bytes], entry: Mapping[str, Any], trunks: Mapping[
         joint=map_from_json(json.loads(files[joint])) if joint in files else None,
         held=entry.get("held", {}),
         examination=_examination(files) if entry.get("examined") else None,
-        trunk=SharedTrunk(trunks[entry["trunk"]], entry["blended"]) if "trunk" in entry else None,
+        trunk=trunks[entry["trunk"]] if "trunk" in entry else None,
+        blended="trunk" in entry and entry["blended"],
     )
 
 

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .better_slates import Better, count_shortfalls, find_better, swap_candidates
+from .better_slates import count_shortfalls, find_better, swap_candidates
 from .candidates import mix
 from .rules import Block, Cap, Column, Counts, Draws, Rectangle, Values, arrange, take_requests
 
@@ -114,15 +114,25 @@ def _fill_by_rules(block: Block, plain: Rectangle, length: int) -> Slates:
 
 
 def _reserve_and_search(block: Block, length: int) -> Slates:
-    """Fill the slates with reservations, and with a search's result if these fall short."""
+    """Fill the slates with reservations, and with a search's result if these fall short.
+
+    In the search, remaining reservations get a slot before any is drawn, and count as placed.
+    """
     filling = _Filling(block, length)
     filling.fill()
-    better = _search(block, filling)
+
+    def choose(priced: Block) -> Rectangle:
+        other = _Filling(priced, length)
+        other.by_utility = filling.by_utility
+        other.fill()
+        return other.held_places
+
+    rows, chosen = find_better(block, filling.held_places, length=filling.by_utility, choose=choose)
     slates = filling.finish()
-    if len(better.rows):
-        few = take_requests(block, better.rows)
-        chosen = swap_candidates(few, better.chosen, filling.by_utility) if block.swaps else better.chosen
-        slates.replace(better.rows, _fill_with(few, chosen, length))
+    if len(rows):
+        few = take_requests(block, rows)
+        chosen = swap_candidates(few, chosen, filling.by_utility) if block.swaps else chosen
+        slates.replace(rows, _fill_with(few, chosen, length))
     return slates
 
 
@@ -160,21 +170,6 @@ def _find_within(cap: Cap, valid: Rectangle) -> Rectangle:
     within = np.empty_like(inside)
     np.put_along_axis(within, order, inside | (values == _NONE), axis=1)
     return within & valid
-
-
-def _search(block: Block, filling: "_Filling") -> Better:
-    """Search for candidates that meet more rules where the slates fall short.
-
-    Remaining reservations get a slot before any is drawn, and count as placed.
-    """
-
-    def choose(priced: Block) -> Rectangle:
-        other = _Filling(priced, filling.length)
-        other.by_utility = filling.by_utility
-        other.fill()
-        return other.held_places
-
-    return find_better(block, filling.held_places, length=filling.by_utility, choose=choose)
 
 
 class _Filling:

@@ -146,13 +146,21 @@ class Learned:
         return float(divergence(blocks[one], blocks[other]).max())
 
     def _count(self, values: Floats) -> Floats:
-        return (
-            _count_categories(values, self._bins) if self.categorical else _count_ranges(values, self._bins)
-        )
+        """Count the values of each range; or of each frequent category and, in the last place, all others."""
+        bins = self._bins
+        places = np.searchsorted(bins, values, side="left" if self.categorical else "right")
+        if self.categorical:
+            places = np.where(np.isin(values, bins), places, bins.size)
+        return np.bincount(places, minlength=bins.size + 1).astype(np.float64)
 
     @cached_property
     def _bins(self) -> Floats:
-        return self._common if self.categorical else self._edges
+        """The most frequent categories; or deciles of all numbers, and of all but the most frequent one."""
+        values, counts = np.unique(self._known, return_counts=True)
+        if self.categorical:
+            return np.sort(values[np.argsort(-counts, kind="stable")[:_FREQUENT]])
+        rest = self._known[self._known != values[counts.argmax()]]
+        return np.unique(_quantiles(self._known) + _quantiles(rest))
 
     @cached_property
     def _known(self) -> Floats:
@@ -167,18 +175,6 @@ class Learned:
     def _known_by_block(self) -> list[Floats]:
         known = [_known(block) for block in self._by_block]
         return [block for block in known if block.size >= _LEAST_ROWS] or [self._known]
-
-    @property
-    def _common(self) -> Floats:
-        values, counts = np.unique(self._known, return_counts=True)
-        return np.sort(values[np.argsort(-counts, kind="stable")[:_FREQUENT]])
-
-    @property
-    def _edges(self) -> Floats:
-        """Deciles of all values, and of all but the most frequent value, which may dominate."""
-        values, counts = np.unique(self._known, return_counts=True)
-        rest = self._known[self._known != values[counts.argmax()]]
-        return np.unique(_quantiles(self._known) + _quantiles(rest))
 
 
 @dataclass(frozen=True)
@@ -458,14 +454,3 @@ def _factor(one: float, other: float) -> float:
 
 def _quantiles(values: Floats) -> list[float]:
     return np.quantile(values, _TENTHS).tolist() if values.size else []
-
-
-def _count_ranges(values: Floats, edges: Floats) -> Floats:
-    places = np.searchsorted(edges, values, side="right")
-    return np.bincount(places, minlength=edges.size + 1).astype(np.float64)
-
-
-def _count_categories(values: Floats, common: Floats) -> Floats:
-    """Count each common category and, in the last place, all others."""
-    places = np.where(np.isin(values, common), np.searchsorted(common, values), common.size)
-    return np.bincount(places, minlength=common.size + 1).astype(np.float64)

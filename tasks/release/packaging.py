@@ -208,39 +208,27 @@ def package_release(
         write_files(folder, {**files, MANIFEST: closed.to_bytes()})
         config = {"manifest_sha256": closed.digest, "package": package.name, "numbers": list(numbers)}
         saved = Path(scratch) / "model"
-        _save(
-            saved,
-            identity=Model(utc_time_created=closed.as_of, model_uuid=closed.digest[:32]),
-            code_paths=[str(package)],
-            artifacts={RELEASE: str(folder)},
-            model_config=config,
-            signature=signature,
-            input_example=example,
-        )
+        with warnings.catch_warnings():
+            lacking = ".*input example was not provided"
+            warnings.filterwarnings("ignore", message=lacking, category=UserWarning)
+            mlflow.pyfunc.save_model(
+                str(saved),
+                python_model=str(SCRIPT),
+                pip_requirements=requirements(),
+                mlflow_model=Model(utc_time_created=closed.as_of, model_uuid=closed.digest[:32]),
+                uv_project_path=None,
+                code_paths=[str(package)],
+                artifacts={RELEASE: str(folder)},
+                model_config=config,
+                signature=signature,
+                input_example=example,
+            )
+        # local paths become paths inside the model; loading reads only the latter
+        model = Model.load(str(saved / "MLmodel"))
+        flavour = model.flavors["python_function"]
+        flavour["model_code_path"], flavour["artifacts"][RELEASE]["uri"] = SCRIPT.name, ROOT
+        model.save(str(saved / "MLmodel"))
         return _read(saved), closed
-
-
-def _save(into: Path, *, identity: Model, **given: Any) -> None:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*input example was not provided", category=UserWarning)
-        mlflow.pyfunc.save_model(
-            str(into),
-            python_model=str(SCRIPT),
-            pip_requirements=requirements(),
-            mlflow_model=identity,
-            uv_project_path=None,
-            **given,
-        )
-    _forget_this_machine(into / "MLmodel")
-
-
-def _forget_this_machine(path: Path) -> None:
-    """Replace local paths by paths inside the model; loading reads only the latter."""
-    model = Model.load(str(path))
-    flavour = model.flavors["python_function"]
-    flavour["model_code_path"] = SCRIPT.name
-    flavour["artifacts"][RELEASE]["uri"] = ROOT
-    model.save(str(path))
 
 
 def _read(folder: Path) -> dict[str, bytes]:

@@ -27,7 +27,7 @@ A policy change needs no training::
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, assert_never
@@ -137,8 +137,8 @@ def champion_parts(workspace: Workspace) -> tuple[Manifest, list[Trained]]:
     tested = workspace.releases.tested(champion)
     refuse_no_policy_change(tested.contracts, workspace.contracts, champion=champion)
     return tested, [
-        Trained(task, tested.part(Role.TASK, task).version, tested.part(Role.CALIBRATOR, task).version)
-        for task in tested.tasks
+        Trained(task, model.version, calibrator.version)
+        for task, (model, calibrator) in pins_of(tested, tested.tasks).items()
     ]
 
 
@@ -211,7 +211,12 @@ def _fallback_parts(workspace: Workspace, missing: Sequence[str], as_of: datetim
         raise ContractError(
             f"Release {fallback} has no model of {', '.join(lacking)}: it was made before the task. Train it."
         )
-    return {task: (manifest.part(Role.TASK, task), manifest.part(Role.CALIBRATOR, task)) for task in missing}
+    return pins_of(manifest, missing)
+
+
+def pins_of(manifest: Manifest, tasks: Iterable[str]) -> Pins:
+    """Return the models and calibrators that a release pins for some tasks."""
+    return {task: (manifest.part(Role.TASK, task), manifest.part(Role.CALIBRATOR, task)) for task in tasks}
 
 
 def pin_examination(registry: Registry, part: Part | None) -> PinnedPart | None:
@@ -280,11 +285,7 @@ def pinned_files(manifest: Manifest, files: Mapping[str, Files]) -> dict[str, by
     """
     roles = (Role.UTILITY_POLICY, Role.SLATE_POLICY)
     policies = {role: files[str(manifest.part(role))][POLICY_FILE] for role in roles}
-    pins = {
-        task: (manifest.part(Role.TASK, task), manifest.part(Role.CALIBRATOR, task))
-        for task in manifest.tasks
-    }
-    return _laid_out(files, pins, manifest.find(Role.EXAMINATION), policies)
+    return _laid_out(files, pins_of(manifest, manifest.tasks), manifest.find(Role.EXAMINATION), policies)
 
 
 def _laid_out(

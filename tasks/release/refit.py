@@ -42,15 +42,15 @@ from tasks.calibration.choice import CalibrationEvidence
 from tasks.errors import DataError
 from tasks.evaluation.binary import divide
 from tasks.evaluation.figures import group_by_segment
-from tasks.evaluation.observations import TENTHS, Grouping, assign_tenths
+from tasks.evaluation.observations import TENTHS, assign_tenths
 from tasks.evaluation.release_evidence import RefitShift
-from tasks.evaluation.resampling import LEAST_POSITIVES, Clusters, cluster_rows, statistic_intervals
+from tasks.evaluation.resampling import LEAST_POSITIVES, cluster_rows, statistic_intervals
 from tasks.evaluation.segments import segment_values
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate
-from tasks.release.parts import Pins, Trained, pin_trained
+from tasks.release.parts import Pins, Trained, pin_trained, pins_of
 from tasks.release.release_days import Reports, users_of
-from tasks.stores.manifest import PinnedPart, Role
+from tasks.stores.manifest import PinnedPart
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
@@ -103,8 +103,7 @@ class Refit:
         fallback = self.workspace.releases.fallback(self.as_of) if tasks else None
         if fallback is None:
             return {}
-        manifest = self.workspace.releases.manifest(fallback)
-        return {t: (manifest.part(Role.TASK, t), manifest.part(Role.CALIBRATOR, t)) for t in tasks}
+        return pins_of(self.workspace.releases.manifest(fallback), tasks)
 
 
 def calibrated_on(registry: Registry, pins: Pins) -> dict[str, int]:
@@ -214,13 +213,9 @@ def prediction_shift(
     columns = [np.where(tenths == tenth, b - a, 0.0) for tenth in range(TENTHS)] + [np.abs(a)]
     shifts: dict[Segment, Estimate] = {}
     for group in group_by_segment(segments or {}, len(a)):
-        shifts |= _shift_by_group(columns, who, group)
+        estimates = statistic_intervals(columns, _shift, who, 200, group)
+        shifts |= zip(group.names, map(_include_value, estimates), strict=True)
     return shifts
-
-
-def _shift_by_group(columns: list[Floats], who: Clusters, group: Grouping) -> dict[Segment, Estimate]:
-    estimates = statistic_intervals(columns, _shift, who, 200, group)
-    return dict(zip(group.names, map(_include_value, estimates), strict=True))
 
 
 def _shift(*sums: Floats) -> Floats:

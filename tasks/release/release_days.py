@@ -23,9 +23,9 @@ model, which has not learned from these days.
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +48,7 @@ from tasks.evaluation.references import (
     subsample_requests,
 )
 from tasks.evaluation.release_evidence import ProxyEvidence
-from tasks.evaluation.segments import SegmentColumn, segment_columns, segment_values
+from tasks.evaluation.segments import segment_columns, segment_values
 from tasks.evaluation.task_pairs import ConflictEvidence, measure_conflicts, proxy_report
 from tasks.labels.snapshot import Snapshot
 from tasks.ranking.examination import FILE as EXAMINATION
@@ -232,32 +232,39 @@ class _Measuring:
             predictions = self.scores.of_factor_models(first, days, frame)
         else:
             predictions = self.scores.of(tasks, days, frame)
-        rows = _SegmentedRows(days, frame, release_days.workspace.contracts.surface.segments)
+        values = segment_values(frame, release_days.workspace.contracts.surface.segments)
+        segments = {name: np.asarray(of) for name, of in values.items()}
+        examined = examination_at(self.curve, _positions(frame))
+        users, requests = frame[USER_ID], frame[REQUEST_ID]
         calibrated: dict[DaySlice, list[str]] = {}
         for task in tasks:
             calibrated.setdefault(release_days.slices[task].calibrate, []).append(task)
         for calibrate, own in calibrated.items():
             learned = release_days.days(calibrate, heads.of(own).columns, own)
             for task in own:
-                yield self._figures(heads.heads[task], rows, predictions[task], learned)
+                outcomes = release_days.outcomes(frame, task)
+                observations = Observations(
+                    outcomes, predictions[task], users, requests, segments, examination=examined
+                )
+                yield self._figures(heads.heads[task], days, frame, observations, learned)
 
     def _figures(
-        self, head: Head, rows: "_SegmentedRows", predictions: Floats, learned: pd.DataFrame
+        self, head: Head, days: DaySlice, frame: pd.DataFrame, rows: Observations, learned: pd.DataFrame
     ) -> TaskFigures:
         release_days, task = self.release_days, head.task
-        outcomes, registry = release_days.outcomes(rows.frame, task), release_days.workspace.store.registry
-        newest = newest_row(registry, task, *self.pins[task])
+        outcomes, predictions = np.asarray(rows.outcomes), np.asarray(rows.predictions)
+        newest = newest_row(release_days.workspace.store.registry, task, *self.pins[task])
         unmeasured = task in release_days.unmeasured
         conditional = head.parent is not None and head.kind == "binary"
         if self.step is not None and conditional and not unmeasured:
-            draw_joint(self.step, task, outcomes, predictions, users_of(rows.frame))
+            draw_joint(self.step, task, outcomes, predictions, users_of(frame))
         if task in self.measured:
             figures = self.measured[task].model_copy(update={"newest_training_row": newest})
         else:
             figures = measure(
                 replace(measured_head(release_days.workspace.contracts, task), kind=head.kind),
-                rows.observations(outcomes, predictions, self.curve),
-                days=(rows.days.first, rows.days.last),
+                rows,
+                days=(days.first, days.last),
                 newest_training_row=newest,
             )
         if unmeasured:
@@ -265,30 +272,12 @@ class _Measuring:
         references = hold_against_references(
             head,
             LabelledDays(learned, release_days.outcomes(learned, task)),
-            LabelledDays(rows.frame, outcomes),
+            LabelledDays(frame, outcomes),
             predictions,
             by_request=release_days.workspace.contracts.tasks.tasks[task].level != "request",
         )
         points = curve_points(predictions, outcomes) if head.kind in {"binary", "value"} else ()
         return figures.model_copy(update={"references": references, "curve": points})
-
-
-@dataclass(frozen=True)
-class _SegmentedRows:
-    """Rows of some days with the surface's segments."""
-
-    days: DaySlice
-    frame: pd.DataFrame
-    specs: Sequence[SegmentColumn]
-
-    @cached_property
-    def segments(self) -> Mapping[str, npt.ArrayLike]:
-        return {name: np.asarray(of) for name, of in segment_values(self.frame, self.specs).items()}
-
-    def observations(self, outcomes: Floats, predictions: Floats, curve: Examination | None) -> Observations:
-        users, requests = self.frame[USER_ID], self.frame[REQUEST_ID]
-        examined = examination_at(curve, _positions(self.frame))
-        return Observations(outcomes, predictions, users, requests, self.segments, examination=examined)
 
 
 def read_examination(files: Files) -> Examination | None:

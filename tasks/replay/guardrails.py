@@ -33,10 +33,10 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
+from scipy.stats import false_discovery_control
 
 from tasks.contracts.metrics import MetricKind
 from tasks.contracts.utility import Bounded, Guardrail, Primary
-from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.evidence import Measured
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
 from tasks.evaluation.subjects import ALL, Segment, Threshold
@@ -99,7 +99,7 @@ def correct_segments(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """Withdraw segment blocks that are explained by multiple testing; the whole is unchanged."""
     family = [v for v in verdicts if _is_segment_with_interval(v)]
     p_values = [beyond_p_value(v.observed or UNKNOWN_ESTIMATE, v.threshold) for v in family]
-    adjusted = iter(benjamini_hochberg(p_values))
+    adjusted = iter(false_discovery_control(p_values))
     return [
         _corrected(v, float(next(adjusted)), len(family)) if _is_segment_with_interval(v) else v
         for v in verdicts
@@ -350,7 +350,7 @@ def evaluate_primary_segments(
     run : the MLflow run that the figures come from.
     """
     margin = 2 * primary.relative_decrease_max
-    adjusted = benjamini_hochberg([_p_value_of_fall(one, whole) for one in measured])
+    adjusted = false_discovery_control([_p_value_of_fall(one, whole) for one in measured])
     verdicts = []
     for one, p in zip(measured, adjusted, strict=True):
         change = None if one.relative is None else one_sided(one.relative)

@@ -102,7 +102,9 @@ class Scale:
         >>> Scale(0.01, 1.0, 0.0, 100.0, logarithmic=True).place([0.0, 0.1, 1.0]).tolist()
         [0.0, 50.0, 100.0]
         """
-        low, high, inside = (self._straight(x) for x in (self.low, self.high, self._clip(values)))
+        inside = np.clip(np.asarray(values, dtype=np.float64), self.low, self.high)
+        ends = np.array([self.low, self.high])
+        (low, high), inside = (np.log(x) if self.logarithmic else x for x in (ends, inside))
         pixels: Floats = np.round(self.start + (self.end - self.start) * (inside - low) / (high - low), 1)
         return pixels
 
@@ -120,7 +122,10 @@ class Scale:
         >>> [tick.words for tick in Scale(0.004, 0.3, 0.0, 100.0, logarithmic=True).ticks(25)]
         ['0.01', '0.03', '0.1', '0.3']
         """
-        values = self._log_values(apart) if self.logarithmic else []
+        values: list[float] = []
+        if self.logarithmic:
+            choices = _log_choices(self.low, self.high)
+            values = next(each for each in choices if np.all(np.abs(np.diff(self.place(each))) >= apart))
         if len(values) < 2:  # a single label does not show the scale
             values = self._linear_values(apart)
         places = self.place(values).tolist()
@@ -142,17 +147,6 @@ class Scale:
 
     def _multiples(self, step: float) -> Floats:
         return np.arange(np.ceil(self.low / step - 1e-9), np.floor(self.high / step + 1e-9) + 1)
-
-    def _log_values(self, apart: float) -> list[float]:
-        """Return the largest set of labels that are far enough apart."""
-        choices = _log_choices(self.low, self.high)
-        return next(values for values in choices if np.all(np.abs(np.diff(self.place(values))) >= apart))
-
-    def _clip(self, values: npt.ArrayLike) -> Floats:
-        return np.clip(np.asarray(values, dtype=np.float64), self.low, self.high)
-
-    def _straight(self, values: npt.ArrayLike) -> Floats:
-        return np.log(values) if self.logarithmic else np.asarray(values, dtype=np.float64)
 
 
 def join_points(xs: npt.ArrayLike, ys: npt.ArrayLike) -> str:

@@ -73,18 +73,6 @@ class Vocabulary:
         """Parse a metric's name; None if this surface has no such metric."""
         return parse_metric(name, tasks=self.tasks, columns=self.columns)
 
-    def did(self, task: str | None) -> str:
-        """Return a task's description, which completes "people ...".
-
-        Examples
-        --------
-        >>> words = Vocabulary({"click": TaskWords("clicked it"), "buy": TaskWords()})
-        >>> words.did("click"), words.did("buy")
-        ('clicked it', 'did buy')
-        """
-        known = self.tasks.get(task or "")
-        return known.did if known and known.did else f"did {task}"
-
     def family(self, task: str | None) -> Family | None:
         """Return a task's family; None for an unknown task."""
         known = self.tasks.get(task or "")

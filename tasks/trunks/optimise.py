@@ -70,7 +70,8 @@ class Steps:
 
     def begin(self, arrays: Mapping[str, Any]) -> State:
         """Return the state before the first step."""
-        lazy = [table_of(name) for name in self.columns if self._is_lazy(name, arrays)]
+        sizes = {name: len(arrays[table_of(name)]) for name in self.columns}
+        lazy = [table_of(name) for name in sizes if name in self.trunk.ids or sizes[name] > LAZY_ROWS]
         dense = {name: jnp.asarray(array) for name, array in arrays.items() if name not in lazy}
         if self.trunk.balance.method == "uncertainty":
             dense[_LOG_VARIANCE] = jnp.asarray(np.log(2 * self.base))
@@ -84,9 +85,6 @@ class Steps:
         }
         adam = jax.jit(self._adam(dense).init)(dense)
         return {"dense": dense, "adam": adam, "tables": tables, **jax.tree.map(jnp.asarray, empty)}
-
-    def _is_lazy(self, column: str, arrays: Mapping[str, Any]) -> bool:
-        return column in self.trunk.ids or len(arrays[table_of(column)]) > LAZY_ROWS
 
     @staticmethod
     def arrays(state: State) -> dict[str, Any]:

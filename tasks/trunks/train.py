@@ -323,11 +323,8 @@ class _Epochs:
             tuple(tuple(map(float, row)) for row in cosines),
         )
 
-    def _arrays_of(self, epoch: int) -> Path:
-        return self.spool.folder / f"epoch-{epoch}.safetensors"
-
-    def _state_of(self, epoch: int) -> Path:
-        return self.spool.folder / f"state-{epoch}.safetensors"
+    def _file(self, kind: str, epoch: int) -> Path:
+        return self.spool.folder / f"{kind}-{epoch}.safetensors"
 
     def _keep(self, state: State, curves: Sequence[TrunkEpoch], fingerprint: str) -> None:
         """Write the epoch's arrays and the state for resuming; the last file completes the checkpoint."""
@@ -336,13 +333,13 @@ class _Epochs:
         leaves = {f"{place}": np.asarray(leaf) for place, leaf in enumerate(jax.tree.leaves(state))}
         content = {"fingerprint": fingerprint, "curves": [asdict(one) for one in curves]}
         for file, data in (
-            (self._arrays_of(epoch), save(arrays)),
-            (self._state_of(epoch), save(leaves)),
+            (self._file("epoch", epoch), save(arrays)),
+            (self._file("state", epoch), save(leaves)),
             (self.spool.folder / _LAST, json.dumps(content).encode()),
         ):
             with replaced(file) as place:
                 place.write_bytes(data)
-        self._state_of(epoch - 1).unlink(missing_ok=True)
+        self._file("state", epoch - 1).unlink(missing_ok=True)
 
     def _resume(self, state: State, fingerprint: str) -> tuple[list[TrunkEpoch], State]:
         """Return the epochs of an earlier process and the state after them, if the training is the same."""
@@ -351,13 +348,13 @@ class _Epochs:
         if content.get("fingerprint") != fingerprint:
             return [], state
         curves = [TrunkEpoch(**one) for one in content["curves"]]
-        leaves = load(self._state_of(len(curves) - 1).read_bytes())
+        leaves = load(self._file("state", len(curves) - 1).read_bytes())
         kept = [jax.numpy.asarray(leaves[f"{place}"]) for place in range(len(leaves))]
         return curves, jax.tree.unflatten(jax.tree.structure(state), kept)
 
     def export(self, epoch: int) -> TrunkModel:
         """Return the arrays of an epoch, with outputs on the scale of the labels."""
-        arrays = dict(load(self._arrays_of(epoch).read_bytes()))
+        arrays = dict(load(self._file("epoch", epoch).read_bytes()))
         losses = self.steps.losses
         linear = np.array([task.objective in {"l2", "quantile"} for task in self.tasks])
         scale = np.where(linear, losses.scale, 1.0).astype(np.float32)

@@ -26,7 +26,7 @@ import numpy as np
 from tasks.arrays import Flags
 from tasks.contracts import Contracts
 from tasks.contracts.metrics import Metric, MetricKind, parse_metric
-from tasks.contracts.utility import Bounded, Constrained
+from tasks.contracts.utility import Bounded
 from tasks.errors import DataError
 from tasks.evaluation.evidence import Measured
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
@@ -81,15 +81,10 @@ class WeightGoal:
         bounded = {metric.name: metric for bound in self.bounds for metric in bound.metrics}
         return bounded | {axis.name: axis.metric for axis in self.axes}
 
-    def measures(self, kind: MetricKind) -> bool:
-        """Return whether a metric of this kind is an objective or bounded."""
-        return any(metric.kind is kind for metric in self.metrics.values())
-
     @classmethod
-    def of(
-        cls, contracts: Contracts, constrained: Constrained | None, columns: Mapping[str, object]
-    ) -> "WeightGoal":
-        """Read a policy's goal; without ``constrained``, only its blocking guardrails."""
+    def of(cls, contracts: Contracts, columns: Mapping[str, object]) -> "WeightGoal":
+        """Read the goal of a surface's policy; without ``constrained``, only its blocking guardrails."""
+        constrained = contracts.utility.constrained
         if constrained is None:
             return cls((), tuple(blocking_bounds(contracts, columns)))
         tasks = contracts.tasks.tasks

@@ -29,12 +29,13 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Final
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState, create_trial
 from scipy.optimize import LinearConstraint, minimize
 
 from tasks.arrays import Floats
@@ -159,7 +160,9 @@ def search_weights(
     tell : called with each new trial when it is finished.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    tried, proposer = _unbroken(before)[:trials], _Proposer(space, seed)
+    by_number, proposer = {one.number: one for one in before}, _Proposer(space, seed)
+    # a trial depends on all before it, so none after the first missing one counts
+    tried = [by_number[n] for n in takewhile(by_number.__contains__, range(trials))]
     while len(tried) < trials:
         number = len(tried)
         report("trial", f"{number + 1} of {trials}", done=number, of=trials)
@@ -189,15 +192,6 @@ def front_trials(trials: Sequence[WeightTrial], *, most: int) -> list[WeightTria
     return [ordered[place] for place in places]
 
 
-def _unbroken(before: Sequence[WeightTrial]) -> list[WeightTrial]:
-    """Return trials 0, 1, 2, ... up to the first missing one: later trials depend on it."""
-    by_number = {one.number: one for one in before}
-    unbroken: list[WeightTrial] = []
-    while len(unbroken) in by_number:
-        unbroken.append(by_number[len(unbroken)])
-    return unbroken
-
-
 class _Proposer:
     """Draws weights from the figures of earlier trials; each draw has a new sampler, seeded by its number."""
 
@@ -221,25 +215,22 @@ class _Proposer:
             study.sampler = optuna.samplers.TPESampler(
                 seed=self.seed + len(tried), n_startup_trials=_DRAWN_AT_RANDOM, multivariate=True
             )
-            fresh = tried[self.known.get(objectives, 0) :]
-            study.add_trials([_freeze(one, self.space, self.ranges, objectives) for one in fresh])
+            fresh = [
+                create_trial(
+                    state=TrialState.COMPLETE,
+                    values=list(one.figures.objectives[:objectives]),
+                    params=self.space.clipped(one.weights),
+                    distributions=self.ranges,
+                    constraints={str(i): each for i, each in enumerate(one.figures.excess)},
+                )
+                for one in tried[self.known.get(objectives, 0) :]
+            ]
+            study.add_trials(fresh)
             self.known[objectives] = len(tried)
             asked = study.ask(self.ranges)
             # its result is added with the next draw, as after an interrupted search
             study.tell(asked, state=TrialState.FAIL)
         return dict(asked.params)
-
-
-def _freeze(
-    one: WeightTrial, space: WeightSpace, ranges: dict[str, BaseDistribution], objectives: int
-) -> FrozenTrial:
-    return create_trial(
-        state=TrialState.COMPLETE,
-        values=list(one.figures.objectives[:objectives]),
-        params=space.clipped(one.weights),
-        distributions=ranges,
-        constraints={str(i): each for i, each in enumerate(one.figures.excess)},
-    )
 
 
 _ROUNDS: Final = 3

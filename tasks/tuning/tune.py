@@ -19,9 +19,8 @@ from typing import Any, Final
 import yaml
 from mlflow.entities import Metric, Param
 
-from tasks.contracts import Contracts, UtilitySpec
+from tasks.contracts import UtilitySpec
 from tasks.contracts.load import read_policy, read_yaml
-from tasks.contracts.utility import Constrained
 from tasks.errors import ContractError
 from tasks.evaluation.verdicts import Verdict
 from tasks.replay import guardrails
@@ -156,6 +155,22 @@ def _number(value: float) -> str:
     return written if "." in written else written.replace("e", ".0e")
 
 
+def write_proposal(
+    workspace: Workspace, run: StepRun, weights: Mapping[str, float], *, kind: str, why: Sequence[str]
+) -> tuple[UtilitySpec, str]:
+    """Write the next version of the policy to a separate file and validate it; return both.
+
+    ``kind``: part of the file's name. ``why``: lines of a comment in the file.
+    """
+    version = workspace.contracts.utility.version + 1
+    source = workspace.surfaces / workspace.surface / "utility.yaml"
+    text = proposed_text(source, weights, version=version, why=why)
+    file = write_report(workspace, f"utility-v{version}-{kind}-{run.run_id[:8]}.yaml", text)
+    policy = read_policy(file, workspace.contracts)
+    run.text(PROPOSED, text)
+    return policy, str(file)
+
+
 REPORT: Final = "tuning.html"
 PROPOSED: Final = "utility.yaml"
 _FAR: Final = 100.0
@@ -186,20 +201,23 @@ def run(workspace: Workspace, request: TuneRequest, *, parent_run: str | None = 
     DataError
         No days are left to tune on, or the goal is not measurable on them.
     """
-    constrained = _constrained(workspace.contracts, request)
+    if workspace.contracts.utility.constrained is None and not request.restore:
+        raise ContractError(
+            f"utility.yaml of {workspace.contracts.name} has no `constrained`: set what to maximise, "
+            "subject_to which bounds, and the ranges of the weights"
+        )
     if not 1 <= request.trials <= MOST_TRIALS:
         raise ContractError(f"{request.trials} trials: ask for 1 to {MOST_TRIALS}")
     versions = EntrantVersions.of(workspace, request.release, request.baseline)
-    return TUNE.run(_Tuning(workspace, request, constrained, versions), parent_run=parent_run)
+    return TUNE.run(_Tuning(workspace, request, versions), parent_run=parent_run)
 
 
 @dataclass(frozen=True)
 class _Tuning:
-    """A request, the declared ranges of weights, and the release with its baseline."""
+    """A request, and the release with its baseline."""
 
     workspace: Workspace
     request: TuneRequest
-    constrained: Constrained | None
     versions: EntrantVersions
 
     @property
@@ -221,8 +239,8 @@ class _Tuning:
     @property
     def space(self) -> WeightSpace:
         """The weights that may be proposed."""
-        if self.constrained is not None:
-            return WeightSpace.of(self.utility, self.constrained.ranges)
+        if self.utility.constrained is not None:
+            return WeightSpace.of(self.utility, self.utility.constrained.ranges)
         own = {term: each.weight for term, each in self.utility.weights.items()}
         return WeightSpace.of(self.utility, {t: (w / _FAR, w * _FAR) for t, w in own.items()})
 
@@ -230,9 +248,8 @@ class _Tuning:
 def _tune(work: _Tuning, run: StepRun) -> TuningEvidence:
     """Search, confirm, and write the results: evidence, a page, and the proposal."""
     days = TuningSlice.of(work.workspace, work.versions.load(work.workspace))
-    columns = days.search.log.segments
-    contracts = work.workspace.contracts
-    goal = WeightGoal.of(contracts, work.constrained, columns)
+    columns = days.search.decided.log.segments
+    goal = WeightGoal.of(work.workspace.contracts, columns)
     space, search = work.space, TUNE.digest(work.search)
     halves = days.search.replayed(goal, space), days.confirm.replayed(goal, space)
     if work.request.restore:
@@ -263,9 +280,9 @@ def _write(work: _Tuning, run: StepRun, days: TuningSlice, tuned: WeightSearchRe
     evidence = TuningEvidence(
         ending=tuned.ending,
         release=work.request.release,
-        baseline=days.search.baseline.name,
+        baseline=days.search.decided.baseline.name,
         days=days.days,
-        requests=(days.search.log.request_count, days.confirm.log.request_count),
+        requests=(days.search.decided.log.request_count, days.confirm.decided.log.request_count),
         objectives=tuned.objectives,
         current=work.space.current,
         searched_policies=(tuned.searched, seen[0] + tuned.searched),
@@ -314,22 +331,16 @@ def _not_confirmed(tuned: WeightSearchResult) -> list[str]:
 
 def _propose(work: _Tuning, run: StepRun, days: TuningSlice, chosen: Chosen) -> WeightProposal:
     """Write the policy to a separate file, check it, and evaluate it on the confirming half."""
-    version = work.utility.version + 1
     first, last = days.days
     why = [
         f"Proposed by `equipoise tune`, run {run.run_id}.",
         f"Release {work.request.release} on candidates from {first} to {last}.",
         _gained(chosen),
     ]
-    source = work.workspace.surfaces / work.workspace.surface / "utility.yaml"
-    text = proposed_text(source, chosen.weights, version=version, why=why)
-    name = f"utility-v{version}-proposed-{run.run_id[:8]}.yaml"
-    file = write_report(work.workspace, name, text)
-    policy = read_policy(file, work.workspace.contracts)
-    run.text(PROPOSED, text)
+    policy, file = write_proposal(work.workspace, run, chosen.weights, kind="proposed", why=why)
     return WeightProposal(
         trial=chosen.trial,
-        version=version,
+        version=policy.version,
         weights=dict(chosen.weights),
         moved=work.space.moved(chosen.weights),
         gain_searched=chosen.gain_searched,
@@ -337,7 +348,7 @@ def _propose(work: _Tuning, run: StepRun, days: TuningSlice, chosen: Chosen) -> 
         gain=None if chosen.gain is None else chosen.gain.relative,
         gain_predicted=chosen.gain_predicted,
         verdicts=tuple(_verdicts(work, run, days.confirm, policy)),
-        file=str(file),
+        file=file,
     )
 
 
@@ -358,13 +369,3 @@ def _verdicts(work: _Tuning, run: StepRun, half: TuningHalf, policy: UtilitySpec
     contracts = replace(work.workspace.contracts, utility=other_verdicts)
     found = evaluate_offline(half.evaluation(contracts), {PROPOSED: half.slates(policy)}, run=run.run_id)
     return found.other_verdicts[PROPOSED]
-
-
-def _constrained(contracts: Contracts, request: TuneRequest) -> Constrained | None:
-    constrained = contracts.utility.constrained
-    if constrained is None and not request.restore:
-        raise ContractError(
-            f"utility.yaml of {contracts.name} has no `constrained`: set what to maximise, subject_to which "
-            "bounds, and the ranges of the weights"
-        )
-    return constrained

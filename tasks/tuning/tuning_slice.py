@@ -34,7 +34,7 @@ from tasks.errors import DataError
 from tasks.release.view import release_policy
 from tasks.replay import decided_slice
 from tasks.replay.evaluate import OfflineEvaluation
-from tasks.replay.log import CandidateLog, PolicySlates
+from tasks.replay.log import PolicySlates
 from tasks.replay.read_log import users_of
 from tasks.replay.replay_policies import Replay
 from tasks.replay.slate_checks import refuse_leaks
@@ -55,7 +55,7 @@ class TuningHalf:
 
     Attributes
     ----------
-    decided : the log, and the decisions of both.
+    decided : the log, and the decisions of both; the release's predictions are used for every policy.
     blocks : its candidates in order, in whole requests, with only the columns that policies read.
     policy : the release's policy.
     """
@@ -63,21 +63,6 @@ class TuningHalf:
     decided: decided_slice.DecidedSlice
     blocks: tuple[TestSlice, ...]
     policy: UtilitySpec
-
-    @property
-    def log(self) -> CandidateLog:
-        """The logged candidates."""
-        return self.decided.log
-
-    @property
-    def baseline(self) -> PolicySlates:
-        """The baseline that weights are compared with."""
-        return self.decided.baseline
-
-    @property
-    def reference(self) -> PolicySlates:
-        """The release's slates, with the predictions that every policy uses."""
-        return self.decided.policy
 
     def slates(self, policy: UtilitySpec, *, composed: bool = True) -> PolicySlates:
         """Return the slates of a policy, decided block by block."""
@@ -88,7 +73,7 @@ class TuningHalf:
             kept = one.contributions if composed else {}
             one = replace(one, slot=one.slot.astype(np.int32), contributions=kept)
             made.add(replace(one, predictions={}, where_shown={}, worth={}))
-        none, own = np.zeros(0, dtype=np.intp), self.reference
+        none, own = np.zeros(0, dtype=np.intp), self.decided.policy
         whole = made.build(none, none, evaluated=True)
         return replace(whole, predictions=own.predictions, where_shown=own.where_shown)
 
@@ -97,8 +82,8 @@ class TuningHalf:
         kind, first = self.decided.contracts.require_trained, 0
         for block in self.blocks:
             rows = slice(first, first := first + len(block.candidates))
-            by_task = {task: column[rows] for task, column in self.reference.predictions.items()}
-            slates = replace(self.reference, predictions=by_task)
+            by_task = {task: column[rows] for task, column in self.decided.policy.predictions.items()}
+            slates = replace(self.decided.policy, predictions=by_task)
             predictions = {c.predicted(task, kind(task)): column for task, column in by_task.items()}
             yield block, Scored(slates, block.candidates, predictions, self.policy)
 
@@ -109,16 +94,16 @@ class TuningHalf:
 
     def evaluation(self, contracts: Contracts) -> OfflineEvaluation:
         """Return an evaluation of the release's slates by given contracts."""
-        return OfflineEvaluation(contracts, self.log, self.reference, self.baseline)
+        return OfflineEvaluation(contracts, self.decided.log, self.decided.policy, self.decided.baseline)
 
     def replayed(self, goal: WeightGoal, space: WeightSpace) -> ReplayedWeights:
         """Return the measuring of weights on this half, with only the slate columns that the goal reads."""
-        composed = goal.measures(MetricKind.COMPONENT_SHARE)
+        composed = any(one.kind is MetricKind.COMPONENT_SHARE for one in goal.metrics.values())
 
         def slates(weights: Weights) -> PolicySlates:
             return self.slates(space.policy_with(weights), composed=composed)
 
-        return ReplayedWeights(self.replay, self.baseline, goal, slates)
+        return ReplayedWeights(self.replay, self.decided.baseline, goal, slates)
 
 
 @dataclass(frozen=True)

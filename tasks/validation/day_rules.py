@@ -193,14 +193,19 @@ def _sides(values: Floats, start: int, stop: int) -> list[Floats]:
 def _silent_days(shares: Floats, of: Floats, least_dropped: int) -> set[int]:
     """Return the days on which nothing is dropped although the days before and after dropped enough."""
     found = set[int]()
-    ends = np.flatnonzero(np.diff(np.concatenate([[False], shares == 1, [False]]).astype(int)))
-    for start, stop in ends.reshape(-1, 2):
+    for start, stop in _runs(shares == 1):
         sides = _sides(shares, start, stop)
         dropped = [1 - np.median(side) for side in sides]
         steady = all(2 * (1 - side.max()) >= usual for side, usual in zip(sides, dropped, strict=True))
         if sides and steady and min(dropped) * of[start:stop].sum() >= least_dropped:
             found |= {*range(start, stop)}
     return found
+
+
+def _runs(flags: Flags) -> list[tuple[int, int]]:
+    """Return each run of true flags as a half-open range."""
+    ends = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(int))).tolist()
+    return list(zip(ends[::2], ends[1::2], strict=True))
 
 
 def check_silences(
@@ -231,20 +236,20 @@ def _silences(days: Sequence[date], rows: Floats, trailing: int) -> Iterator[tup
     A run in the first week, without earlier days of that weekday, is compared with all days outside of it.
     """
     weekdays = np.array([day.weekday() for day in days])
-    for start in np.flatnonzero((rows[1:] == 0) & (rows[:-1] > 0)) + 1:
-        later = np.flatnonzero(rows[start:] > 0)
-        stop = int(start + later[0]) if len(later) else len(rows)
+    for start, stop in _runs(rows == 0):
+        if start == 0:
+            continue
         if start < _WEEK:
             others = np.delete(rows, slice(start, stop)), np.delete(weekdays, slice(start, stop))
             if len(others[0]) >= _LEAST_OTHERS:
                 back = stop < len(rows)
                 usual = sum(_usual_of_all(day, *others, any_day=back) for day in weekdays[start:stop])
-                yield int(start), stop, usual
+                yield start, stop, usual
             continue
         before = slice(max(0, start - trailing), start)
         same = {day: rows[before][weekdays[before] == day] for day in set(weekdays[start:stop])}
         usual = sum(np.median(same[day]) for day in weekdays[start:stop] if len(same[day]))
-        yield int(start), stop, float(usual)
+        yield start, stop, float(usual)
 
 
 def check_missing_negatives(
@@ -268,9 +273,7 @@ def check_missing_negatives(
     for (task, event), one in counted.groupby(["subject", "value"]):
         days, hits, of = one["day"].tolist(), one["rows"].to_numpy(float), one["of"].to_numpy(float)
         usual = _usual_rates(days, hits / of, trailing) * of
-        few = hits <= _NEARLY_NONE * usual
-        ends = np.flatnonzero(np.diff(np.concatenate([[False], few, [False]]).astype(int)))
-        for start, stop in ends.reshape(-1, 2):
+        for start, stop in _runs(hits <= _NEARLY_NONE * usual):
             lost, count = usual[start:stop].sum(), hits[start:stop].sum()
             if days[stop - 1] >= first and poisson.logcdf(count, lost) <= -expected:
                 when = str(days[start]) if stop - start == 1 else f"{days[start]} to {days[stop - 1]}"

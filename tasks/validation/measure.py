@@ -158,15 +158,14 @@ def _quarantined(
     quarantine = workspace.quarantine
     if delta.version_of(quarantine) is None:
         return []
-    counted = connection.sql(
-        x.fill(
-            """SELECT rule, any_value(reason), count(*), min("row", 3) FROM read_parquet($paths)
-               WHERE "table" = $table AND as_of <= $as_of GROUP BY 1 ORDER BY 1""",
-            paths=x.file_names(str(file.path) for file in delta.files_of(quarantine)),
-            table=x.text(table),
-            as_of=x.instant(snapshot.as_of),
-        )
-    ).fetchall()
+    counted = fetch(
+        connection,
+        """SELECT rule, any_value(reason), count(*), min("row", 3) FROM read_parquet($paths)
+           WHERE "table" = $table AND as_of <= $as_of GROUP BY 1 ORDER BY 1""",
+        paths=x.file_names(str(file.path) for file in delta.files_of(quarantine)),
+        table=x.text(table),
+        as_of=x.instant(snapshot.as_of),
+    )
     kept = sum(one.rows for one in measured if one.statistic == m.ROWS)
     return [
         Measurement(
@@ -201,7 +200,7 @@ def measure_events(
     measured = [
         *types,
         *measure_newest(connection, KNOWN_EVENTS, c.HAPPENED_AT),
-        *(measure_top_user(connection, KNOWN_EVENTS, c.USER_ID) if c.USER_ID in present else ()),
+        *(measure_top_user(connection, KNOWN_EVENTS) if c.USER_ID in present else ()),
         *(
             Measurement(m.ROWS if name in tasks.events else m.UNKNOWN_NAME, name, day=day, rows=n)
             for name, day, n in counted

@@ -19,7 +19,7 @@ import duckdb
 import pandas as pd
 from sqlglot import exp
 
-from tasks.columns import IMPRESSION_KEY
+from tasks.columns import IMPRESSION_KEY, USER_ID
 from tasks.sql import expressions as x
 
 ROWS: Final = "rows"
@@ -158,13 +158,13 @@ def measure_columns(
     ]
 
 
-def measure_top_user(connection: duckdb.DuckDBPyConnection, table: str, user: str) -> list[Measurement]:
+def measure_top_user(connection: duckdb.DuckDBPyConnection, table: str) -> list[Measurement]:
     """Return the user with the most rows, with the number of rows in the table."""
     users = fetch(
         connection,
         """SELECT $user, count(*) AS n, (SELECT count(*) FROM $table)
            FROM $table WHERE $user IS NOT NULL GROUP BY 1 ORDER BY n DESC, 1 LIMIT 1""",
-        user=x.column(user),
+        user=x.column(USER_ID),
         table=x.table(table),
     )
     return [Measurement(USER, table, str(name), rows=n, of=total) for name, n, total in users]

@@ -23,7 +23,7 @@ from datetime import date
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
+from scipy.special import rel_entr, stdtrit
 from scipy.stats import chi2
 
 from tasks.arrays import Floats
@@ -180,12 +180,8 @@ def divergence(left: Floats, right: Floats) -> Floats:
     """
     p, q = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) for counts in (left, right))
     middle = (p + q) / 2
-    return (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2
-
-
-def _relative_entropy(p: Floats, q: Floats) -> Floats:
-    ratio = np.divide(p, q, out=np.ones_like(p), where=p > 0)
-    return (p * np.log2(ratio)).sum(axis=1)
+    nats = (rel_entr(p, middle) + rel_entr(q, middle)).sum(axis=1) / 2
+    return np.asarray(nats / np.log(2))
 
 
 def chance_divergence(left: Floats, right: Floats, *, false_alarm_rate: float) -> Floats:

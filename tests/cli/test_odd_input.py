@@ -16,7 +16,7 @@ from typer.main import get_command
 from tasks.cli import main
 from tasks.cli.program import application
 from tests.cli.test_failures import examples
-from tests.contracts.files import VALID, Files
+from tests.contracts.files import VALID, Files, write_surface
 from tests.stores.mlflow_home import new_home
 
 ODD_VALUES = st.one_of(
@@ -122,10 +122,7 @@ def test_any_words_are_understood_or_refused(
         words[place : place + data.draw(st.integers(0, 1))] = [data.draw(ODD_WORDS)]
     with TemporaryDirectory() as root, monkeypatch.context() as here:
         here.chdir(root)
-        folder = Path(root) / "surfaces" / "feed"
-        folder.mkdir(parents=True)
-        for file, content in VALID.items():
-            (folder / f"{file}.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        write_surface(Path(root) / "surfaces")
         words = [
             "feed" if word in {"home_feed", "weekly_circular", "short_video"} else word for word in words
         ]

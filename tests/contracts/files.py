@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from tasks.contracts import Checked, Contracts, check_surface, load_surface
+
 Files = dict[str, dict[str, Any]]
 
 VALID: Files = {
@@ -69,6 +71,16 @@ def write_surface(root: Path, *changes: Callable[[Files], object]) -> Path:
     for name, content in files.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return root
+
+
+def check_files(root: Path, *changes: Callable[[Files], object]) -> Checked:
+    """Write the valid surface with changes, and check it."""
+    return check_surface(write_surface(root, *changes), "feed")
+
+
+def load_files(root: Path, *changes: Callable[[Files], object]) -> Contracts:
+    """Write the valid surface with changes, and load it."""
+    return load_surface(write_surface(root, *changes), "feed")
 
 
 def setting(path: str, value: Any) -> Any:

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.contracts import check_surface
-from tests.contracts.files import Files, setting, write_surface
+from tests.contracts.files import Files, check_files, setting
 
 
 def exploring(slots: int, *, salt: str = "s", **where: Any) -> dict[str, Any]:
@@ -16,9 +15,7 @@ def exploring(slots: int, *, salt: str = "s", **where: Any) -> dict[str, Any]:
 
 def test_what_all_tasks_start_from_does_not_concern_that_task_itself_nor_values(tmp_path: Path) -> None:
     training = {"default": {"start_from": {"task": "click"}, "weights": {"balanced": True}}}
-    assert (
-        check_surface(write_surface(tmp_path, setting("surface.training", training)), "feed").problems == ()
-    )
+    assert check_files(tmp_path, setting("surface.training", training)).problems == ()
 
 
 def test_a_ranking_head_compares_the_items_of_a_request_so_none_is_left_out(tmp_path: Path) -> None:
@@ -26,13 +23,13 @@ def test_a_ranking_head_compares_the_items_of_a_request_so_none_is_left_out(tmp_
         files["surface"]["training"] = {"click": {"objective": "lambdarank"}}
         files["tasks"]["tasks"]["click"]["sampling"] = {"negatives": 0.5}
 
-    found = check_surface(write_surface(tmp_path, change), "feed").problems
+    found = check_files(tmp_path, change).problems
     assert any(p.field == "training.click.objective" and "sampling away" in p.hint for p in found)
 
 
 def test_a_renamed_column_may_be_any_that_is_not_nearly_one_of_ours(tmp_path: Path) -> None:
     renamed = {"price": "Unit Price ($)", "position": "rank", "session_id": "sid", "item_age": "age"}
-    assert check_surface(write_surface(tmp_path, setting("surface.columns", renamed)), "feed").problems == ()
+    assert check_files(tmp_path, setting("surface.columns", renamed)).problems == ()
 
 
 TUNED: dict[str, Any] = {
@@ -67,7 +64,7 @@ def test_a_ranking_head_is_in_no_sum_floor_tier_or_mean(
     tmp_path: Path, field: str, path: str, value: Any
 ) -> None:
     changes = setting("surface.training", {"click": {"objective": "lambdarank"}}), setting(path, value)
-    problems = check_surface(write_surface(tmp_path, *changes), "feed").problems
+    problems = check_files(tmp_path, *changes).problems
     assert any(p.field == field and "is a ranking head" in p.hint for p in problems), [
         str(p) for p in problems
     ]
@@ -217,7 +214,7 @@ BAD: list[tuple[str, Any, str, str]] = [
 def test_what_is_wrong_is_named_with_its_field_and_the_way_out(
     tmp_path: Path, path: str, value: Any, field: str, hint: str
 ) -> None:
-    problems = check_surface(write_surface(tmp_path, setting(path, value)), "feed").problems
+    problems = check_files(tmp_path, setting(path, value)).problems
     found = [p for p in problems if p.field == field and p.file == f"{path.split('.', maxsplit=1)[0]}.yaml"]
     assert any(hint in p.hint for p in found), [str(p) for p in problems]
 
@@ -231,7 +228,7 @@ def test_what_other_files_say_is_checked_where_a_task_cannot_be_read(tmp_path: P
         files["surface"]["base_rates"] = {"bu": [0, 1]}
         files["slate"]["min_where_if_available"] = {"exploration": 11}
 
-    problems = check_surface(write_surface(tmp_path, change), "feed").problems
+    problems = check_files(tmp_path, change).problems
     assert sorted((p.file, p.field) for p in problems) == [
         ("slate.yaml", "min_where_if_available"),
         ("surface.yaml", "base_rates.bu"),
@@ -249,7 +246,7 @@ def test_a_chain_of_thousands_of_tasks_is_one_problem(tmp_path: Path) -> None:
                 "positive": {"event": f"e{i}", "within": "PT1H", **after},
             }
 
-    (problem,) = check_surface(write_surface(tmp_path, change), "feed").problems
+    (problem,) = check_files(tmp_path, change).problems
     assert "a chain of more than 50 tasks" in problem.hint
     assert len(problem.found) < 100
 
@@ -263,7 +260,7 @@ def test_guardrails_that_are_never_judged_and_one_person_for_every_role_are_warn
             for name in ("coverage", "category_share:garden", "visit_rate", "click_rate", "category_entropy")
         ]
 
-    checked = check_surface(write_surface(tmp_path / "shown", change), "feed")
+    checked = check_files(tmp_path / "shown", change)
     warned = {(one.field, one.found) for one in checked.warnings}
     assert ("reviewers", "ana") in warned
     assert {found for field, found in warned if field.startswith("guardrails")} == {
@@ -272,7 +269,7 @@ def test_guardrails_that_are_never_judged_and_one_person_for_every_role_are_warn
 
     candidates = setting("surface.sources.candidates", "feed/candidates/*.parquet")
     reviewer = setting("surface.reviewers.safety", ["cy"])
-    complete = check_surface(write_surface(tmp_path / "all", change, candidates, reviewer), "feed")
+    complete = check_files(tmp_path / "all", change, candidates, reviewer)
     assert [one.found for one in complete.warnings if one.field != "weights.buy.times"] == ["visit_rate"]
 
 
@@ -287,7 +284,7 @@ def test_an_event_that_opens_its_own_window_is_warned_of_unless_a_repeat_is_mean
             files["utility"]["weights"]["return"] = 5.0
             del files["utility"]["contexts"]
 
-    checked = check_surface(write_surface(tmp_path, change), "feed")
+    checked = check_files(tmp_path, change)
     assert not checked.problems
     found = [w for w in checked.warnings if w.field == "tasks.return.positive.event"]
     assert [w.found for w in found] == ["purchase"] * warnings
@@ -296,7 +293,7 @@ def test_an_event_that_opens_its_own_window_is_warned_of_unless_a_repeat_is_mean
 def test_what_is_allowed_but_seldom_meant_is_a_warning(tmp_path: Path) -> None:
     weight = setting("tasks.tasks.click.loss_weight", 4.0)
     bound = setting("utility.guardrails.0.relative_increase_max", 0)
-    checked = check_surface(write_surface(tmp_path, weight, bound), "feed")
+    checked = check_files(tmp_path, weight, bound)
     assert not checked.problems
     assert [w.field for w in checked.warnings] == [
         "tasks.click.loss_weight",
@@ -315,13 +312,13 @@ def test_candidates_are_logged_one_way_and_only_a_declared_ramp_is_permitted(tmp
         plain.setdefault("gates", {})["decision"] = {"shown_only": "canary"}
         plain.pop("ramp", None)
 
-    found = {p.field: p.hint for p in check_surface(write_surface(tmp_path, change), "feed").problems}
+    found = {p.field: p.hint for p in check_files(tmp_path, change).problems}
     assert "leave one out" in found["shown_is_all"]
     assert "declare `ramp: {guardrails: [hide_7d_rate]}`" in found["gates.decision.shown_only"]
 
 
 def test_a_ramp_is_guarded_by_known_rates_of_binary_tasks(tmp_path: Path) -> None:
     ramp = {"guardrails": ["click_rate", "clik_rate", "click_calibration"]}
-    problems = check_surface(write_surface(tmp_path, setting("surface.ramp", ramp)), "feed").problems
+    problems = check_files(tmp_path, setting("surface.ramp", ramp)).problems
     assert [p.field for p in problems] == ["ramp.guardrails.1", "ramp.guardrails.2"]
     assert "Did you mean 'click_rate'?" in problems[0].hint

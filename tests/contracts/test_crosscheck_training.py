@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from tasks.contracts import check_surface, digest, load_surface
-from tests.contracts.files import Files, setting, write_surface
+from tasks.contracts import digest, load_surface
+from tests.contracts.files import Files, check_files, load_files, setting, write_surface
 
 
 def _problems(folder: Path, training: dict[str, Any] | None = None, **surface: Any) -> dict[str, str]:
     def change(files: Files) -> None:
         files["surface"] |= {"training": training or {}, **surface}
 
-    found = check_surface(write_surface(folder, change), "feed").problems
+    found = check_files(folder, change).problems
     return {problem.field: problem.hint for problem in found}
 
 
@@ -51,7 +51,7 @@ def test_a_task_starts_from_one_that_sees_the_same_features(tmp_path: Path) -> N
 
 def test_only_what_an_event_of_its_own_makes_1_can_be_late(tmp_path: Path) -> None:
     delayed = setting("surface.training", {"default": {"delayed": True}})
-    contracts = load_surface(write_surface(tmp_path, delayed), "feed")
+    contracts = load_files(tmp_path, delayed)
     late = {task for task in contracts.tasks.tasks if contracts.delayed(task)}
     assert late == {"click", "buy", "return", "visit"}
 
@@ -104,7 +104,7 @@ def _problems_untrained(
         files["surface"] |= surface
         files["utility"] |= utility or {}
 
-    found = check_surface(write_surface(folder, change), "feed").problems
+    found = check_files(folder, change).problems
     return {problem.field: problem.hint for problem in found}
 
 
@@ -151,7 +151,7 @@ def test_a_guardrail_on_its_prediction_is_refused_with_the_observed_rate_as_the_
 def test_no_exposure_is_held_against_its_prediction(tmp_path: Path) -> None:
     untrained = setting("tasks.tasks.happy.train", False)
     exposure = setting("slate.exposure", {"by": "category", "merit": "happy"})
-    (problem,) = check_surface(write_surface(tmp_path, untrained, exposure), "feed").problems
+    (problem,) = check_files(tmp_path, untrained, exposure).problems
     assert (problem.field, problem.hint) == ("exposure.merit", UNTRAINED)
 
 
@@ -276,13 +276,13 @@ def test_a_trunk_has_a_name_that_no_task_has(tmp_path: Path) -> None:
 def test_default_is_for_the_tasks_of_a_trunk(tmp_path: Path) -> None:
     models = setting("surface.models", {"default": "best", "buy": "trunk"})
     trunk = setting("surface.trunks", {"feed": FEED})
-    surface = load_surface(write_surface(tmp_path, trunk, models), "feed").surface
+    surface = load_files(tmp_path, trunk, models).surface
     assert [surface.model_for(task) for task in ("click", "buy", "spend")] == ["best", "trunk", "trees"]
     assert (surface.trunk_of("click"), surface.trunk_of("spend")) == ("feed", None)
 
 
 def test_a_surface_without_trunks_keeps_its_digest(tmp_path: Path) -> None:
     empty = setting("surface.trunks", {}), setting("surface.models", {})
-    plain = load_surface(write_surface(tmp_path / "a"), "feed").digests
-    assert load_surface(write_surface(tmp_path / "b", *empty), "feed").digests == plain
+    plain = load_files(tmp_path / "a").digests
+    assert load_files(tmp_path / "b", *empty).digests == plain
     assert len({plain["surface"], digest({})}) == 2

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tasks.contracts import check_surface
-from tests.contracts.files import Files, setting, write_surface
+from tests.contracts.files import Files, check_files, setting
 
 Change = Callable[[Files], None]
 
@@ -44,8 +43,8 @@ def test_a_policy_that_contradicts_itself_is_refused_by_field(
     tmp_path: Path, changes: dict[str, Any], fields: list[str]
 ) -> None:
     without_aliases = json.loads(json.dumps(changes))
-    root = write_surface(tmp_path, lambda files: files["utility"].update(without_aliases))
-    assert [problem.field for problem in check_surface(root, "feed").problems] == fields
+    problems = check_files(tmp_path, lambda files: files["utility"].update(without_aliases)).problems
+    assert [problem.field for problem in problems] == fields
 
 
 def test_a_context_behind_one_that_matches_more_can_never_match(tmp_path: Path) -> None:
@@ -53,7 +52,7 @@ def test_a_context_behind_one_that_matches_more_can_never_match(tmp_path: Path) 
         {"name": "any_new", "when": {"tenure": ["new", "returning"]}, "weights": {"return": -9.0}},
         {"name": "new_eu", "when": {"tenure": "new", "region": "eu"}, "weights": {"return": -12.0}},
     ]
-    problems = check_surface(write_surface(tmp_path, setting("utility.contexts", contexts)), "feed").problems
+    problems = check_files(tmp_path, setting("utility.contexts", contexts)).problems
     assert [p.hint for p in problems] == ["can never match: 'any_new' matches all of it first"]
 
 
@@ -88,7 +87,7 @@ def test_a_term_that_does_not_fit_is_named_with_its_field(
         utility = files["utility"]
         (utility["contexts"][0] if place else utility)["terms"] = terms
 
-    (problem,) = check_surface(write_surface(tmp_path, change), "feed").problems
+    (problem,) = check_files(tmp_path, change).problems
     assert problem.field == f"{place}{field}"
     assert hint in problem.hint
 
@@ -104,7 +103,7 @@ def test_a_ranking_head_is_in_no_term_and_a_cost_under_an_offset_has_a_cap(tmp_p
             },
         }
 
-    found = {one.field for one in check_surface(write_surface(tmp_path, change), "feed").problems}
+    found = {one.field for one in check_files(tmp_path, change).problems}
     assert found == {"terms.best.happy", "terms.risk"}
 
 
@@ -117,7 +116,7 @@ def contexts(*conditions: dict[str, list[str]]) -> Change:
 
 
 def hints(tmp_path: Path, *changes: Change) -> list[str]:
-    return [problem.hint for problem in check_surface(write_surface(tmp_path, *changes), "feed").problems]
+    return [problem.hint for problem in check_files(tmp_path, *changes).problems]
 
 
 def test_a_context_that_earlier_ones_cover_together_is_refused(tmp_path: Path) -> None:
@@ -201,7 +200,7 @@ def test_what_a_policy_asks_of_tasks_is_checked_where_the_surface_cannot_be_read
         files["utility"]["weights"]["clik"] = 1.0
         files["utility"]["guardrails"] = []
 
-    problems = check_surface(write_surface(tmp_path, change), "feed").problems
+    problems = check_files(tmp_path, change).problems
     assert [(p.file, p.field) for p in problems] == [
         ("surface.yaml", "spli"),
         ("utility.yaml", "weights.clik"),
@@ -240,7 +239,7 @@ def test_every_metric_that_is_named_in_place_of_an_unknown_primary_is_accepted(t
 
 def test_each_of_several_primaries_is_checked_and_named_once(tmp_path: Path) -> None:
     two = [{"metric": "buy_rate"}, {"metric": "return_rate"}]
-    (problem,) = check_surface(write_surface(tmp_path, setting("utility.primary", two)), "feed").problems
+    (problem,) = check_files(tmp_path, setting("utility.primary", two)).problems
     assert (problem.field, "may fall" in problem.hint) == ("primary.1.metric", True)
     assert (
         hints(tmp_path, setting("utility.primary", [{"metric": "buy_rate"}, {"metric": "ndcg_click"}])) == []
@@ -288,8 +287,8 @@ def test_a_rate_given_a_task_is_refused_wherever_the_outcome_does_not_hang_on_it
     tmp_path: Path, field: str, change: Callable[[str], Change]
 ) -> None:
     """Of a task that an outcome does not come after, the quotient is a share of nothing."""
-    checked = check_surface(write_surface(tmp_path, change("buy_given_click_rate")), "feed")
+    checked = check_files(tmp_path, change("buy_given_click_rate"))
     assert [(one.field, one.found, one.hint) for one in checked.problems] == [
         (field, "'buy_given_click_rate'", "buy does not hang on click; it hangs on nothing")
     ]
-    assert check_surface(write_surface(tmp_path, change("happy_given_click_rate")), "feed").problems == ()
+    assert check_files(tmp_path, change("happy_given_click_rate")).problems == ()

@@ -18,19 +18,19 @@ from tasks.contracts.load import (
     read_yaml,
 )
 from tasks.errors import ContractError
-from tests.contracts.files import Files, setting, write_surface
+from tests.contracts.files import Files, check_files, load_files, setting, write_surface
 
 TASKS = Path(__file__).parents[2] / "tasks"
 SURFACES = TASKS.parent / "surfaces"
 
 
 def test_a_valid_surface_has_no_problem_and_four_digests(tmp_path: Path) -> None:
-    contracts = load_surface(write_surface(tmp_path), "feed")
+    contracts = load_files(tmp_path)
     assert sorted(contracts.digests) == ["slate", "surface", "tasks", "utility"]
 
 
 def test_comments_and_order_do_not_change_a_digest_and_a_weight_does(tmp_path: Path) -> None:
-    before = load_surface(write_surface(tmp_path / "a"), "feed").digests
+    before = load_files(tmp_path / "a").digests
     root = write_surface(
         tmp_path / "b",
         lambda files: files["utility"].update(
@@ -41,9 +41,7 @@ def test_comments_and_order_do_not_change_a_digest_and_a_weight_does(tmp_path: P
     file = root / "feed" / "utility.yaml"
     file.write_text("# reviewed\n" + file.read_text())
     assert load_surface(root, "feed").digests == before
-    changed = load_surface(
-        write_surface(tmp_path / "c", setting("utility.weights.click", 0.5)), "feed"
-    ).digests
+    changed = load_files(tmp_path / "c", setting("utility.weights.click", 0.5)).digests
     assert changed["utility"] != before["utility"]
     assert changed["tasks"] == before["tasks"]
 
@@ -55,7 +53,7 @@ def test_all_problems_of_all_files_are_shown_at_once(tmp_path: Path) -> None:
         files["utility"]["weights"]["click"] = float("nan")
         files["slate"]["length"] = -1
 
-    problems = check_surface(write_surface(tmp_path, change), "feed").problems
+    problems = check_files(tmp_path, change).problems
     assert {p.file for p in problems} == {"tasks.yaml", "surface.yaml", "utility.yaml", "slate.yaml"}
 
 
@@ -91,7 +89,7 @@ def test_no_mistake_hides_another_or_makes_one_up(chosen: set[int]) -> None:
             setting(path, value)(files)
 
     with TemporaryDirectory() as folder:
-        problems = check_surface(write_surface(Path(folder), change), "feed").problems
+        problems = check_files(Path(folder), change).problems
     shown = sorted({problem.field.removesuffix(".float") for problem in problems})
     assert shown == sorted({FIVE_MISTAKES[number][2] for number in chosen})
 
@@ -99,7 +97,7 @@ def test_no_mistake_hides_another_or_makes_one_up(chosen: set[int]) -> None:
 def test_loading_raises_one_error_with_every_problem(tmp_path: Path) -> None:
     changes = setting("utility.weights.click", -1), setting("utility.approvals", ["safety"])
     with pytest.raises(ContractError) as caught:
-        load_surface(write_surface(tmp_path, *changes), "feed")
+        load_files(tmp_path, *changes)
     assert "2 problem(s)" in str(caught.value)
 
 
@@ -118,15 +116,11 @@ def test_a_missing_file_is_one_problem_of_that_file(tmp_path: Path, name: str) -
 def test_a_replay_is_found_again_after_an_edit_of_a_gate_and_not_after_one_of_a_segment(
     tmp_path: Path,
 ) -> None:
-    before = load_surface(write_surface(tmp_path / "a"), "feed")
-    governed = load_surface(
-        write_surface(tmp_path / "b", setting("surface.gates", {"data": {"rows": 7}})), "feed"
-    )
+    before = load_files(tmp_path / "a")
+    governed = load_files(tmp_path / "b", setting("surface.gates", {"data": {"rows": 7}}))
     assert governed.digests["surface"] != before.digests["surface"]
     assert governed.measured_digests == before.measured_digests
-    segmented = load_surface(
-        write_surface(tmp_path / "c", setting("surface.values", ["margin", "size"])), "feed"
-    )
+    segmented = load_files(tmp_path / "c", setting("surface.values", ["margin", "size"]))
     assert segmented.measured_digests["surface"] != before.measured_digests["surface"]
 
 

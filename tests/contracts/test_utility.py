@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.contracts import check_surface
 from tasks.contracts.base import canonical
 from tasks.contracts.slate import Condition, SlateSpec
 from tasks.contracts.utility import (
@@ -19,7 +18,7 @@ from tasks.contracts.utility import (
     UtilitySpec,
     Weight,
 )
-from tests.contracts.files import VALID, setting, write_surface
+from tests.contracts.files import VALID, check_files, setting
 from tests.ranking.policies import slate_json, utility_json
 
 DROPPED = {"name": "violation", "drop_when": {"column": "violation", "equals": True}}
@@ -214,7 +213,7 @@ CONSTRAINED: dict[str, Any] = {
 
 def problems(folder: Path, **changes: Any) -> list[tuple[str, str]]:
     changed = setting("utility.constrained", {**CONSTRAINED, **changes})
-    found = check_surface(write_surface(folder, changed), "feed").problems
+    found = check_files(folder, changed).problems
     return [(one.field, one.hint) for one in found]
 
 

@@ -7,19 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.contracts import Contracts, load_surface
+from tasks.contracts import Contracts
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.errors import DataError
 from tasks.experiments.arm_effects import novelty_slope
 from tasks.experiments.arms_log import ArmLog, UserDays, measure_rows, read_triggers
-from tests.contracts.files import setting, write_surface
+from tests.contracts.files import load_files, setting
 
 RATE, GIVEN = Metric(MetricKind.RATE, "return"), Metric(MetricKind.GIVEN, "return", "buy")
 SHARE, UTILITY = Metric(MetricKind.SHARE, "age", "<1"), Metric(MetricKind.OBSERVED_UTILITY)
 
 
 def contracts(folder: Path) -> Contracts:
-    return load_surface(write_surface(folder), "feed")
+    return load_files(folder)
 
 
 def a_frame() -> pd.DataFrame:
@@ -69,7 +69,7 @@ def test_a_column_counts_of_every_mature_row_and_a_threshold_by_the_served_predi
         "cost": {"column": "margin", "weight": -0.5, "cap": 3},
         "sure": {"task": "buy", "weight": 10.0, "where": {"click": {"min": 0.5}}},
     }
-    declared = load_surface(write_surface(tmp_path, setting("utility.terms", terms)), "feed")
+    declared = load_files(tmp_path, setting("utility.terms", terms))
     frame = a_frame().assign(served_p_click=[0.6, 0.4, 0.9, 0.9])
     worth, _ = measure_rows(frame, {"utility": UTILITY}, declared)["utility"]
     assert worth.tolist() == [0.4 + 20 * 2 - 5 - 1 + 10, 0.4 + 20 * 3 - 1.5, -1.5, 0]

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.contracts import Contracts, load_surface
+from tasks.contracts import Contracts
 from tasks.errors import DataError
 from tasks.logs.schema_fit import SchemaFit, find_schema_problems, require_schema
-from tests.contracts.files import Files, setting, write_surface
+from tests.contracts.files import Files, load_files, setting
 from tests.logs.small_log import instants
 
 IMPRESSIONS: dict[str, Any] = {
@@ -35,7 +35,7 @@ EVENTS: dict[str, Any] = {
 
 
 def _contracts(folder: Path, *changes: Any) -> Contracts:
-    return load_surface(write_surface(folder / "surfaces", *changes), "feed")
+    return load_files(folder / "surfaces", *changes)
 
 
 def _write(logs: Path, table: str, columns: dict[str, Any], **changed: Any) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from tasks.labels import build as labels
 from tasks.monitoring import monitor
+from tasks.monitoring.series import SeriesTable
 from tasks.stores.workspace import Workspace
 from tests.feeds import daily_log
 from tests.stores.mlflow_home import new_home
@@ -107,3 +108,14 @@ class ServedLog:
             instants = {name: "datetime64[us, UTC]" for name in ("shown_at", "happened_at") if name in frame}
             frame.astype(instants).to_parquet(place / "a.parquet", index=False)
         return Workspace.open(NAME, surfaces=self.folder / "surfaces", home=home)
+
+
+def series(workspace: Workspace) -> pd.DataFrame:
+    """Return the rows of the table of series."""
+    return SeriesTable(workspace.store, workspace.surface, workspace.contracts.digests["tasks"]).read()
+
+
+def sorted_series(workspace: Workspace) -> pd.DataFrame:
+    """Return the rows of the table in an order that does not depend on commits, without their instants."""
+    rows = series(workspace).drop(columns="computed_at")
+    return rows.sort_values([*rows.columns], ignore_index=True)

@@ -8,14 +8,15 @@ import pytest
 
 from tasks.monitoring import monitor
 from tasks.monitoring.early import EarlyEstimates, estimate_early
-from tests.monitoring.served_log import FIRST, ServedLog, day_after, run_monitor
-from tests.monitoring.test_monitor import one, series
+from tests.monitoring.served_log import FIRST, ServedLog, day_after, run_monitor, series
+from tests.monitoring.test_monitor import one
 
 DAYS = 50
+Read = tuple[ServedLog, monitor.MonitorResult, pd.DataFrame]
 
 
 @pytest.fixture(scope="module")
-def read(tmp_path_factory: pytest.TempPathFactory) -> tuple[ServedLog, monitor.MonitorResult, pd.DataFrame]:
+def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
     """The log, its monitor as of a day before its end and then of its end, and the table."""
     log = ServedLog.of(tmp_path_factory.mktemp("early"), days=DAYS, requests=60)
     workspace = log.write()
@@ -37,9 +38,7 @@ def estimates(log: ServedLog) -> EarlyEstimates:
     return estimate_early(predicted, arrived)
 
 
-def test_immature_days_are_estimated_from_the_events_so_far(
-    read: tuple[ServedLog, monitor.MonitorResult, pd.DataFrame],
-) -> None:
+def test_immature_days_are_estimated_from_the_events_so_far(read: Read) -> None:
     log, result, _ = read
     expected = estimates(log)
     assert [(level["task"], level["age"], level["day"]) for level in result.early] == [
@@ -52,9 +51,7 @@ def test_immature_days_are_estimated_from_the_events_so_far(
         assert level["held"] == pytest.approx(expected.coverage[level["age"]])
 
 
-def test_each_estimate_is_stored_once_as_it_was_known_then(
-    read: tuple[ServedLog, monitor.MonitorResult, pd.DataFrame],
-) -> None:
+def test_each_estimate_is_stored_once_as_it_was_known_then(read: Read) -> None:
     log, _, table = read
     expected = estimates(log)
     stored = table[table["metric"] == "early_calibration"]
@@ -65,9 +62,7 @@ def test_each_estimate_is_stored_once_as_it_was_known_then(
     assert len(stored) == np.isfinite(expected.value).sum()
 
 
-def test_the_share_of_events_that_came_within_a_day_is_a_series(
-    read: tuple[ServedLog, monitor.MonitorResult, pd.DataFrame],
-) -> None:
+def test_the_share_of_events_that_came_within_a_day_is_a_series(read: Read) -> None:
     log, _, table = read
     rows = log.rows[(log.rows["shown_at"] - pd.Timestamp(FIRST)).dt.days == 5]
     hidden = rows[rows["hide"] > 0]

@@ -11,14 +11,15 @@ from tasks.release.view import changed_constraints, changed_weights
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.workspace import Workspace
 from tests.feeds.toy_release import UTILITY
-from tests.monitoring.served_log import FIRST, ServedLog, day_after
-from tests.monitoring.test_monitor import one, series
+from tests.monitoring.served_log import FIRST, ServedLog, day_after, series
+from tests.monitoring.test_monitor import one
 
 DAYS = 20
+Moved = tuple[ServedLog, Workspace, pd.DataFrame]
 
 
 @pytest.fixture(scope="module")
-def moved(tmp_path_factory: pytest.TempPathFactory) -> tuple[ServedLog, Workspace, pd.DataFrame]:
+def moved(tmp_path_factory: pytest.TempPathFactory) -> Moved:
     """A surface whose release 2 was promoted on its tenth day, monitored twice; the fourteenth day had few users."""
     log = ServedLog.of(tmp_path_factory.mktemp("moved"), days=DAYS, requests=6)
     workspace = log.write()
@@ -31,9 +32,7 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> tuple[ServedLog, Workspac
     return log, workspace, series(workspace)
 
 
-def test_a_move_of_an_alias_is_stored_once_and_marked_on_the_page(
-    moved: tuple[ServedLog, Workspace, pd.DataFrame],
-) -> None:
+def test_a_move_of_an_alias_is_stored_once_and_marked_on_the_page(moved: Moved) -> None:
     _, workspace, table = moved
     (event,) = (row for _, row in table[table["metric"] == "event"].iterrows())
     assert (event["day"], event["column"], event["release"]) == (day_after(9).date(), "promote", 2)
@@ -62,9 +61,7 @@ def test_the_changes_of_a_policy_are_named() -> None:
     assert changed_weights(other, other) == changed_constraints(other, other) == []
 
 
-def test_a_day_s_users_are_counted_once_the_seven_days_after_it_are_over(
-    moved: tuple[ServedLog, Workspace, pd.DataFrame],
-) -> None:
+def test_a_day_s_users_are_counted_once_the_seven_days_after_it_are_over(moved: Moved) -> None:
     log, _, table = moved
     shown = (log.rows["shown_at"] - pd.Timestamp(FIRST)).dt.days
     days = log.rows.assign(day=shown).groupby("user_id")["day"].agg(lambda of: sorted(set(of)))
@@ -77,9 +74,7 @@ def test_a_day_s_users_are_counted_once_the_seven_days_after_it_are_over(
     assert not table[table["metric"] == "returned_share"].duplicated(["day", "days", "release"]).any()
 
 
-def test_a_week_s_interval_has_users_as_units_and_each_release_its_own(
-    moved: tuple[ServedLog, Workspace, pd.DataFrame],
-) -> None:
+def test_a_week_s_interval_has_users_as_units_and_each_release_its_own(moved: Moved) -> None:
     log, _, table = moved
     week = one(table, "returned_share", "", 6, days=7)
     users = log.rows[log.rows["shown_at"] < pd.Timestamp(day_after(7))]["user_id"].nunique()

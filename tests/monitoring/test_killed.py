@@ -9,9 +9,8 @@ import pytest
 
 from tasks.labels import build as labels
 from tasks.monitoring import monitor
-from tasks.monitoring.series import SeriesTable
 from tasks.stores.workspace import Workspace
-from tests.monitoring.served_log import ServedLog, day_after
+from tests.monitoring.served_log import ServedLog, day_after, sorted_series
 
 DAYS = 32
 KILL_AT = """
@@ -36,12 +35,6 @@ KILLS = (
     ("tasks.stores.delta", "write_deltalake", 2),  # a commit that the run does not know of
     ("tasks.monitoring.monitor", "write_report", 1),  # the queue, and not yet the page
 )
-
-
-def table_of(workspace: Workspace) -> pd.DataFrame:
-    table = SeriesTable(workspace.store, workspace.surface, workspace.contracts.digests["tasks"])
-    found = table.read().to_pandas().drop(columns="computed_at")
-    return found.sort_values([*found.columns], ignore_index=True)
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +65,8 @@ def test_after_kills_the_series_are_the_same_and_nothing_comes_twice(
     killed: tuple[Workspace, Workspace, list[int]],
 ) -> None:
     whole, partly, _ = killed
-    pd.testing.assert_frame_equal(table_of(partly), table_of(whole), check_exact=True)
-    assert not table_of(partly).drop(columns=["value", "low", "high"]).duplicated().any()
+    pd.testing.assert_frame_equal(sorted_series(partly), sorted_series(whole), check_exact=True)
+    assert not sorted_series(partly).drop(columns=["value", "low", "high"]).duplicated().any()
 
 
 def test_after_kills_page_queue_and_sources_have_the_same_bytes(

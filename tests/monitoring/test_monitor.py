@@ -11,10 +11,17 @@ import pytest
 from tasks.errors import ContractError, DataError
 from tasks.labels import build as labels
 from tasks.monitoring import monitor
-from tasks.monitoring.series import SeriesTable
 from tasks.monitoring.traffic import LoggedTraffic, ServingReleases
 from tasks.stores.workspace import Workspace
-from tests.monitoring.served_log import CHANGE_OF_RELEASE, FILES, FIRST, ServedLog, day_after, run_monitor
+from tests.monitoring.served_log import (
+    CHANGE_OF_RELEASE,
+    FILES,
+    FIRST,
+    ServedLog,
+    day_after,
+    run_monitor,
+    series,
+)
 
 DAYS = 74
 AS_OF = day_after(DAYS)
@@ -33,11 +40,6 @@ def monitored(log: ServedLog) -> pd.DataFrame:
     for days in (60, 60, DAYS):
         monitor.run(workspace, as_of=day_after(days))
     return series(workspace)
-
-
-def series(workspace: Workspace) -> pd.DataFrame:
-    table = SeriesTable(workspace.store, workspace.surface, workspace.contracts.digests["tasks"])
-    return table.read().to_pandas()
 
 
 def one(found: pd.DataFrame, metric: str, task: str, day: int, **where: object) -> Any:

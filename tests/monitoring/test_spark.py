@@ -6,11 +6,9 @@ import pandas as pd
 import pytest
 
 from tasks.labels.store import LabelStore
-from tasks.monitoring.series import SeriesTable
-from tasks.stores.workspace import Workspace
 from tasks.validation.measure import measure
 from tests.logs.spark_home import small_session, with_spark
-from tests.monitoring.served_log import ServedLog, run_monitor
+from tests.monitoring.served_log import ServedLog, run_monitor, sorted_series
 
 pytestmark = pytest.mark.spark
 
@@ -26,12 +24,6 @@ def test_measurements_and_series_of_labels_that_spark_built_are_those_of_duckdb(
     for suite, measured in theirs.items():
         assert len(measured)
         pd.testing.assert_frame_equal(ours[suite], measured, check_exact=True)
-    found = [series(one) for one in (workspace, other)]
+    found = [sorted_series(one) for one in (workspace, other)]
     assert {"calibration_ratio", "early_calibration", "arrived_share", "rows"} <= {*found[0]["metric"]}
     pd.testing.assert_frame_equal(found[1], found[0], check_exact=True)
-
-
-def series(workspace: Workspace) -> pd.DataFrame:
-    table = SeriesTable(workspace.store, workspace.surface, workspace.contracts.digests["tasks"])
-    rows = table.read().to_pandas().drop(columns="computed_at")
-    return rows.sort_values([*rows.columns], ignore_index=True)

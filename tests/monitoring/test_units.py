@@ -90,10 +90,11 @@ def test_a_unit_that_cannot_be_compared_is_named(observed: float, expected: floa
 
 
 DAYS = 40
+Spammed = tuple[ServedLog, monitor.MonitorResult]
 
 
 @pytest.fixture(scope="module")
-def spammed(tmp_path_factory: pytest.TempPathFactory) -> tuple[ServedLog, monitor.MonitorResult]:
+def spammed(tmp_path_factory: pytest.TempPathFactory) -> Spammed:
     """A log of thirty creators, of whom the impressions of one are hidden six times as often as predicted."""
     log = ServedLog.of(tmp_path_factory.mktemp("spammed"), days=DAYS, requests=40)
     rng = np.random.default_rng(5)
@@ -105,9 +106,7 @@ def spammed(tmp_path_factory: pytest.TempPathFactory) -> tuple[ServedLog, monito
     return log, run_monitor(workspace, DAYS)
 
 
-def test_a_creator_with_an_excess_is_listed_with_the_sums_of_its_mature_days(
-    spammed: tuple[ServedLog, monitor.MonitorResult],
-) -> None:
+def test_a_creator_with_an_excess_is_listed_with_the_sums_of_its_mature_days(spammed: Spammed) -> None:
     log, result = spammed
     (unit,) = result.queue
     day = (log.rows["shown_at"] - pd.Timestamp(FIRST)).dt.days
@@ -119,9 +118,7 @@ def test_a_creator_with_an_excess_is_listed_with_the_sums_of_its_mature_days(
     assert 2 < unit["eb05"] < unit["observed"] / unit["expected"]
 
 
-def test_the_queue_is_a_table_of_the_page_and_a_csv_beside_it(
-    spammed: tuple[ServedLog, monitor.MonitorResult],
-) -> None:
+def test_the_queue_is_a_table_of_the_page_and_a_csv_beside_it(spammed: Spammed) -> None:
     _, result = spammed
     page = Path(result.page)
     assert "<td>hide_2d</td><td>creator=c7</td>" in page.read_text(encoding="utf-8")
@@ -129,9 +126,7 @@ def test_the_queue_is_a_table_of_the_page_and_a_csv_beside_it(
     assert (row["unit"], int(row["observed"])) == ("c7", result.queue[0]["observed"])
 
 
-def test_prometheus_reads_the_newest_levels_and_the_alarms(
-    spammed: tuple[ServedLog, monitor.MonitorResult],
-) -> None:
+def test_prometheus_reads_the_newest_levels_and_the_alarms(spammed: Spammed) -> None:
     _, result = spammed
     lines = result.textfile().splitlines()
     (level,) = (
@@ -156,10 +151,11 @@ def test_an_unknown_level_is_left_out() -> None:
 
 
 VALUED_DAYS = 36
+Valued = tuple[ServedLog, Path]
 
 
 @pytest.fixture(scope="module")
-def valued(tmp_path_factory: pytest.TempPathFactory) -> tuple[ServedLog, Path]:
+def valued(tmp_path_factory: pytest.TempPathFactory) -> Valued:
     """A log of two sources, of which ads are hidden four times as often, and the page of its monitor."""
     log, rng = (
         ServedLog.of(tmp_path_factory.mktemp("valued"), days=VALUED_DAYS, requests=20),
@@ -179,9 +175,7 @@ def newest(log: ServedLog, source: str, delay: int) -> pd.DataFrame:
     return log.rows[(log.rows["source"] == source) & (day <= last) & (day > last - 28)]
 
 
-def test_value_and_cost_are_weighted_outcomes_of_each_term_s_mature_days(
-    valued: tuple[ServedLog, Path],
-) -> None:
+def test_value_and_cost_are_weighted_outcomes_of_each_term_s_mature_days(valued: Valued) -> None:
     log, page = valued
     text = page.with_name("source_values.csv").read_text(encoding="utf-8")
     rows = {row["unit"]: row for row in csv.DictReader(io.StringIO(text))}
@@ -195,7 +189,7 @@ def test_value_and_cost_are_weighted_outcomes_of_each_term_s_mature_days(
     assert float(rows["ads"]["cost_low"]) > float(rows["feed"]["cost_high"])
 
 
-def test_an_interval_has_users_as_units(valued: tuple[ServedLog, Path]) -> None:
+def test_an_interval_has_users_as_units(valued: Valued) -> None:
     log, page = valued
     row = next(csv.DictReader(io.StringIO(page.with_name("source_values.csv").read_text(encoding="utf-8"))))
     own = newest(log, row["unit"], 2)
@@ -205,6 +199,6 @@ def test_an_interval_has_users_as_units(valued: tuple[ServedLog, Path]) -> None:
     assert float(row["cost_high"]) - float(row["cost"]) == pytest.approx(2 * half, rel=0.05)
 
 
-def test_the_page_lists_ten_of_each_column(valued: tuple[ServedLog, Path]) -> None:
+def test_the_page_lists_ten_of_each_column(valued: Valued) -> None:
     page = valued[1].read_text(encoding="utf-8")
     assert [page.count(f"<tr><td>{column}=") for column in ("source", "creator")] == [2, 10]

@@ -12,7 +12,6 @@ from scipy.special import expit, softmax
 
 from tasks.arrays import Floats, Indices
 from tasks.ope.estimators import LoggedSlots
-from tasks.ope.slates import LoggedSlates
 
 
 def read(name: str) -> dict[str, Any]:
@@ -47,7 +46,8 @@ def slot_oracle() -> SlotOracle:
 class SlateOracle:
     """Slates with expected rewards of each slot's item and of one that the target draws."""
 
-    slates: LoggedSlates
+    reward: Floats
+    weight: Floats
     predicted: Floats
     expected: Floats
     estimates: dict[str, float]
@@ -57,8 +57,8 @@ def slate_oracle() -> SlateOracle:
     found = read("slates.json")
     action, target, q = (np.array(found[n]) for n in ("action", "target", "q_hat"))
     at = (np.arange(len(action))[:, None], np.arange(action.shape[1])[None, :], action)
-    slates = LoggedSlates(np.array(found["reward"]), target[at] / np.array(found["logging"])[at])
-    return SlateOracle(slates, q[at], (target * q).sum(axis=2), found["estimates"])
+    reward, weight = np.array(found["reward"]), target[at] / np.array(found["logging"])[at]
+    return SlateOracle(reward, weight, q[at], (target * q).sum(axis=2), found["estimates"])
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,13 @@ class SlateNotebook:
         """Return the log's probability of each slot given those above it, [slots]."""
         return 1.0 / (self.chances.shape[1] - np.arange(self.action.shape[1]))
 
-    def in_view(self) -> LoggedSlates:
+    def in_view(self) -> Floats:
         """Weigh each item by its probabilities given those above it, as SIPS and RIPS ask."""
         taken = np.take_along_axis(self.chances, self.action, axis=1)
         left = 1.0 - np.hstack([np.zeros((len(taken), 1)), taken.cumsum(axis=1)[:, :-1]])
-        return LoggedSlates(self.reward, taken / left / self.propensity)
+        return np.asarray(taken / left / self.propensity)
 
-    def by_place(self) -> LoggedSlates:
+    def by_place(self) -> Floats:
         """Weigh each item by its probabilities at its slot, whatever stands above it, as IIPS asks there."""
         items, places = self.chances.shape[1], np.zeros((*self.action.shape, self.chances.shape[1]))
         for order in permutations(range(items), self.action.shape[1]):
@@ -102,7 +102,7 @@ class SlateNotebook:
                 chance, left = chance * self.chances[:, item] / left, left - self.chances[:, item]
             places[:, range(len(order)), order] += chance[:, None]
         probability = np.take_along_axis(places, self.action[:, :, None], axis=2)[:, :, 0]
-        return LoggedSlates(self.reward, probability * items)
+        return np.asarray(probability * items)
 
     def resample(self, terms: Floats) -> Floats:
         """Return the means of 1,000 resamples of the slates' terms, drawn as the notebook draws them."""

@@ -234,16 +234,6 @@ def test_users_who_repeat_themselves_widen_the_interval() -> None:
     assert together.high - together.low == pytest.approx(alone.high - alone.low, rel=0.1)
 
 
-def test_the_order_of_rows_does_not_matter() -> None:
-    log = bandit.log(300)
-    mixed = log.sample(frac=1, random_state=3)
-    first, second = (
-        estimate_off_policy(one, bandit.target(), reward="click").estimates for one in (log, mixed)
-    )
-    for name in ("ips", "snips"):
-        assert first[name].value == pytest.approx(second[name].value)
-
-
 def test_a_document_has_null_for_what_is_unknown() -> None:
     plain = estimate_off_policy(bandit.log(), bandit.target(), reward="click").to_json()
     assert plain["estimates"]["dm"]["low"] is None

@@ -13,7 +13,6 @@ from tasks.arrays import Floats
 from tasks.ope.slates import (
     BEHAVIORS,
     LoggedPlaces,
-    LoggedSlates,
     adaptive_terms,
     behavior_matrices,
     cascade_dr_terms,
@@ -30,10 +29,10 @@ from tests.ope.oracle import slate_notebook, slate_oracle
 def test_an_estimate_is_that_of_the_open_bandit_pipeline(name: str) -> None:
     oracle = slate_oracle()
     terms = {
-        "sips": sips_terms(oracle.slates),
-        "iips": iips_terms(oracle.slates),
-        "rips": rips_terms(oracle.slates),
-        "cascade_dr": cascade_dr_terms(oracle.slates, oracle.predicted, oracle.expected),
+        "sips": sips_terms(oracle.reward, oracle.weight),
+        "iips": iips_terms(oracle.reward, oracle.weight),
+        "rips": rips_terms(oracle.reward, oracle.weight),
+        "cascade_dr": cascade_dr_terms(oracle.reward, oracle.weight, oracle.predicted, oracle.expected),
     }[name]
     assert terms.mean() == pytest.approx(oracle.estimates[name], abs=1e-10)
 
@@ -48,9 +47,9 @@ def test_the_published_figures_of_the_pipelines_slate_notebook_are_reproduced(
     """What the notebook prints is the mean of its resamples, beside their interval."""
     notebook = slate_notebook()
     terms = {
-        "sips": lambda: sips_terms(notebook.in_view()),
-        "iips": lambda: iips_terms(notebook.by_place()),
-        "rips": lambda: rips_terms(notebook.in_view()),
+        "sips": lambda: sips_terms(notebook.reward, notebook.in_view()),
+        "iips": lambda: iips_terms(notebook.reward, notebook.by_place()),
+        "rips": lambda: rips_terms(notebook.reward, notebook.in_view()),
     }[name]()
     assert terms.mean() == pytest.approx(notebook.estimates[name], abs=1e-12)
     means = notebook.resample(terms)
@@ -72,37 +71,38 @@ def test_of_the_notebooks_intervals_that_of_iips_alone_misses_the_published_true
     ("behavior", "terms"), [("independent", iips_terms), ("cascade", rips_terms), ("standard", sips_terms)]
 )
 def test_adaptive_ips_of_one_behavior_is_the_estimator_of_it(
-    behavior: str, terms: Callable[[LoggedSlates], Floats]
+    behavior: str, terms: Callable[[Floats, Floats], Floats]
 ) -> None:
-    slates = slate_oracle().slates
-    n, length = slates.reward.shape
+    oracle = slate_oracle()
+    n, length = oracle.reward.shape
     depends = behavior_matrices(np.full(n, BEHAVIORS.index(behavior)), length)
-    assert adaptive_terms(slates, depends) == pytest.approx(terms(slates))
+    found = adaptive_terms(oracle.reward, oracle.weight, depends)
+    assert found == pytest.approx(terms(oracle.reward, oracle.weight))
 
 
 def test_each_slate_is_weighted_by_its_own_behavior() -> None:
-    slates = LoggedSlates(np.ones((2, 2)), np.array([[2.0, 3.0], [2.0, 3.0]]))
-    assert adaptive_terms(slates, behavior_matrices(np.array([0, 2]), 2)).tolist() == [5.0, 12.0]
+    weight, depends = np.array([[2.0, 3.0], [2.0, 3.0]]), behavior_matrices(np.array([0, 2]), 2)
+    assert adaptive_terms(np.ones((2, 2)), weight, depends).tolist() == [5.0, 12.0]
 
 
 def test_a_reward_may_depend_on_any_slots() -> None:
-    slates = LoggedSlates(np.array([[1.0, 0.0, 1.0]]), np.array([[2.0, 3.0, 5.0]]))
+    reward, weight = np.array([[1.0, 0.0, 1.0]]), np.array([[2.0, 3.0, 5.0]])
     next_to = np.abs(np.subtract.outer(np.arange(3), np.arange(3))) <= 1
-    assert adaptive_terms(slates, next_to[None]).tolist() == [2 * 3 + 3 * 5]
+    assert adaptive_terms(reward, weight, next_to[None]).tolist() == [2 * 3 + 3 * 5]
 
 
 def test_of_one_slot_all_are_ips() -> None:
-    slates = LoggedSlates(np.array([[1.0], [0.0]]), np.array([[0.5], [2.0]]))
-    every: list[Floats] = [terms(slates) for terms in (sips_terms, iips_terms, rips_terms)]
+    slates = np.array([[1.0], [0.0]]), np.array([[0.5], [2.0]])
+    every: list[Floats] = [terms(*slates) for terms in (sips_terms, iips_terms, rips_terms)]
     none = np.zeros((2, 1))
-    assert all(found.tolist() == [0.5, 0.0] for found in (*every, cascade_dr_terms(slates, none, none)))
+    assert all(found.tolist() == [0.5, 0.0] for found in (*every, cascade_dr_terms(*slates, none, none)))
 
 
 def test_a_slot_that_is_not_there_changes_nothing() -> None:
-    short = LoggedSlates(np.array([[1.0, 1.0]]), np.array([[0.5, 3.0]]))
-    padded = LoggedSlates(np.array([[1.0, 1.0, 0.0]]), np.array([[0.5, 3.0, 1.0]]))
+    short = np.array([[1.0, 1.0]]), np.array([[0.5, 3.0]])
+    padded = np.array([[1.0, 1.0, 0.0]]), np.array([[0.5, 3.0, 1.0]])
     for terms in (sips_terms, iips_terms, rips_terms):
-        assert terms(short).tolist() == terms(padded).tolist()
+        assert terms(*short).tolist() == terms(*padded).tolist()
 
 
 Weights = Callable[[LoggedPlaces, npt.NDArray[np.int64]], npt.NDArray[np.float64]]

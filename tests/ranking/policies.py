@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tasks.arrays import Floats
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.utility import UtilitySpec
+from tasks.ranking.decide import Decision, decide
 
 TASKS = ("click", "purchase", "hide")
 
@@ -33,6 +34,21 @@ def frame_of(rows: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, dict[str,
     names = [name for name in map(str, frame) if name.startswith(("p_", "v_"))]
     predictions = {name: frame[name].to_numpy(np.float64) for name in names}
     return frame.drop(columns=names), predictions
+
+
+def read_policies(
+    utility: Mapping[str, Any] | None = None, slate: Mapping[str, Any] | None = None
+) -> tuple[UtilitySpec, SlateSpec]:
+    """Read two policies; those of `utility_json` and `slate_json` by default."""
+    return (
+        UtilitySpec.model_validate(utility or utility_json()),
+        SlateSpec.model_validate(slate or slate_json()),
+    )
+
+
+def decide_rows(rows: Sequence[Mapping[str, Any]], *policies: Mapping[str, Any] | None) -> Decision:
+    """Decide on rows; the policies are those of `read_policies`."""
+    return decide(*frame_of(rows), *read_policies(*policies))
 
 
 # few distinct values, so that ties, full caps and empty groups are common

@@ -47,10 +47,10 @@ def test_where_nothing_more_can_be_met_no_slate_is_filled_again() -> None:
         raise AssertionError(priced)
 
     one_creator = block_of(3, caps=(cap(0, 0, 0),))
-    found = find_better(one_creator, marks(1, 0, 0), length=2, choose=refuse)
-    assert len(found.rows) == 0
-    whole = find_better(block_of(3), marks(1, 1, 0), length=2, choose=refuse)
-    assert len(whole.rows) == 0
+    rows, _ = find_better(one_creator, marks(1, 0, 0), length=2, choose=refuse)
+    assert len(rows) == 0
+    rows, _ = find_better(block_of(3), marks(1, 1, 0), length=2, choose=refuse)
+    assert len(rows) == 0
 
 
 @pytest.mark.parametrize("limit", range(1, 9))

@@ -7,11 +7,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from tasks.contracts.slate import SlateSpec
-from tasks.contracts.utility import UtilitySpec
 from tasks.ranking.certificate import Certificates
 from tasks.ranking.decide import Decision, decide
-from tests.ranking.policies import candidate_rows, frame_of, slate_json, slate_policies, utility_json
+from tests.ranking.policies import (
+    candidate_rows,
+    decide_rows,
+    frame_of,
+    read_policies,
+    slate_json,
+    slate_policies,
+    utility_json,
+)
 
 Row = dict[str, Any]
 PERMITTED = {"name": "not_permitted", "keep_when": {"column": "permitted", "equals": True}}
@@ -27,15 +33,9 @@ ROWS: list[Row] = [
 ]
 
 
-def decision(rows: list[Row], utility: dict[str, Any], slate: dict[str, Any]) -> Decision:
-    frame, predictions = frame_of(rows)
-    policies = UtilitySpec.model_validate(utility), SlateSpec.model_validate(slate)
-    return decide(frame, predictions, *policies)
-
-
 def certificate(rows: list[Row] = ROWS, **rules: Any) -> dict[str, Any]:
     """Return the certificate of the first request."""
-    decided = decision(rows, utility_json(hard_constraints=[PERMITTED]), slate_json(**rules))
+    decided = decide_rows(rows, utility_json(hard_constraints=[PERMITTED]), slate_json(**rules))
     read: dict[str, Any] = json.loads(decided.certificate.iloc[0])
     return read
 
@@ -95,7 +95,7 @@ def test_an_empty_slate_says_that_all_were_dropped() -> None:
 def test_fewer_candidates_than_slots_are_all_placed_and_what_lacks_is_said() -> None:
     rows = [{**row, "margin": None if row["item_id"] == "e" else 2.0, "permitted": True} for row in ROWS]
     utility = utility_json(weights={"click": {"weight": 1.0, "times": "margin"}})
-    decided = decision(rows, utility, slate_json(length=9))
+    decided = decide_rows(rows, utility, slate_json(length=9))
     assert sorted(decided.slate_position) == [0, 1, 2, 3, 4]
     assert decided.frame["dropped_by"].dropna().tolist() == ["unknown_value:margin"]
     (short,) = json.loads(decided.certificate.iloc[0])["unmet"]
@@ -106,7 +106,7 @@ def test_fewer_candidates_than_slots_are_all_placed_and_what_lacks_is_said() -> 
 def test_each_request_is_certified_by_the_rules_of_its_context_in_its_first_row() -> None:
     child = {"name": "child", "when": {"mode": "child"}, "weights": {}, "slate": {"max_per": {"creator": 1}}}
     rows = [{**row, "request_id": r, "mode": m} for row in ROWS for r, m in (("r", None), ("s", "child"))]
-    decided = decision(rows, utility_json(contexts=[child]), slate_json(length=4))
+    decided = decide_rows(rows, utility_json(contexts=[child]), slate_json(length=4))
     texts = [json.loads(text) if isinstance(text, str) else {} for text in decided.certificate]
     assert texts[0] == {"met": ["length"], "unmet": []}
     assert texts[1]["met"] == ["max_per:creator"]
@@ -115,7 +115,7 @@ def test_each_request_is_certified_by_the_rules_of_its_context_in_its_first_row(
 
 
 def test_a_slate_that_breaks_a_cap_is_not_certified() -> None:
-    decided = decision(ROWS, utility_json(), slate_json(max_per={"creator": 1}))
+    decided = decide_rows(ROWS, utility_json(), slate_json(max_per={"creator": 1}))
     broken = Decision(**{**vars(decided), "slate_position": np.array([1, 2, 3, 0, 0], dtype=np.int32)})
     (short,) = json.loads(broken.certificate.iloc[0])["unmet"]
     assert (short["rule"], short["wanted"], short["got"]) == ("max_per:creator", 1, 3)
@@ -125,7 +125,7 @@ def test_a_slate_that_breaks_a_cap_is_not_certified() -> None:
 @given(candidate_rows(), slate_policies())
 def test_counts_are_those_of_a_count_row_by_row(rows: list[Row], slate: dict[str, Any]) -> None:
     slate = slate | {"exploration": None}
-    decided = decision(rows, utility_json(offset={"scale": 0.001}), slate)
+    decided = decide_rows(rows, utility_json(offset={"scale": 0.001}), slate)
     found: Certificates = decided.certificates
     for request, name in enumerate(found.request_ids):
         placed = [row for row, at in zip(rows, decided.slate_position, strict=True)
@@ -154,15 +154,14 @@ def test_counts_are_those_of_a_count_row_by_row(rows: list[Row], slate: dict[str
 @pytest.mark.parametrize("rows", [[], ROWS[:1]])
 def test_few_or_no_candidates_are_certified(rows: list[Row]) -> None:
     frame, predictions = frame_of(ROWS)
-    policies = UtilitySpec.model_validate(utility_json()), SlateSpec.model_validate(slate_json())
-    few = decide(frame[: len(rows)], {"p_click": predictions["p_click"][: len(rows)]}, *policies)
+    few = decide(frame[: len(rows)], {"p_click": predictions["p_click"][: len(rows)]}, *read_policies())
     assert [json.loads(text)["unmet"][0]["got"] for text in few.certificate] == [1] * len(rows)
 
 
 def test_the_rules_that_slates_fall_short_of_are_one_table() -> None:
     utility = utility_json(hard_constraints=[PERMITTED])
     slate = slate_json(max_per={"creator": 1}, min_where_if_available={"fresh": 3}, length=4)
-    table = decision(ROWS, utility, slate).certificates.unmet
+    table = decide_rows(ROWS, utility, slate).certificates.unmet
     assert table.to_dict("records") == [
         {
             "request_id": "r",

@@ -5,14 +5,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
-from tasks.contracts.slate import SlateSpec
-from tasks.contracts.utility import UtilitySpec
 from tasks.errors import DataError
 from tasks.ranking.decide import decide
 from tasks.ranking.explain import Explanation, explain
 from tests.ranking.policies import (
     candidate_rows,
     frame_of,
+    read_policies,
     slate_json,
     slate_policies,
     utility_json,
@@ -49,7 +48,7 @@ def explained(
     **rules: Any,
 ) -> Explanation:
     frame, predictions = frame_of([*rows, ROWS[0] | {"request_id": 8}])
-    policies = UtilitySpec.model_validate(utility), SlateSpec.model_validate(slate_json(**rules))
+    policies = read_policies(utility, slate_json(**rules))
     return explain(frame, predictions, *policies, request_id=request_id)
 
 
@@ -166,7 +165,7 @@ def test_an_unknown_request_is_refused() -> None:
 @given(candidate_rows(requests=2), utility_policies(), slate_policies())
 def test_an_explanation_tells_what_was_decided(rows: Any, utility: Any, slate: Any) -> None:
     frame, predictions = frame_of(rows)
-    policies = UtilitySpec.model_validate(utility), SlateSpec.model_validate(slate)
+    policies = read_policies(utility, slate)
     decided = decide(frame, predictions, *policies).frame
     request = rows[0]["request_id"]
     told = explain(frame, predictions, *policies, request_id=request)

@@ -8,11 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.contracts.slate import SlateSpec
-from tasks.contracts.utility import UtilitySpec
 from tasks.errors import DataError
 from tasks.ranking.decide import Decision, decide
-from tests.ranking.policies import frame_of, slate_json, utility_json
+from tests.ranking.policies import decide_rows, frame_of, read_policies, slate_json, utility_json
 from tests.ranking.reference import decide_all
 
 Row = dict[str, Any]
@@ -36,9 +34,7 @@ def exploring(slots: int = 1, salt: str = "s", **rules: Any) -> dict[str, Any]:
 
 
 def decided(rows: list[Row] = ROWS, **rules: Any) -> Decision:
-    frame, predictions = frame_of(rows)
-    policies = UtilitySpec.model_validate(utility_json()), SlateSpec.model_validate(slate_json(**rules))
-    return decide(frame, predictions, *policies)
+    return decide_rows(rows, utility_json(), slate_json(**rules))
 
 
 def items(decision: Decision) -> str:
@@ -68,13 +64,10 @@ def test_among_the_best_alone_are_drawn_and_the_drawable_are_marked() -> None:
 
 
 def test_without_a_condition_whatever_constraints_allow_is_drawn() -> None:
-    frame, predictions = frame_of(ROWS)
-    utility = UtilitySpec.model_validate(
-        utility_json(hard_constraints=[{"name": "not_must", "drop_when": {"column": "must", "equals": True}}])
-    )
+    not_must = {"name": "not_must", "drop_when": {"column": "must", "equals": True}}
     slate = slate_json(length=3, max_per={"creator": 2}, exploration={"slots": 1, "salt": "s"})
-    decision = decide(frame, predictions, utility, SlateSpec.model_validate(slate))
-    assert "".join(frame.loc[decision.drawable, "item_id"]) == "cdef"
+    frame = decide_rows(ROWS, utility_json(hard_constraints=[not_must]), slate).frame
+    assert "".join(frame.loc[frame["drawable"], "item_id"]) == "cdef"
 
 
 def test_a_slot_after_the_pool_is_used_up_is_filled_by_utility() -> None:
@@ -111,7 +104,7 @@ def test_over_many_requests_each_item_stands_at_its_place_as_often_as_its_propen
     frame, predictions = frame_of(ROWS)
     many = pd.concat([frame] * requests, ignore_index=True)
     many["request_id"] = np.repeat([f"r{i}" for i in range(requests)], len(ROWS))
-    policies = UtilitySpec.model_validate(utility_json()), SlateSpec.model_validate(slate_json(**rules))
+    policies = read_policies(slate=slate_json(**rules))
     decision = decide(many, {"p_click": np.tile(predictions["p_click"], requests)}, *policies)
     shown = decision.frame.assign(propensity=decision.propensity).dropna(subset="slate_position")
     seen: dict[str, Counter[str]] = defaultdict(Counter)
@@ -218,10 +211,8 @@ def test_with_draws_no_slate_falls_short_of_a_rule_by_more_than_the_greedy_one()
         exploration=exploring(slots=3),
     )
     greedy = decide_all(rows, utility_json(), slate)
-    frame, predictions = frame_of(rows)
-    ours = decide(
-        frame, predictions, UtilitySpec.model_validate(utility_json()), SlateSpec.model_validate(slate)
-    ).slate_position
+    frame, _ = frame_of(rows)
+    ours = decide_rows(rows, utility_json(), slate).slate_position
     theirs = np.array([one["slate_position"] or 0 for one in greedy])
     least = {"must": 9, "fresh": 1, "local": 1}
 
@@ -241,9 +232,8 @@ def test_the_propensity_of_one_among_tens_of_thousands_is_what_it_is() -> None:
     crowd = pd.DataFrame(
         {"request_id": "r", "user_id": "u", "item_id": np.arange(count), "explore": np.arange(count) > 0}
     )
-    slate = SlateSpec.model_validate(slate_json(length=2, exploration=exploring()))
-    utility = UtilitySpec.model_validate(utility_json())
-    decision = decide(crowd, {"p_click": np.linspace(1, 0, count)}, utility, slate)
+    policies = read_policies(slate=slate_json(length=2, exploration=exploring()))
+    decision = decide(crowd, {"p_click": np.linspace(1, 0, count)}, *policies)
     assert decision.propensity[decision.slate_position == 2] == pytest.approx(1 / (count - 1))
 
 
@@ -265,6 +255,6 @@ def test_a_missing_column_refuses_the_batch(
     spoil: Callable[[pd.DataFrame], pd.DataFrame], message: str
 ) -> None:
     frame, predictions = frame_of(ROWS)
-    slate = SlateSpec.model_validate(slate_json(exploration=exploring()))
+    policies = read_policies(slate=slate_json(exploration=exploring()))
     with pytest.raises(DataError, match=message):
-        decide(spoil(frame), predictions, UtilitySpec.model_validate(utility_json()), slate)
+        decide(spoil(frame), predictions, *policies)

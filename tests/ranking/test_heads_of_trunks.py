@@ -9,7 +9,7 @@ import pytest
 
 from tasks.errors import StoreError
 from tasks.ranking.features import FeatureEncoder
-from tasks.ranking.heads import Head, Heads, SharedTrunk
+from tasks.ranking.heads import Head, Heads
 from tasks.ranking.maps import LogisticMap
 from tasks.ranking.trunk import GRID, KNOTS, POSITION_HEAD, TrunkModel, TrunkShape
 from tests.ranking.test_heads import ENCODER, PRICED, constant, logit
@@ -44,7 +44,7 @@ def trunk(**levels: float) -> CountingTrunk:
 
 
 def with_trunk(task: str, model: TrunkModel, *, blended: bool, p: float = 0.5, **more: Any) -> Head:
-    return Head(task, "binary", constant(p), ENCODER, None, trunk=SharedTrunk(model, blended), **more)
+    return Head(task, "binary", constant(p), ENCODER, None, trunk=model, blended=blended, **more)
 
 
 def expit(z: np.ndarray) -> np.ndarray:
@@ -92,7 +92,7 @@ def test_a_child_given_its_parent_is_multiplied_along_the_chain() -> None:
 
 def test_where_an_item_stands_the_trunk_is_moved_by_what_it_learned_of_positions() -> None:
     """The second position and those beyond it are 1 below the first in log odds; the trees have .4 or .1."""
-    blend = replace(placed_by_feature(), trunk=SharedTrunk(trunk(click=-2.0), True))
+    blend = replace(placed_by_feature(), trunk=trunk(click=-2.0), blended=True)
     said = Heads({"click": blend}).predict(PLACED)
     np.testing.assert_allclose(said["p_click"], expit((PRICES - 2 + logit(0.4)) / 2), rtol=1e-6)
     trees, moved = np.array([logit(0.4), logit(0.4), logit(0.1)]), np.array([0.0, -1.0, -1.0])
@@ -102,7 +102,7 @@ def test_where_an_item_stands_the_trunk_is_moved_by_what_it_learned_of_positions
 
 
 def test_a_head_that_is_weighed_by_looks_is_moved_by_them_alone() -> None:
-    head = replace(weighed("click", 0.5), trunk=SharedTrunk(trunk(click=-4.0), False))
+    head = replace(weighed("click", 0.5), trunk=trunk(click=-4.0))
     said = Heads({"click": head}).predict(PLACED)
     np.testing.assert_allclose(said["p_click__shown"][:3], expit(PRICES[:3] - 4) * [1, 0.5, 0.25], rtol=1e-6)
 

@@ -7,12 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.contracts.slate import SlateSpec
-from tasks.contracts.utility import UtilitySpec
-from tasks.ranking.decide import Decision, decide
 from tasks.ranking.rules import Block, Cap
 from tasks.ranking.slate import fill_slates
-from tests.ranking.policies import frame_of, slate_json, utility_json
+from tests.ranking.policies import decide_rows, slate_json, utility_json
 from tests.ranking.reference import differing_requests
 
 Row = dict[str, Any]
@@ -36,9 +33,7 @@ def rows_of_table(**changes: Row) -> list[Row]:
 
 def slate_of(rows: list[Row], **rules: Any) -> tuple[str, dict[str, tuple[int, ...]]]:
     """Return the slate as one word, and the unmet requirements as {rule: (wanted, got, available)}."""
-    frame, predictions = frame_of(rows)
-    policies = UtilitySpec.model_validate(utility_json()), SlateSpec.model_validate(slate_json(**rules))
-    decision = decide(frame, predictions, *policies)
+    decision = decide_rows(rows, utility_json(), slate_json(**rules))
     placed = decision.frame.dropna(subset="slate_position").sort_values("slate_position")
     unmet = decision.certificates.unmet.set_index("requirement")[["wanted", "got", "available"]]
     return "".join(placed["item_id"]), {str(rule): tuple(row) for rule, row in unmet.iterrows()}
@@ -135,17 +130,11 @@ def many_requests(seed: int) -> list[Row]:
     ]
 
 
-def decide_rows(rows: list[Row], rules: dict[str, Any]) -> Decision:
-    frame, predictions = frame_of(rows)
-    policies = UtilitySpec.model_validate(utility_json()), SlateSpec.model_validate(slate_json(**rules))
-    return decide(frame, predictions, *policies)
-
-
 @settings(max_examples=60)
 @given(RULES, SEEDS)
 def test_the_slate_is_that_of_the_slow_reference(rules: dict[str, Any], seed: int) -> None:
     rows = many_requests(seed)
-    ours = decide_rows(rows, rules).slate_position.tolist()
+    ours = decide_rows(rows, utility_json(), slate_json(**rules)).slate_position.tolist()
     assert differing_requests(rows, ours, utility_json(), slate_json(**rules)) == []
 
 
@@ -153,7 +142,7 @@ def test_the_slate_is_that_of_the_slow_reference(rules: dict[str, Any], seed: in
 @given(RULES, SEEDS)
 def test_caps_hold_and_nothing_falls_short_in_silence(rules: dict[str, Any], seed: int) -> None:
     rows = many_requests(seed)
-    decision = decide_rows(rows, rules)
+    decision = decide_rows(rows, utility_json(), slate_json(**rules))
     unmet = set(
         zip(
             decision.certificates.unmet["request_id"], decision.certificates.unmet["requirement"], strict=True
@@ -180,7 +169,7 @@ def test_one_fresh_candidate_is_always_found_where_there_is_one(
     requests = many_requests(seed)
     rows = pd.DataFrame(requests)
     rules = {"length": length, "max_per": caps, "min_where_if_available": {"fresh": 1}}
-    placed = decide_rows(requests, rules).slate_position > 0
+    placed = decide_rows(requests, utility_json(), slate_json(**rules)).slate_position > 0
     assert set(rows["request_id"][rows["fresh"]]) == set(rows["request_id"][rows["fresh"] & placed])
 
 

@@ -12,7 +12,7 @@ import pytest
 from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.labels.store import LabelStore
 from tasks.release.factor_models import FactorModelBuilder
-from tasks.release.parts import Pins
+from tasks.release.parts import Pins, pins_of
 from tasks.stores.manifest import Role
 from tasks.training.slices import plan_slices
 from tests.contracts.files import setting
@@ -77,10 +77,7 @@ def factor_models(retrained: Retrained) -> tuple[FactorModelBuilder, Pins]:
     manifest = workspace.releases.manifest(1)
     labels = LabelStore(workspace.store, NAME).snapshot(manifest.snapshot.id)
     slices = plan_slices(workspace.contracts, AS_OF, labels.dates())
-    pins = {
-        task: (manifest.part(Role.TASK, task), manifest.part(Role.CALIBRATOR, task))
-        for task in workspace.contracts.tasks.tasks
-    }
+    pins = pins_of(manifest, workspace.contracts.tasks.tasks)
     return FactorModelBuilder(workspace, labels, slices, None), pins
 
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.release import view as release_view
-from tasks.release.parts import Trained
+from tasks.release.parts import Trained, pins_of
 from tasks.release.refit import Refit
 from tasks.stores.manifest import Role
 from tests.contracts.files import setting
@@ -175,7 +175,7 @@ def test_a_recipe_that_cannot_be_repeated_leaves_what_was_tested_and_says_why(
 ) -> None:
     workspace = mini.changed(sound.workspace, tmp_path, surface=setting("minimum.positives", 10**6))
     manifest = workspace.releases.manifest(1)
-    tested = {t: (manifest.part(Role.TASK, t), manifest.part(Role.CALIBRATOR, t)) for t in (CLICK, HIDE)}
+    tested = pins_of(manifest, (CLICK, HIDE))
     refit = Refit(workspace, AS_OF, manifest.snapshot.id, parent_run=None)
     served, unrepeated = refit.served(tested, [Trained(CLICK, 1, 1), Trained(HIDE, 1, 1)])
     assert served == tested

@@ -204,7 +204,7 @@ def test_a_metric_of_a_column_that_is_not_logged_is_missing_and_not_passed_over(
 
 def _problems(contracts: Contracts) -> list[Problem]:
     models = {kind: getattr(contracts, kind) for kind in ("surface", "tasks", "utility", "slate")}
-    return find_problems(contracts.name, models)
+    return list(find_problems(contracts.name, **models))
 
 
 def test_every_metric_that_a_simulation_prints_may_be_guarded(

@@ -22,7 +22,7 @@ from tasks.reports.phrases import (
     vocabulary,
     write_interval,
 )
-from tests.contracts.files import write_surface
+from tests.contracts.files import load_files
 from tests.reports.vocabularies import WORDS, rail, verdict
 from tests.verdicts import subject
 
@@ -182,7 +182,7 @@ SURFACES = Path(__file__).parents[2] / "surfaces"
 
 def test_a_surface_says_what_its_tasks_guardrails_and_constraints_mean() -> None:
     words = vocabulary(load_surface(SURFACES, "weekly_circular"), champion=None)
-    assert words.did("passed_over_7d") == "took another product"
+    assert words.tasks["passed_over_7d"].did == "took another product"
     assert (words.tasks["passed_over_7d"].family, words.tasks["spend_7d"].value) == (Family.NEGATIVE, True)
     assert words.guards["purchase_7d_rate"] == "dear products alone are no success"
     assert words.constraints == {"price_unknown": "products whose usual price nobody knows"}
@@ -201,7 +201,7 @@ def test_a_release_stands_beside_the_champion_or_what_the_surface_names_for_a_fi
     contracts = load_surface(SURFACES, "weekly_circular")
     assert vocabulary(contracts, champion=3).baseline == "champion 3"
     assert vocabulary(contracts, champion=None).baseline == "order of popularity"
-    logged = load_surface(write_surface(tmp_path), "feed")
+    logged = load_files(tmp_path)
     assert vocabulary(logged, champion=None).baseline == "logged order"
 
 
@@ -209,4 +209,3 @@ def test_what_is_no_task_has_no_family_and_what_is_no_metric_is_none() -> None:
     words = Vocabulary()
     assert words.family("click") is None
     assert words.metric("click_rate") is None
-    assert words.did("click") == "did click"

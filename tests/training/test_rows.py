@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from tasks.contracts import load_surface
 from tasks.training.rows import mark_first_rows, measured_head, read_labels
-from tests.contracts.files import setting, write_surface
+from tests.contracts.files import load_files, setting
 
 
 def test_labels_are_floats() -> None:
@@ -23,6 +22,6 @@ def test_a_request_s_first_row_stands_for_it_wherever_its_others_are() -> None:
 
 def test_a_head_is_measured_by_its_quantile_and_the_slots_of_the_slate(tmp_path: Path) -> None:
     training = {"spend": {"objective": "quantile", "quantile": 0.9}}
-    contracts = load_surface(write_surface(tmp_path, setting("surface.training", training)), "feed")
+    contracts = load_files(tmp_path, setting("surface.training", training))
     spend = measured_head(contracts, "spend")
     assert (spend.kind, spend.quantile, spend.slots) == ("quantile", 0.9, 10)

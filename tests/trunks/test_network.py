@@ -8,8 +8,7 @@ import pytest
 from tasks.ranking.trunk import TrunkObjective
 from tasks.trunks.network import Losses, category_size
 from tasks.trunks.rows import TrunkTask
-
-CLICK, BUY = TrunkTask("click"), TrunkTask("buy", parent="click")
+from tests.trunks.feeds import BUY, CLICK
 
 
 def lose(

@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tasks.contracts.surface import Features
 from tasks.contracts.training import Trunk
 from tasks.errors import DataError
 from tasks.trunks.rows import (
@@ -19,10 +18,9 @@ from tasks.trunks.rows import (
     quantile_grid,
     write_spool,
 )
+from tests.trunks.feeds import BUY, CLICK, FEATURES
 
 NAN = np.nan
-FEATURES = Features(numeric=("price",), categorical=("aisle",))
-CLICK, BUY = TrunkTask("click"), TrunkTask("buy", parent="click")
 SHOWN = pa.table(
     {
         "price": [1.0, 2.0, None, 4.0, 9.0],

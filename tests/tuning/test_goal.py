@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.contracts import load_surface
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.utility import Bounded
 from tasks.errors import DataError
@@ -22,7 +21,7 @@ from tasks.tuning.goal import (
     Weights,
     blocking_bounds,
 )
-from tests.contracts.files import setting, write_surface
+from tests.contracts.files import load_files, setting
 from tests.known import known
 from tests.replay.worlds import with_segment
 from tests.tuning.weight_feeds import CLICKS, HIDES, SPACE, SmallLog, replayed, weighted
@@ -114,7 +113,7 @@ def test_a_cost_brings_half_its_bound_on_what_is_predicted_also_given_its_parent
         {"metric": "happy_given_click_rate", "relative_decrease_max": 0.1},
         {"metric": "return_given_buy_rate", "max": 0.5},
     ]
-    contracts = load_surface(write_surface(tmp_path, setting("utility.guardrails", rails)), "feed")
+    contracts = load_files(tmp_path, setting("utility.guardrails", rails))
     bounds = [
         (one.bounded.metric, one.bounded.relative_increase_max, [metric.name for metric in one.metrics])
         for one in blocking_bounds(contracts, {})

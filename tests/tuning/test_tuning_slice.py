@@ -64,7 +64,7 @@ def test_every_candidate_is_in_one_half_and_every_user_too(
     assert (search ^ confirm).all()
     assert not users(sliced.search, whole) & users(sliced.confirm, whole)
     assert 0.4 < search.mean() < 0.6
-    assert len(sliced.search.log.requests) == search.sum()
+    assert len(sliced.search.decided.log.requests) == search.sum()
 
 
 def test_blocks_of_any_size_make_the_same_halves(
@@ -72,9 +72,9 @@ def test_blocks_of_any_size_make_the_same_halves(
 ) -> None:
     at_once = TuningSlice.of(second_retrain.workspace, entrants)
     for half, same in ((sliced.search, at_once.search), (sliced.confirm, at_once.confirm)):
-        assert_same(half.log, same.log)
-        assert_same(half.reference, same.reference)
-        assert_same(half.baseline, same.baseline)
+        assert_same(half.decided.log, same.decided.log)
+        assert_same(half.decided.policy, same.decided.policy)
+        assert_same(half.decided.baseline, same.decided.baseline)
 
 
 def test_no_feature_stays_that_no_policy_reads(sliced: TuningSlice, whole: slices.TestSlice) -> None:
@@ -110,7 +110,7 @@ def test_other_weights_decide_as_they_do_on_the_whole_candidates(
 def test_the_baseline_predicts_for_every_candidate_that_a_trial_may_show(
     sliced: TuningSlice, whole: slices.TestSlice
 ) -> None:
-    for task, predicted in sliced.search.baseline.predictions.items():
+    for task, predicted in sliced.search.decided.baseline.predictions.items():
         assert np.isfinite(predicted).all(), task
         assert (predicted > 0).any(), task
 
@@ -120,9 +120,9 @@ def test_beside_an_order_outcomes_are_worth_what_the_release_says(
 ) -> None:
     workspace = second_retrain.workspace
     beside = TuningSlice.of(workspace, EntrantVersions(2, order="logged").load(workspace)).search
-    assert beside.baseline.follows_log
-    terms = beside.replay.utility_terms(beside.slates(workspace.contracts.utility), beside.baseline)
-    ours = beside.reference.worth
+    assert beside.decided.baseline.follows_log
+    terms = beside.replay.utility_terms(beside.slates(workspace.contracts.utility), beside.decided.baseline)
+    ours = beside.decided.policy.worth
     for term in terms.terms:
         np.testing.assert_array_equal(term.worth, np.nan_to_num(ours[term.task]))
 

@@ -48,7 +48,7 @@ def test_the_newest_row_has_the_latest_instant(engine: duckdb.DuckDBPyConnection
 def test_the_top_user_is_named_and_rows_without_a_user_count_among_all(
     engine: duckdb.DuckDBPyConnection,
 ) -> None:
-    (top,) = m.measure_top_user(engine, "log", "user_id")
+    (top,) = m.measure_top_user(engine, "log")
     assert (top.value, top.rows, top.of) == ("ana", 2, 3)
 
 

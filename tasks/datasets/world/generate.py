@@ -134,29 +134,6 @@ class Extras:
 _NO_EXTRAS: Final = Extras()
 
 
-@dataclass(frozen=True)
-class _Parameters:
-    days: int
-    requests_per_day: int
-    seed: int
-    start: str
-    extras: Extras
-    make: int = _MAKE
-
-    def to_json(self) -> dict[str, int | str | bool]:
-        """Return plain JSON; it contains controls only if there are some, and is otherwise unchanged."""
-        controls = {"user_controls": True} if self.extras.user_controls else {}
-        return {
-            "days": self.days,
-            "requests_per_day": self.requests_per_day,
-            "seed": self.seed,
-            "start": self.start,
-            "candidate_truth": self.extras.candidate_truth,
-            **controls,
-            "make": self.make,
-        }
-
-
 def generate(
     *,
     days: int,
@@ -181,8 +158,11 @@ def generate(
     ContractError
         A parameter is out of range, the world would end after today, or ``out`` contains something else.
     """
-    parameters = _Parameters(days, requests_per_day, seed, start.isoformat(), extras)
-    return write_world(out, parameters.to_json(), _days(parameters, start), start=start)
+    asked = {"days": days, "requests_per_day": requests_per_day, "seed": seed, "start": start.isoformat()}
+    # recorded only if there are some, so that other worlds keep their parameters
+    controls = {"user_controls": True} if extras.user_controls else {}
+    parameters = {**asked, "candidate_truth": extras.candidate_truth, **controls, "make": _MAKE}
+    return write_world(out, parameters, _days(seed, days, requests_per_day, start, extras), start=start)
 
 
 def write_world(
@@ -272,22 +252,24 @@ def _write_tables(files: ParquetFiles, day: str, tables: Tables) -> None:
         files.write(name, None if name in _ONE_FILE else day, table)
 
 
-def _days(parameters: _Parameters, start: date) -> Iterator[tuple[int, Tables]]:
+def _days(
+    seed: int, days: int, requests_per_day: int, start: date, extras: Extras
+) -> Iterator[tuple[int, Tables]]:
     """Yield the tables of each batch of each day, then the absences of the following week."""
-    seed, extras, clock = parameters.seed, parameters.extras, Clock(datetime.combine(start, time(), UTC))
-    users = draw_users(seed, max(_LEAST_USERS, _USERS_PER_REQUEST * parameters.requests_per_day))
+    clock = Clock(datetime.combine(start, time(), UTC))
+    users = draw_users(seed, max(_LEAST_USERS, _USERS_PER_REQUEST * requests_per_day))
     controls = draw_controls(seed, users.taste) if extras.user_controls else None
-    world = World(seed, users, draw_catalog(seed, parameters.days + PURCHASE_DAYS + 1), controls)
-    for day in range(parameters.days):
+    world = World(seed, users, draw_catalog(seed, days + PURCHASE_DAYS + 1), controls)
+    for day in range(days):
         yield day, {"events": absences_table(world, clock, day)}
-        requests = draw_requests(world, day, parameters.requests_per_day)
-        for number, first in enumerate(range(0, parameters.requests_per_day, _BATCH)):
+        requests = draw_requests(world, day, requests_per_day)
+        for number, first in enumerate(range(0, requests_per_day, _BATCH)):
             part = requests.part(first, first + _BATCH)
             batch = draw_batch(world, day, number, part)
             names = request_names(clock, day, first, len(part.user))
             rng = generator(world.seed, Stream.BEHAVIOUR, day, number)
             yield day, _tables(world, clock, batch, names, rng, candidate_truth=extras.candidate_truth)
-    for day in range(parameters.days, parameters.days + PURCHASE_DAYS + 1):
+    for day in range(days, days + PURCHASE_DAYS + 1):
         yield day, {"events": absences_table(world, clock, day)}
 
 

@@ -47,13 +47,14 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Final
 
+from scipy.stats import false_discovery_control
+
 from tasks.contracts.gates import CalibrationGate, ModelGate
 from tasks.evaluation.calibration_verdicts import (
     FALSE_DISCOVERIES,
     Calibration,
     CalibrationStatus,
     SegmentRatio,
-    benjamini_hochberg,
     evaluate_calibration,
     inflation,
 )
@@ -104,7 +105,7 @@ def evaluate_losses(losses: Sequence[SegmentLoss], *, level: float = LEVEL) -> l
     """
     known = [one for one in losses if one.loss.known]
     p_values = [loss_p_value(one) for one in known]
-    adjusted = map(float, benjamini_hochberg(p_values))
+    adjusted = map(float, false_discovery_control(p_values))
     tested = [TestedLoss(*one, lost=one[2] <= level) for one in zip(known, p_values, adjusted, strict=True)]
     return sorted(tested, key=lambda one: one.p_value)
 
