@@ -18,15 +18,15 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (81_270, 50_000),
+    "lines in tasks": (80_680, 50_000),
     "modules in tasks": (320, 320),
-    "names that rooms import from each other": (613, 450),
+    "names that rooms import from each other": (610, 450),
     "public names in faces": (71, 450),
-    "dataclasses and models": (678, 330),
+    "dataclasses and models": (668, 330),
     "class names declared twice": (0, 0),
     "files that name a policy weight": (15, 15),
     "imports, in thousandths of lines": (64, 50),
-    "lines in tests": (78_000, 48_000),
+    "lines in tests": (77_940, 48_000),
     "words in docs": (39_939, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}

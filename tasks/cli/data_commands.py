@@ -28,6 +28,16 @@ if TYPE_CHECKING:
     from tasks.stores.workspace import Workspace
 
 
+@dataclass(frozen=True)
+class InitResult:
+    """The written files, the folder of the log, and the next commands."""
+
+    surface: str
+    files: list[str]
+    logs: str
+    next: list[str]
+
+
 def parse_columns(texts: Sequence[str]) -> dict[str, str]:
     """Parse the ``NAME=COLUMN`` of each option."""
     pairs = dict(text.split("=", maxsplit=1) for text in texts if "=" in text)
@@ -38,8 +48,8 @@ def parse_columns(texts: Sequence[str]) -> dict[str, str]:
 
 def draft_surface(
     workspace: "Workspace", tables: Mapping[str, Path], columns: Mapping[str, str], start: str | None
-) -> dict[str, Any]:
-    """Draft a surface's contracts, check them with the log, write them, and return the next commands."""
+) -> InitResult:
+    """Draft a surface's contracts, check them with the log, and write them."""
     from tasks.contracts import load_surface
     from tasks.contracts.base import require_name
     from tasks.contracts.draft import draft_contracts
@@ -67,12 +77,12 @@ def draft_surface(
     as_of = f"{sketch.last + timedelta(days=1)}T00:00:00Z"
     export = [] if logs == workspace.logs else [f"export EQUIPOISE_LOGS={shlex.quote(str(logs))}"]
     verbs = (f"check {workspace.surface}", f"plan {workspace.surface} --as-of {as_of}")
-    return {
-        "surface": name,
-        "files": [str(folder / file) for file in texts],
-        "logs": str(logs),
-        "next": [*export, *(f"equipoise {verb}" for verb in verbs)],
-    }
+    return InitResult(
+        name,
+        [str(folder / file) for file in texts],
+        str(logs),
+        [*export, *(f"equipoise {verb}" for verb in verbs)],
+    )
 
 
 def _owner() -> str:
@@ -249,7 +259,7 @@ def init(
             help="Copy outcomes, weights and limits from another surface, such as minimal.",
         ),
     ] = None,
-) -> dict[str, Any]:
+) -> InitResult:
     """Draft a surface's four contracts from its log, valid and commented."""
     tables = {"impressions": impressions, "events": events, "candidates": candidates}
     given = {table: path for table, path in tables.items() if path is not None}

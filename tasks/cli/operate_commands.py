@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -14,7 +14,7 @@ from tasks.cli import text
 from tasks.cli.command import AsOf, CommandGroup, Home, parse_file_to_write, parse_folder_to_write
 from tasks.cli.text import Plain, level
 from tasks.reports.numbers import format_counted, format_number, spoken
-from tasks.settings import Settings, describe_settings, find_misspelt_names
+from tasks.settings import Setting, Settings, describe_settings, find_misspelt_names
 
 if TYPE_CHECKING:
     from tasks.stores.workspace import Workspace
@@ -87,6 +87,14 @@ def monitor(
     return result
 
 
+@dataclass(frozen=True)
+class SettingsResult:
+    """Every variable with its current value, and unknown variables that are set."""
+
+    settings: list[Setting]
+    warnings: list[str]
+
+
 @_operate.command("home_feed", written=text.write_readiness, passed=lambda result: result.ready)
 def readiness(workspace: "Workspace") -> Any:
     """List readiness requirements with their evidence; exit code 1 if one is not met."""
@@ -126,10 +134,9 @@ def prune(
 
 
 @_operate.command("", written=text.write_settings)
-def settings() -> dict[str, Any]:
+def settings() -> SettingsResult:
     """Print every environment variable with its value and its default."""
-    described = [asdict(one) for one in describe_settings(Settings())]
-    return {"settings": described, "warnings": find_misspelt_names()}
+    return SettingsResult(describe_settings(Settings()), find_misspelt_names())
 
 
 @_operate.command("--out backup-2026-05-13")

@@ -5,12 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from tasks.contracts.experiment import (
-    ExperimentSpec,
-    experiment_names,
-    experiments_of,
-    load_experiment,
-)
+from tasks.contracts.experiment import ExperimentSpec, experiment_names, experiments_of, load_experiment
 from tasks.errors import ContractError, GateRefused
 from tasks.experiments.evidence import ExperimentPlan, ExperimentReadout, ReadState
 from tasks.stores.steps import Done

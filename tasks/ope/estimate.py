@@ -25,7 +25,7 @@ from tasks.arrays import Floats, Indices
 from tasks.errors import ContractError, unknown
 from tasks.evaluation.binary import divide
 from tasks.evaluation.clustered import Ratio, half_width
-from tasks.evaluation.resampling import Support, statistic_intervals
+from tasks.evaluation.resampling import Statistic, Support, sum_intervals
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, evaluate_interval
 from tasks.ope import estimators as e
 from tasks.ope.estimators import EstimatorSums, ExpectedRewards, Unit, expect_rewards, slate_terms, slot_terms
@@ -164,7 +164,12 @@ def _report(
     rewards = expect_rewards(rows, policy)
     every, notes = _all_terms(rows, policy, rewards)
     deciding = _choose(every, estimator)
-    intervals = {name: _interval(rows, terms) for name, terms in every.items()}
+    columns = [side for terms in every.values() for side in (terms.with_noise, terms.below)]
+    ratios: dict[str, Statistic] = {
+        name: lambda *sums, at=2 * place: divide(sums[at], sums[at + 1]) for place, name in enumerate(every)
+    }
+    drawn = sum_intervals(columns, ratios, rows.clusters, REPLICATES)
+    intervals = {name: _interval(rows, terms, *drawn[name]) for name, terms in every.items()}
     sparse = [*find_out_of_balance(rows, policy), *find_sparse_support(rows, policy, every[deciding])]
     verdict, reason = _evaluate(deciding, intervals[deciding], at_least, sparse=bool(sparse))
     estimates = {name: _estimate(rows, terms, intervals[name]) for name, terms in every.items()}
@@ -220,9 +225,8 @@ def _choose(every: dict[str, EstimatorSums], estimator: str | None) -> str:
     return estimator
 
 
-def _interval(log: LogRows, terms: EstimatorSums) -> Estimate:
+def _interval(log: LogRows, terms: EstimatorSums, estimate: Estimate) -> Estimate:
     """Return an estimator's interval; none for DM, whose error is in its model and not in the rows."""
-    (estimate,) = statistic_intervals([terms.with_noise, terms.below], divide, log.clusters, REPLICATES)
     value = float(divide(terms.above.sum(), terms.below.sum()))
     if terms.name == e.DM:
         return Estimate(value, math.nan, math.nan, estimate.n)

@@ -11,11 +11,7 @@ from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.gates.gains import GAINS, RecipePair, SameDay
 from tasks.promotion.gates.lineage import Lineage
 from tasks.promotion.gates.loosened import lasting_reviewers
-from tasks.promotion.gates.policy import (
-    PolicyVersion,
-    ReleasedPolicies,
-    find_lost_constraints,
-)
+from tasks.promotion.gates.policy import PolicyVersion, ReleasedPolicies, find_lost_constraints
 from tasks.release.view import ReleaseReader, release_policy
 from tasks.stores.manifest import Manifest, PinnedPart, Role
 from tasks.stores.workspace import Workspace

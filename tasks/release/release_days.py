@@ -41,12 +41,7 @@ from tasks.contracts.surface import Proxy
 from tasks.contracts.tasks import join_outcomes
 from tasks.evaluation.figures import TaskFigures, measure
 from tasks.evaluation.observations import Observations
-from tasks.evaluation.references import (
-    FeatureRows,
-    HeadReferences,
-    head_references,
-    subsample_requests,
-)
+from tasks.evaluation.references import FeatureRows, HeadReferences, head_references, subsample_requests
 from tasks.evaluation.release_evidence import ProxyEvidence
 from tasks.evaluation.segments import segment_columns, segment_values
 from tasks.evaluation.task_pairs import ConflictEvidence, measure_conflicts, proxy_report

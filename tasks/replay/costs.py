@@ -31,14 +31,7 @@ from tasks.contracts.metrics import Metric, MetricKind, parse_metric
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, Threshold
-from tasks.evaluation.verdicts import (
-    UNKNOWN_ESTIMATE,
-    Estimate,
-    Outcome,
-    Verdict,
-    beyond_p_value,
-    stops,
-)
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict, beyond_p_value, stops
 from tasks.replay.guardrails import Bound, bounds_of, by_chance, evaluate_bound
 from tasks.replay.rates import SPARSE
 

@@ -31,13 +31,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from tasks.errors import ContractError, StoreError, unknown
 from tasks.stores.files import flush_uri, write_files
-from tasks.stores.manifest import (
-    Part,
-    drop_caches,
-    files_sha256,
-    folder_sha256,
-    without_caches,
-)
+from tasks.stores.manifest import Part, drop_caches, files_sha256, folder_sha256, without_caches
 from tasks.stores.runs import INPUTS, Record, Runs
 from tasks.stores.tracking import (
     OWN_TAGS,

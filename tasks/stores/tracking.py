@@ -41,14 +41,7 @@ from requests.exceptions import RequestException
 
 from tasks.errors import StoreError
 from tasks.settings import Settings
-from tasks.stores.database import (
-    address_of,
-    database_of,
-    follow_home,
-    is_made,
-    is_passing,
-    make_database,
-)
+from tasks.stores.database import address_of, database_of, follow_home, is_made, is_passing, make_database
 from tasks.stores.files import hold
 
 P = ParamSpec("P")

@@ -39,13 +39,7 @@ from tasks.errors import ContractError, ImmatureLabels, unknown
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.stores.workspace import Workspace
-from tasks.training.draw_examples import (
-    DrawnRows,
-    balances,
-    draw_span,
-    require_negatives,
-    user_or_request,
-)
+from tasks.training.draw_examples import DrawnRows, balances, draw_span, require_negatives, user_or_request
 from tasks.training.encoding import encode_dictionaries
 from tasks.training.rows import KEYS, TaskRows, read_labels
 from tasks.training.sampling import hold_out_users, scale_classes

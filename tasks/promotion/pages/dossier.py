@@ -28,12 +28,7 @@ from tasks.evaluation.evidence import AMPLIFIED, LabelCalendar, TaskDays, Valida
 from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
 from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict
 from tasks.experiments.offline import MetricAgreement, Surrogate
-from tasks.promotion.pages.calibration import (
-    ERRORS,
-    draw_errors,
-    draw_ratios,
-    task_calibrations,
-)
+from tasks.promotion.pages.calibration import ERRORS, draw_errors, draw_ratios, task_calibrations
 from tasks.promotion.pages.changes import Change, Worths, describe_largest_change, list_largest_changes
 from tasks.promotion.pages.first_screen import FirstScreen, first_screen, say_after_override
 from tasks.promotion.pages.task_rows import (
