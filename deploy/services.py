@@ -36,8 +36,7 @@ _COMPONENTS: Mapping[str, tuple[tuple[str, ...], str]] = {
 }
 """Airflow's components: module, options, and their key on the health page. All write logs into one folder."""
 _LOCKED = 60
-"""Seconds that a part of Airflow waits for another one's write: after sqlite's own five, a backfill that was
-begun is deleted again, and a scheduler that had seen its runs ends."""
+"""Seconds that a part of Airflow waits for the write of another one; a backfill needs more than five."""
 _REPARSED = 120
 """Seconds after which the DAG files are parsed again. Airflow's default of 30 keeps a tenth of a core busy in
 an idle installation. Steps read the contracts themselves; only new and changed DAGs are shown later."""

@@ -26,7 +26,7 @@ BUDGETS: Final = {
     "class names declared twice": (0, 0),
     "files that name a policy weight": (15, 15),
     "imports, in thousandths of lines": (64, 50),
-    "lines in tests": (78_000, 48_000),
+    "lines in tests": (78_030, 48_000),
     "words in docs": (39_939, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}

@@ -32,6 +32,8 @@ from tests.e2e.installation import Installation
 from tests.feeds import mini
 
 _LATER: Final = timedelta(days=30)
+_AT_ONCE: Final = 4
+"""Surfaces that are retrained at once; the daily runs of all surfaces begin together."""
 
 
 @dataclass(frozen=True)
@@ -99,21 +101,21 @@ class Soak:
         AssertionError
             A run of Airflow failed; it shows the logs of its failed steps.
         """
-        with ThreadPoolExecutor(len(self.surfaces)) as pool:
+        with ThreadPoolExecutor(len(self.surfaces)) as every, ThreadPoolExecutor(_AT_ONCE) as some:
             for number in range(self.first, self.calendar.days + 1):
-                yield self._day(number, pool)
+                yield self._day(number, every, some)
 
-    def _day(self, number: int, pool: ThreadPoolExecutor) -> Day:
+    def _day(self, number: int, every: ThreadPoolExecutor, some: ThreadPoolExecutor) -> Day:
         began, home = time.monotonic(), self.installation.home
         as_of = mini.FIRST + timedelta(days=HISTORY + number)
         deliver(self.installation.world, home / "logs", until=as_of)
         before = used(self.installation.layout)
-        seconds = median(pool.map(partial(self._daily, as_of=as_of), self.surfaces))
+        seconds = median(every.map(partial(self._daily, as_of=as_of), self.surfaces))
         spent = {
             name: (after.processor_seconds - before[name].processor_seconds) / len(self.surfaces)
             for name, after in used(self.installation.layout).items()
         }
-        list(pool.map(partial(self._sometimes, number=number, as_of=as_of), self.surfaces))
+        list(some.map(partial(self._sometimes, number=number, as_of=as_of), self.surfaces))
         left = list(orphans(self.installation.layout))
         day = Day(number, seconds, spent, *sizes(home), used(self.installation.layout), left)
         took, megabytes = time.monotonic() - began, sum(day.bytes.values()) / 1e6

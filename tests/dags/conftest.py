@@ -1,8 +1,10 @@
 """An Airflow of the tests' own: its home is set before anything imports airflow, which happens in fixtures only."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,6 +98,29 @@ def migrated(airflow_home: Path) -> Path:
 
     initdb()
     return airflow_home
+
+
+@contextmanager
+def api_server(folder: Path, roles: Mapping[str, str]) -> Iterator[Any]:
+    """Give a client of Airflow's API server; each user's password is the user's name."""
+    passwords = folder / "passwords.json"
+    passwords.write_text(json.dumps({user: user for user in roles}), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        users = ",".join(f"{user}:{role}" for user, role in roles.items())
+        patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", users)
+        patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE", str(passwords))
+        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "a secret of the tests alone" * 3)
+        from airflow.api_fastapi.app import create_app
+        from fastapi.testclient import TestClient
+
+        with TestClient(create_app(apps="core"), follow_redirects=False) as client:
+            yield client
+
+
+def log_in(client: Any, user: str) -> dict[str, str]:
+    """Return the header of a user's requests."""
+    token = client.post("/auth/token", json={"username": user, "password": user}).json()["access_token"]
+    return {"Authorization": f"Bearer {token}"}
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Equipoise's pages in Airflow's own application: who may read them, and what they say when a store is away."""
 
 import doctest
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,34 +8,22 @@ from typing import Any
 
 import pytest
 
+from tests.dags.conftest import api_server, log_in
 from tests.feeds.mini import NAME
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using .httpx. with .starlette.testclient.")
 
-PASSWORDS = {"ana": "ana-s-own", "eve": "eve-s-own"}
 Get = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
 def airflow(migrated: Path, champion: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A client of Airflow's API server, which knows the champion's surface and has a user and a viewer."""
-    passwords = tmp_path_factory.mktemp("logins") / "passwords.json"
-    passwords.write_text(json.dumps(PASSWORDS), encoding="utf-8")
-    settings = {
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ana:user,eve:viewer",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords,
-        "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests alone" * 3,
-        "EQUIPOISE_SURFACES": champion.surfaces,
-        "EQUIPOISE_HOME": champion.home,
-    }
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            patch.setenv(name, str(value))
-        from airflow.api_fastapi.app import create_app
-        from fastapi.testclient import TestClient
-
-        _write_dag(f"{NAME}__promote")
-        with TestClient(create_app(apps="core"), follow_redirects=False) as client:
+        patch.setenv("EQUIPOISE_SURFACES", str(champion.surfaces))
+        patch.setenv("EQUIPOISE_HOME", str(champion.home))
+        with api_server(tmp_path_factory.mktemp("logins"), {"ana": "user", "eve": "viewer"}) as client:
+            _write_dag(f"{NAME}__promote")
             yield client
 
 
@@ -46,9 +33,7 @@ def get(airflow: Any) -> Get:
 
     def ask(path: str, user: str | None = "eve", **headers: str) -> Any:
         if user is not None:
-            login = {"username": user, "password": PASSWORDS[user]}
-            token = airflow.post("/auth/token", json=login).json()["access_token"]
-            headers["Authorization"] = f"Bearer {token}"
+            headers |= log_in(airflow, user)
         airflow.cookies.clear()
         return airflow.get(f"/equipoise/{path}", headers=headers)
 
