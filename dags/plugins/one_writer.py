@@ -13,13 +13,13 @@ from typing import Any, ClassVar
 
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class OneWriter:
-    """Middleware in which a writing request waits until the previous one has ended."""
+    """Middleware in which a writing request, once received whole, waits until the previous one has ended."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -30,8 +30,15 @@ class OneWriter:
         if scope["type"] != "http" or scope["method"] in _READING:
             await self._app(scope, receive, send)
             return
+        parts = [await receive()]
+        while parts[-1].get("more_body"):
+            parts.append(await receive())
+
+        async def receive_again() -> Message:
+            return parts.pop(0) if parts else await receive()
+
         async with self._turn:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive_again, send)
 
 
 class EquipoiseOneWriter(AirflowPlugin):

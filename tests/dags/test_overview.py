@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -137,10 +138,8 @@ def test_what_nobody_foresaw_goes_to_the_log_and_not_to_the_page(
 ) -> None:
     from tasks.promotion import overview
 
-    def fail(workspace: Any) -> None:
-        raise RuntimeError("postgresql://equipoise:secret@db")
-
-    monkeypatch.setattr(overview, "read", fail)
+    unforeseen = RuntimeError("postgresql://equipoise:secret@db")
+    monkeypatch.setattr(overview, "read", Mock(side_effect=unforeseen))
     page = get(NAME)
     assert page.status_code == 503
     assert "RuntimeError: see the log of the api-server" in page.text

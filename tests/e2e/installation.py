@@ -136,16 +136,8 @@ class Installation:
         (text,) = [b.text for b in blocks(DOCS / page) if b.language == "bash" and words in b.text]
         here = text.replace("http://127.0.0.1:8080", self.layout.airflow_url)
         password = ensure_passwords(self.layout.airflow)["ana"]
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", here],
-            env={**_environment(self.layout), "PASSWORD": password, "NO_PROXY": "127.0.0.1"},
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        bash = ["bash", "-euo", "pipefail", "-c", here]
+        return _run(bash, self.layout, PASSWORD=password, NO_PROXY="127.0.0.1")
 
     def until(self, look: Callable[[], T | None], what: str, *, patience: float = PATIENCE) -> T:
         """Look again and again until there is something to see."""
@@ -202,15 +194,17 @@ def _first_ports() -> tuple[int, int]:
 
 def run_make(verb: str, layout: Layout) -> None:
     """Do what `make` does with this verb: the parts outlive the process that starts them."""
+    _run([sys.executable, "-m", "deploy", verb], layout)
+
+
+def _run(command: list[str], layout: Layout, **more: str) -> str:
+    """Run a command to its end; return what it printed."""
+    environment = {**_environment(layout), **more}
     done = subprocess.run(
-        [sys.executable, "-m", "deploy", verb],
-        env=_environment(layout),
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
+        command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def _environment(layout: Layout) -> dict[str, str]:

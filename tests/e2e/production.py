@@ -129,14 +129,9 @@ class Production:
 
     def equipoise(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command of `equipoise` in the environment of a step that makes releases."""
+        command, here = [sys.executable, "-m", "tasks.cli", *words], self.environment("release-worker")
         return subprocess.run(
-            [sys.executable, "-m", "tasks.cli", *words],
-            env=self.environment("release-worker"),
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
+            command, env=here, cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False
         )
 
     def _start_infrastructure(self) -> None:

@@ -88,14 +88,8 @@ def test_the_program_is_that_of_the_wheel(python: Path) -> None:
 
 
 def test_without_a_surface_the_way_to_one_is_named(python: Path, tmp_path: Path) -> None:
-    refused = subprocess.run(
-        [python.with_name("equipoise"), "check"],
-        cwd=tmp_path,
-        env=bare_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command, bare = [str(python.with_name("equipoise")), "check"], bare_environment()
+    refused = subprocess.run(command, cwd=tmp_path, env=bare, capture_output=True, text=True, check=False)
     assert refused.returncode == ContractError.exit_code
     assert "or draft a surface: equipoise init NAME --impressions FILE --events FILE" in refused.stderr
 
