@@ -1,6 +1,7 @@
 """What an installation holds and uses at the end of a day: bytes, processes, and files that nothing names."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,11 +20,13 @@ from tasks.stores.store import Store
 _DEEPER: Final = frozenset({"airflow", "mlflow"})
 """Folders of the home whose parts are listed one by one."""
 _UNFINISHED: Final = frozenset({".draft", ".part"})
+_PASSING: Final = 20.0
+"""Seconds within which a process that parses a DAG file has ended; the files of younger ones do not count."""
 
 
 @dataclass(frozen=True)
 class Used:
-    """What the processes of a service use: bytes of their own, open files, processor seconds so far."""
+    """What a service's processes use: own bytes, open files of those that last, processor seconds so far."""
 
     memory: int
     open_files: int
@@ -86,7 +89,7 @@ def _used(pids: set[int]) -> Used:
         with suppress(psutil.Error):
             process = psutil.Process(pid)
             memory += process.memory_full_info().uss
-            open_files += process.num_fds()
+            open_files += process.num_fds() if time.time() - process.create_time() > _PASSING else 0
             times = process.cpu_times()
             seconds += times.user + times.system + times.children_user + times.children_system
     return Used(memory, open_files, seconds)
