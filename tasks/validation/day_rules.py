@@ -270,15 +270,16 @@ def check_missing_negatives(
     if tasks is not None:
         counted = counted.loc[counted["subject"].isin(tasks)]
     broken, first = [], date.fromisoformat(since)
-    for (task, event), one in counted.groupby(["subject", "value"]):
+    for (task, value), one in counted.groupby(["subject", "value"]):
         days, hits, of = one["day"].tolist(), one["rows"].to_numpy(float), one["of"].to_numpy(float)
         usual = _usual_rates(days, hits / of, trailing) * of
         for start, stop in _runs(hits <= _NEARLY_NONE * usual):
             lost, count = usual[start:stop].sum(), hits[start:stop].sum()
             if days[stop - 1] >= first and poisson.logcdf(count, lost) <= -expected:
                 when = str(days[start]) if stop - start == 1 else f"{days[start]} to {days[stop - 1]}"
-                what = f"{event} of {task}" if event else f"positive {task}"
+                what = f"{value} of {task}" if statistic == m.NEGATIVES else f"positive {task}"
                 what = f"{count:,.0f} {what}" if count else f"no {what}"
+                what += f" where {value}" if statistic == m.NEGATIVES_OF_PART else ""
                 rows = int(of[start:stop].sum())
                 broken.append((str(task), f"{when}: {what} in {rows:,} rows, {lost:,.0f} were expected"))
     evaluated = sorted(set(counted["subject"]))

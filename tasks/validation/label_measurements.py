@@ -2,7 +2,8 @@
 
 One scan counts everything; rows are read again only for examples of a broken rule.
 
-Distributions of features and segments are measured day by day, on the newest days and those before.
+Positive labels of negative and safety tasks are also counted by day within each segment and categorical
+feature. Distributions of features and segments are measured day by day, on the newest days and those before.
 
 ::
 
@@ -15,8 +16,9 @@ the requests.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime
-from itertools import pairwise
+from datetime import date, datetime
+from itertools import groupby, pairwise
+from operator import itemgetter
 
 import duckdb
 from sqlglot import exp
@@ -106,7 +108,7 @@ def measure_labels(
 def _figures(task: str) -> Iterator[exp.Expr]:
     for status in Status:
         yield count_if(x.eq(x.column(c.status(task)), x.text(status)))
-    yield count_if(x.gt(x.column(task), x.integer(0)))
+    yield count_if(_positive(task))
     yield exp.Sum(this=x.column(task))
 
 
@@ -118,8 +120,83 @@ def _broken(
         yield Measurement(rule, task, rows=count, of=rows, examples=examples)
 
 
+def _positive(task: str) -> exp.Expr:
+    return x.gt(x.column(task), x.integer(0))
+
+
 def _observed(task: str) -> exp.Expr:
     return x.coalesce(x.eq(x.column(c.status(task)), x.text(Status.OBSERVED)), exp.false())
+
+
+_LEAST_POSITIVES = 30
+_SAMPLED, _SHARED = 200_000, 0.99
+"""Rows in which parts of requests are looked for, and the least share of requests with one value."""
+
+
+def measure_negatives(
+    connection: duckdb.DuckDBPyConnection, surface: SurfaceSpec, tasks: TasksSpec, *, since: date
+) -> Iterator[Measurement]:
+    """Count the positive labels of negative and safety tasks by day and part, in the relation ``labels``.
+
+    The parts are the 40 most frequent values of each segment and categorical feature that all rows of a
+    request share, such as its app or region: rates by item change with the items. A part with fewer than 30
+    positives since the given day is omitted. Composites are omitted, as their components are common events.
+    """
+    costs = [task for task, spec in tasks.tasks.items() if spec.family.costs and spec.rule]
+    read = (*surface.features.categorical, *(segment.column for segment in surface.segments))
+    present = {kind.subject for kind in measure_columns(connection, LABELS, read)}
+    figures = [count_if(one) for task in costs for one in (_positive(task), _observed(task))]
+    for name, value in _of_requests(connection, _parts(surface, present)).items() if costs else ():
+        counted = fetch(
+            connection,
+            """WITH frequent AS (
+                 SELECT $value AS part FROM $labels WHERE $day >= $since AND $value IS NOT NULL
+                 GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT $most)
+               SELECT $value AS part, $day, $figures FROM $labels
+               WHERE $day >= $since AND $value IN (FROM frequent) GROUP BY 1, 2 ORDER BY 1, 2""",
+            value=value,
+            labels=x.table(LABELS),
+            day=x.column(c.DAY),
+            since=x.day_start(since),
+            most=x.integer(_FREQUENT),
+            figures=figures,
+        )
+        for part, days in groupby(counted, key=itemgetter(0)):
+            by_day = list(days)
+            for task, at in zip(costs, range(2, 2 + len(figures), 2), strict=True):
+                if sum(row[at] for row in by_day) >= _LEAST_POSITIVES:
+                    for row in by_day:
+                        hits, of = row[at : at + 2]
+                        yield Measurement(m.NEGATIVES_OF_PART, task, f"{name} = {part}", row[1], hits, of)
+
+
+def _of_requests(connection: duckdb.DuckDBPyConnection, parts: Mapping[str, exp.Expr]) -> dict[str, exp.Expr]:
+    """Return the parts that the rows of a request share, by a sample of the requests with several rows."""
+    if not parts:
+        return {}
+    ((rows,),) = fetch(connection, "SELECT count(*) FROM $labels", labels=x.table(LABELS))
+    ((*shared,),) = fetch(
+        connection,
+        """SELECT $shares FROM (
+             SELECT $shared FROM $labels WHERE hash($request) % $every = 0
+             GROUP BY $request HAVING count(*) > 1)""",
+        shares=[x.call("AVG", x.cast(x.column(name), "INTEGER")) for name in parts],
+        shared=[x.alias(_is_shared(value), name) for name, value in parts.items()],
+        labels=x.table(LABELS),
+        request=x.column(c.REQUEST_ID),
+        every=x.integer(max(1, rows // _SAMPLED)),
+    )
+    return {
+        name: value
+        for (name, value), share in zip(parts.items(), shared, strict=True)
+        if share is not None and share >= _SHARED
+    }
+
+
+def _is_shared(value: exp.Expr) -> exp.Expr:
+    """Condition that all rows of a group have one value."""
+    least, most = (x.call(name, value.copy()) for name in ("MIN", "MAX"))
+    return x.coalesce(x.eq(least, most), exp.true())
 
 
 _LOOKED_AT = "looked_at"
@@ -173,15 +250,21 @@ def _binned(
     """Return an expression for the counted value of a row, by feature and segment."""
     numeric = [name for name in surface.features.numeric if name in present]
     binned = {name: _bin(name, cuts) for name, cuts in _tenths(connection, numeric).items()}
+    return binned | _parts(surface, present)
+
+
+def _parts(surface: SurfaceSpec, present: Collection[str]) -> dict[str, exp.Expr]:
+    """Return an expression for the part that a row is in, by categorical feature and segment."""
     words = {
         name: SegmentSpec.model_validate({"name": name, "from": name})
         for name in surface.features.categorical
     }
+    parts: dict[str, exp.Expr] = {}
     for name, segment in (words | {s.name: s for s in surface.segments}).items():
         if segment.column in present:
             whole = x.cast(x.column(segment.column), "VARCHAR")
-            binned[name] = whole if segment.bins is None else _bin(segment.column, segment.bins)
-    return binned
+            parts[name] = whole if segment.bins is None else _bin(segment.column, segment.bins)
+    return parts
 
 
 def _tenths(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> Mapping[str, Sequence[float]]:

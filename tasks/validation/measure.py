@@ -30,7 +30,12 @@ from tasks.sql import expressions as x
 from tasks.stores import delta
 from tasks.stores.workspace import Workspace
 from tasks.validation import measurements as m
-from tasks.validation.label_measurements import LABELS, measure_distributions, measure_labels
+from tasks.validation.label_measurements import (
+    LABELS,
+    measure_distributions,
+    measure_labels,
+    measure_negatives,
+)
 from tasks.validation.measurements import (
     Measurement,
     count_if,
@@ -89,7 +94,10 @@ def measure(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, pd.DataFra
                 *measure_events(connection, events, tasks=contracts.tasks, as_of=as_of),
                 *measure_equal_events(connection, since=since),
             ],
-            "labels": measure_labels(connection, contracts.tasks, as_of=as_of),
+            "labels": [
+                *measure_labels(connection, contracts.tasks, as_of=as_of),
+                *measure_negatives(connection, contracts.surface, contracts.tasks, since=since),
+            ],
         }
         if log.candidates:
             measured["candidates"] = _measure_candidates(log, contracts, as_of=as_of, since=since)

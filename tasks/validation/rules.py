@@ -371,6 +371,8 @@ RULES = (
          _NEGATIVES, "No day lacks all events of a negative or safety task."),
     Rule("expect_negative_labels_every_day", partial(check_missing_negatives, statistic=m.POSITIVES),
          _NEGATIVES, "On no day of observed labels a negative or safety task has no positive."),
+    Rule("expect_negative_labels_everywhere", partial(check_missing_negatives, statistic=m.NEGATIVES_OF_PART),
+         _NEGATIVES, "In no segment or category the positives of a negative or safety task are missing."),
     Rule("expect_daily_volume_as_usual", _compare(compare_volumes), (*_DAYS, "above", "below", "grace_days"),
          "A day has about as many rows as the days before it.",
          drawing="Rows by day", always=True),

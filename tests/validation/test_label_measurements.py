@@ -7,8 +7,9 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from tasks.validation.label_measurements import measure_labels
+from tasks.validation.label_measurements import measure_labels, measure_negatives
 from tasks.validation.measurements import Measurement
+from tests.contracts.test_surface import surface
 from tests.labels.engine import tasks
 from tests.validation.test_row_measurements import register as register_rows
 
@@ -128,3 +129,44 @@ def test_a_value_that_trees_cannot_hold_is_counted_and_named(
     rule = {"event": "buy", "within": "P1D", "aggregate": "sum"}
     measured = measure_labels(engine, tasks(spend={"kind": "value", "value": rule}), as_of=AS_OF)
     assert [(m.rows, m.examples) for m in measured if m.statistic == "beyond"] == [(1, "r2/i1")]
+
+
+def test_costs_are_counted_by_day_in_each_part_that_the_rows_of_a_request_share(
+    engine: duckdb.DuckDBPyConnection,
+) -> None:
+    rows = [(request, item) for request in range(80) for item in range(2)]
+    shown = [MATURE + timedelta(days=request % 2) for request, _ in rows]
+    register(
+        engine,
+        request_id=[f"r{request}" for request, _ in rows],
+        item_id=[f"i{item}" for _, item in rows],
+        user_id=["u"] * len(rows),
+        shown_at=shown,
+        ds=[at.date() for at in shown],
+        app=[None if request > 75 else "web" if request < 70 else "tv" for request, _ in rows],
+        category=[f"c{item}" for _, item in rows],
+        item_age=[1] * len(rows),
+        **{name: [float(item) for _, item in rows] for name in ("buy", "hide", "back", "less")},
+        **{f"{name}__status": ["observed"] * len(rows) for name in ("buy", "hide", "back", "less")},
+    )
+    rule = {"event": "hide", "within": "P1D"}
+    spec = tasks(
+        buy={"positive": rule},
+        hide={"family": "negative", "positive": rule},
+        less={"family": "safety", "compose": {"any_of": ["hide"]}},
+    )
+    feed = surface(
+        features={"numeric": ["item_age"], "categorical": ["app", "category", "absent"]},
+        segments=["category", {"name": "age", "from": "item_age", "bins": [7]}],
+    )
+    found = list(measure_negatives(engine, feed, spec, since=MATURE.date()))
+    assert {(m.statistic, m.subject) for m in found} == {("negatives_of_part", "hide")}
+    assert [(m.value, m.day, m.rows, m.of) for m in found] == [
+        ("app = web", MATURE.date(), 35, 70),
+        ("app = web", MATURE.date() + timedelta(days=1), 35, 70),
+        ("age = <7", MATURE.date(), 40, 80),
+        ("age = <7", MATURE.date() + timedelta(days=1), 40, 80),
+    ]
+    later = list(measure_negatives(engine, feed, spec, since=MATURE.date() + timedelta(days=1)))
+    assert [(m.value, m.rows) for m in later] == [("app = web", 35), ("age = <7", 40)]
+    assert list(measure_negatives(engine, feed, tasks(buy={"positive": rule}), since=MATURE.date())) == []

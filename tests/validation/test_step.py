@@ -230,6 +230,22 @@ def test_a_day_on_which_a_costly_outcome_meets_no_impression_is_critical() -> No
     )
 
 
+def test_an_app_whose_costly_outcomes_are_missing_is_critical() -> None:
+    days = [date(2026, 3, 1) + timedelta(days=n) for n in range(20)]
+    found = failures(
+        *(
+            Measurement("negatives_of_part", "hide", f"app = {app}", day, 0 if lost else 12, 200)
+            for app in ("tv", "web")
+            for day in days
+            for lost in [app == "tv" and day >= days[17]]
+        )
+    )["expect_negative_labels_everywhere"]
+    assert (found.severity, found.observed) == (
+        "critical",
+        "2026-03-18 to 2026-03-20: no positive hide where app = tv in 600 rows, 36 were expected",
+    )
+
+
 def test_what_was_looked_at_by_day_is_kept_for_the_pictures() -> None:
     days = [date(2026, 3, 1) + timedelta(days=n) for n in range(20)]
     result = judged(*(Measurement("positives", "buy", day=day, rows=8, of=20, total=8.0) for day in days))
