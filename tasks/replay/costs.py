@@ -205,7 +205,7 @@ def _settle_whole(
 ) -> Verdict:
     if not (bound.relative and math.isfinite(bound.allowed.high)):
         seen = math.nan if bound.observed is None else bound.observed.value
-        return replace(verdict, holds=seen > bound.allowed.high or seen < bound.allowed.low)
+        return replace(verdict, holds=not bound.allowed.low <= seen <= bound.allowed.high)  # NaN holds
     sparse = _is_sparse(whole)
     measurable = (
         f"not measurable offline ({whole.events or 0} events): " if sparse and not whole.reason else ""

@@ -177,6 +177,13 @@ def test_an_absolute_bound_holds_where_the_estimate_is_beyond_it() -> None:
     assert (verdict.outcome, verdict.holds) == (Outcome.INCONCLUSIVE, True)
 
 
+def test_an_absolute_bound_holds_without_an_estimate() -> None:
+    rail = Guardrail.model_validate({"metric": "hide_rate", "max": 0.095})
+    unknown = replace(_rate(0.0), policy=None, baseline=None, relative=None, reason="no propensities")
+    (verdict,) = evaluate_cost(rail, [unknown], [_says(0.0)], run="r")
+    assert (verdict.outcome, verdict.holds) == (Outcome.INCONCLUSIVE, True)
+
+
 def test_a_rate_that_the_log_inconclusive_leaves_the_judges() -> None:
     biased = replace(_rate(0.9), reason="no propensities")
     assert _whole(biased, _says(0.05)) == (Outcome.INCONCLUSIVE, False)
