@@ -190,7 +190,8 @@ def compute_utilities(
         weighed = _weigh(variants, signal, context) * factors.get(term, 1.0)
         weights[term] = np.broadcast_to(weighed, len(candidates))
         part = signal.prediction * weighed
-        for name, rows, values in _iterate_values(candidates, term, variants, context):
+        for name, used, values in _iterate_values(candidates, term, variants, context):
+            rows = used & (weighed != 0)
             part = np.where(rows, part * values, part)
             unknown_values[name] = unknown_values.get(name, np.False_) | (rows & np.isnan(values))
         contributions[term] = part

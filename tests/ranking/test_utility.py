@@ -154,6 +154,15 @@ def test_a_task_may_count_in_one_context_only() -> None:
     assert not valued.unknown_values["margin"].any()
 
 
+def test_an_unknown_value_is_not_needed_below_the_threshold_of_its_term() -> None:
+    term = {"task": "purchase", "weight": 1.0, "times": "margin", "where": {"purchase": {"min": 0.3}}}
+    rules = policy(weights={"click": 1.0}, terms={"sold": term})
+    unpriced = TWO.assign(margin=[np.nan, np.nan])
+    valued = compute_utilities(unpriced, {"p_click": [0.5, 0.5], "p_purchase": [0.1, 0.4]}, rules)
+    np.testing.assert_array_equal(valued.utility, [0.5, np.nan])
+    assert list(valued.unknown_values["margin"]) == [False, True]
+
+
 def test_an_unknown_value_leaves_the_utility_unknown() -> None:
     valued = compute_utilities(
         TWO.assign(margin=[np.nan, 0.5]), {"p_purchase": [0.0, 0.1]}, policy(weights=PURCHASE)
