@@ -17,7 +17,7 @@ the requests.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from itertools import groupby, pairwise
+from itertools import groupby
 from operator import itemgetter
 
 import duckdb
@@ -28,6 +28,7 @@ from tasks.columns import Status
 from tasks.contracts import SurfaceSpec, TasksSpec
 from tasks.contracts.surface import SegmentSpec
 from tasks.contracts.training import LARGEST_LABEL
+from tasks.evaluation.segments import bin_labels
 from tasks.labels.windows import is_mature
 from tasks.sql import expressions as x
 from tasks.validation import measurements as m
@@ -284,16 +285,14 @@ def _finite(name: str) -> exp.Expr:
 
 
 def _bin(name: str, cuts: Sequence[float]) -> exp.Expr:
-    """Return the bin of a number, named by its bounds; null for null."""
+    """Return the bin of a number, named by its bounds, rounded if the names stay distinct; null for null."""
     number = _finite(name)
     if not cuts:
         return x.when(x.not_null(number), x.text("any"))
-    below = [(x.lt(number, x.number(cuts[0])), x.text(f"<{cuts[0]:g}"))]
-    between = [
-        (x.lt(number.copy(), x.number(high)), x.text(f"{low:g}-{high:g}")) for low, high in pairwise(cuts)
-    ]
-    rest = x.ge(number.copy(), x.number(cuts[-1]))
-    return x.case([*below, *between, (rest, x.text(f">={cuts[-1]:g}"))])
+    rounded = bin_labels([float(f"{cut:g}") for cut in cuts])
+    *below, last = rounded if len({*rounded}) == len(rounded) else bin_labels(cuts)
+    bins = [(x.lt(number.copy(), x.number(cut)), x.text(name)) for cut, name in zip(cuts, below, strict=True)]
+    return x.case([*bins, (x.ge(number, x.number(cuts[-1])), x.text(last))])
 
 
 def _by_day(connection: duckdb.DuckDBPyConnection, name: str, value: exp.Expr) -> Iterator[Measurement]:

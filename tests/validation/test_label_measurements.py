@@ -7,7 +7,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from tasks.validation.label_measurements import measure_labels, measure_negatives
+from tasks.validation.label_measurements import measure_distributions, measure_labels, measure_negatives
 from tasks.validation.measurements import Measurement
 from tests.contracts.test_surface import surface
 from tests.labels.engine import tasks
@@ -129,6 +129,26 @@ def test_a_value_that_trees_cannot_hold_is_counted_and_named(
     rule = {"event": "buy", "within": "P1D", "aggregate": "sum"}
     measured = measure_labels(engine, tasks(spend={"kind": "value", "value": rule}), as_of=AS_OF)
     assert [(m.rows, m.examples) for m in measured if m.statistic == "beyond"] == [(1, "r2/i1")]
+
+
+def test_numbers_of_a_narrow_range_are_counted_in_ten_bins(engine: duckdb.DuckDBPyConnection) -> None:
+    rows = range(1_000)
+    register_rows(
+        engine,
+        request_id=[f"r{row}" for row in rows],
+        item_id=["i"] * len(rows),
+        user_id=["u"] * len(rows),
+        shown_at=[MATURE] * len(rows),
+        ds=[MATURE.date()] * len(rows),
+        age=[1_750_000_000 + row for row in rows],
+        price=[row / 1_000_000 for row in rows],
+    )
+    feed = surface(features={"numeric": ["age", "price"], "categorical": []}, segments=[])
+    found = list(measure_distributions(engine, feed, days=1))
+    bins = [[m for m in found if m.subject == name] for name in ("age", "price")]
+    assert [[m.rows for m in of] for of in bins] == [[100] * 10] * 2
+    assert {m.value for m in bins[0]} >= {"<1750000099.9", ">=1750000899.1"}
+    assert {m.value for m in bins[1]} >= {"<9.99e-05", ">=0.0008991"}
 
 
 def test_costs_are_counted_by_day_in_each_part_that_the_rows_of_a_request_share(
