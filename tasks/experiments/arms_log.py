@@ -41,6 +41,7 @@ from tasks.replay.read_log import IdCodes, Ids
 _DAY: Final = timedelta(days=1)
 Sums = tuple[Floats, Floats]
 """Numerators and denominators of a metric [n]."""
+_NO_LATENCIES: Final = np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class ArmLog:
     impressions : [days, arms] rows by day, control first.
     before : sums by user of the days before the start, by metric; empty without a pre-period.
     segments : sums by user and day, by segment and value.
-    latencies : user and milliseconds of each request of the treatment.
+    latencies : user, day and milliseconds of each request of the treatment.
     served : number of rows by arm and logged release; empty if no release is logged.
     triggered_day : [users] day of the first request for which the arms differ; the number of days for a user
         without one. None if not logged.
@@ -83,7 +84,7 @@ class ArmLog:
     impressions: Indices
     before: Mapping[str, Sums] = field(default_factory=dict)
     segments: Mapping[tuple[str, str], UserDays] = field(default_factory=dict)
-    latencies: tuple[Indices, Floats] = (np.zeros(0, np.intp), np.zeros(0))
+    latencies: tuple[Indices, Indices, Floats] = _NO_LATENCIES
     served: Mapping[tuple[str, int], int] = field(default_factory=dict)
     triggered_day: Indices | None = None
 
@@ -195,7 +196,7 @@ class _Reader:
     by_value: dict[tuple[str, str], list[UserDays]] = field(default_factory=dict)
     arms: list[tuple[Indices, Indices, int]] = field(default_factory=list)
     outcomes: Mapping[str, str] = field(default_factory=dict)
-    slow: list[tuple[Indices, Floats]] = field(default_factory=list)
+    slow: list[tuple[Indices, Indices, Floats]] = field(default_factory=list)
     served: Counter[tuple[str, int]] = field(default_factory=Counter)
     triggered: list[tuple[Indices, int]] = field(default_factory=list)
 
@@ -239,7 +240,8 @@ class _Reader:
         if c.LATENCY_MS in frame:
             first = ~frame[c.REQUEST_ID].duplicated().to_numpy() & (treated == 1)
             first &= frame[c.LATENCY_MS].notna().to_numpy()
-            self.slow.append((users[first], frame[c.LATENCY_MS].to_numpy(dtype=float)[first]))
+            slow = frame[c.LATENCY_MS].to_numpy(dtype=float)[first]
+            self.slow.append((users[first], np.full(len(slow), at, dtype=np.intp), slow))
 
     def past(self, days: Sequence[date], first: date) -> UserDays:
         """Return all users' sums of some days."""
@@ -261,7 +263,7 @@ class _Reader:
             first[users], treated[users] = at, arms == 1
             arm[arms, users] = True
             impressions[at] = np.bincount(arms, minlength=2)
-        latencies = [np.concatenate(part) for part in zip(*self.slow, strict=True)]
+        by, on, slow = zip(_NO_LATENCIES, *self.slow, strict=True)
         rows = _join(self.parts, {*self.outcomes, *self.metrics})
         segments = {place: _join(parts, self.metrics) for place, parts in self.by_value.items()}
         triggered = np.full(count, days, dtype=np.intp) if self.triggered else None
@@ -279,7 +281,7 @@ class _Reader:
             segments=segments,
             served=self.served,
             triggered_day=triggered,
-            **({"latencies": (latencies[0], latencies[1])} if latencies else {}),
+            latencies=(np.concatenate(by), np.concatenate(on), np.concatenate(slow)),
         )
 
     def _history(self, count: int) -> dict[str, Sums]:

@@ -38,12 +38,12 @@ from tasks.experiments.arms_log import ArmLog, metric_maturity
 from tasks.experiments.evidence import CumulativeEffect, Decision, MetricReadout, OutcomeChanges
 from tasks.labels.windows import matures
 from tasks.replay import guardrails
+from tasks.replay.replay_policies import percentile_estimate
 
 _WEEK: Final = 7
 _ONE_SIDED: Final = 0.9
 """Level of a two-sided interval whose ends are one-sided 95 % bounds."""
 _LEVEL: Final = 0.05
-_TAIL: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -171,15 +171,9 @@ def _level(numerator: Floats, denominator: Floats, effect: ArmEffect) -> Estimat
 
 
 def _latency(analysis: Analysis) -> Estimate | None:
-    """Return the 99th percentile of the treatment's requests, with Woodruff's user-clustered interval."""
-    users, slow = analysis.log.latencies
-    if not len(slow):
-        return None
-    value = float(np.quantile(slow, 1 - _TAIL))
-    above = Ratio((slow > value).astype(float), np.ones(len(slow))).statistic
-    half = half_width(above, users)
-    low, high = (float(np.quantile(slow, min(max(1 - _TAIL + end, 0), 1))) for end in (-half, half))
-    return Estimate(value, low, high, len(np.unique(users)))
+    """Return the 99th percentile of the treatment's requests; None if none is logged."""
+    users, days, milliseconds = analysis.log.latencies
+    return percentile_estimate(milliseconds, users, days) if len(milliseconds) else None
 
 
 def _evaluate_bounds(analysis: Analysis, seen: Measured, readout: MetricReadout) -> tuple[Verdict, ...]:

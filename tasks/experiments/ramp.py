@@ -116,7 +116,8 @@ def read_guardrails(contracts: Contracts, ramp: Ramp, log: RampLog, *, stage: in
     return [
         read_guardrail(
             name,
-            log.ratio(task) if contracts.tasks.tasks[task].family.costs else log.ratio(task).reversed(),
+            log.ratio(task),
+            costs=contracts.tasks.tasks[task].family.costs,
             bound=find_bound(contracts, name),
             ramp=ramp,
             stage=stage,
@@ -138,19 +139,25 @@ def find_interference(ramp: Ramp, log: RampLog) -> tuple[str, ...]:
     )
 
 
-def read_guardrail(name: str, ratio: LogRatio, *, bound: float, ramp: Ramp, stage: int) -> GuardrailReading:
-    """Compare the ratio of a guardrail, with harm as an increase, with its bound and the stage's harm."""
+def read_guardrail(
+    name: str, ratio: LogRatio, *, costs: bool, bound: float, ramp: Ramp, stage: int
+) -> GuardrailReading:
+    """Compare the ratio of a guardrail with its bound and the stage's harm.
+
+    ``costs``: whether an increase is the harm; a decrease otherwise.
+    """
     harm, planned = ramp.stages[stage].harm, planned_information(ramp.stages[-1].harm)
-    upper = ratio.upper(planned=planned_information(harm), alpha=ramp.alpha)
+    harmful = ratio if costs else ratio.reversed()
+    upper = harmful.upper(planned=planned_information(harm), alpha=ramp.alpha)
     return GuardrailReading(
         name,
-        None if math.isnan(ratio.estimate) else math.expm1(ratio.estimate),
+        None if math.isnan(harmful.estimate) else math.expm1(harmful.estimate),
         upper if math.isfinite(upper) else None,
         bound,
         harm,
         ratio.treated_events,
         ratio.control_events,
-        alarm=ratio.exceeds(bound, planned=planned, alpha=ramp.alpha / len(ramp.guardrails)),
+        alarm=harmful.exceeds(bound, planned=planned, alpha=ramp.alpha / len(ramp.guardrails)),
         clear=upper < harm,
     )
 
@@ -191,7 +198,7 @@ def decide_ramp(
     --------
     >>> ramp = Ramp(guardrails=("hide_7d_rate",))
     >>> ratio = LogRatio(estimate=0.0, error=0.1, treated_events=150, control_events=9000)
-    >>> reading = read_guardrail("hide_7d_rate", ratio, bound=0.15, ramp=ramp, stage=0)
+    >>> reading = read_guardrail("hide_7d_rate", ratio, costs=True, bound=0.15, ramp=ramp, stage=0)
     >>> [decide_ramp(ramp, [reading], stage=0, waited=timedelta(days=n)).state.value for n in (1, 2)]
     ['wait', 'advance']
     """

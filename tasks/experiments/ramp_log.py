@@ -156,20 +156,29 @@ class RampLog:
         )
 
     def _other_shares(self) -> str:
-        """Describe a sample ratio that differs from the declared one, by users' first exposure in a stage."""
-        newest = self.rows.assign(treated=self.treated).sort_values("first", kind="stable")
-        firsts = newest.drop_duplicates(["user", "stage"])
-        counts = firsts.groupby(["stage", "treated"]).size()
-        stages = [
-            Stage(
-                np.array([[counts.get((at, True), 0), counts.get((at, False), 0)]], dtype=np.float64),
-                np.array([share, 1 - share]),
-            )
-            for at, share in enumerate(self.shares)
-        ]
-        if first_alarm(log_e_values(stages)) is None:
+        """Describe a sample ratio that differs from the declared shares.
+
+        A user who was in the control at a smaller share is treated with the probability
+        (share - smaller) / (1 - smaller), because places do not change. One who was treated is not counted
+        again.
+        """
+        rows = self.rows.assign(treated=self.treated).sort_values("first", kind="stable")
+        firsts = rows.drop_duplicates(["user", "stage"])
+        of_user, share = firsts.groupby("user", sort=False), np.array(self.shares)[firsts["stage"]]
+        smaller = of_user["stage"].shift().map(dict(enumerate(self.shares))).fillna(0.0)
+        firsts = firsts.assign(chance=(share - smaller) / (1 - smaller))
+        drawn = firsts[~of_user["treated"].shift(fill_value=False) & (firsts["chance"] > 0)]
+        log_e = np.zeros(len(self.shares))
+        counted = drawn.groupby(["stage", "chance"])["treated"].agg(["sum", "size"]).reset_index()
+        for stage, chance, some, users in counted.itertuples(index=False):
+            counts = np.array([[some, users - some]], dtype=np.float64)
+            log_e[stage] += log_e_values([Stage(counts, np.array([chance, 1 - chance]))])[-1]
+        if first_alarm(np.cumsum(log_e)) is None:
             return ""
-        seen = ", ".join(f"{int(s.counts[0, 0]):,} of {int(s.counts.sum()):,}" for s in stages)
+        arms = firsts.groupby("stage")["treated"]
+        seen = ", ".join(
+            f"{some:,} of {users:,}" for some, users in zip(arms.sum(), arms.size(), strict=True)
+        )
         declared = ", ".join(f"{share:g}" for share in self.shares)
         return f"The treated users of each stage ({seen}) are not the declared shares ({declared})"
 

@@ -72,7 +72,7 @@ def _percentile(log: CandidateLog, slates: PolicySlates) -> Estimate | None:
 
 
 def percentile_estimate(values: Floats, users: Integers, days: Integers) -> Estimate:
-    """Return the 99th percentile of values with an interval clustered by user and day.
+    """Return the 99th percentile of values with Woodruff's interval, clustered by user and day.
 
     The interval is unknown if one of its ends lies outside the range of the values.
 

@@ -16,9 +16,11 @@ RAMP = Ramp(guardrails=("hide_7d_rate", "like_7d_rate"))
 LAST = len(RAMP.stages) - 1
 
 
-def reading(estimate: float, *, error: float = 0.05, events: int = 900, stage: int = 0) -> GuardrailReading:
+def reading(
+    estimate: float, *, error: float = 0.05, events: int = 900, stage: int = 0, costs: bool = True
+) -> GuardrailReading:
     ratio = LogRatio(estimate, error, events, 9 * events)
-    return read_guardrail("hide_7d_rate", ratio, bound=0.15, ramp=RAMP, stage=stage)
+    return read_guardrail("hide_7d_rate", ratio, costs=costs, bound=0.15, ramp=RAMP, stage=stage)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,13 @@ def test_a_ratio_without_events_is_unclear_and_raises_no_alarm() -> None:
     read = reading(math.nan, error=math.inf, events=0)
     assert (read.change, read.upper, read.alarm, read.clear) == (None, None, False, False)
     assert "no ratio yet" in str(read)
+
+
+def test_a_fall_of_a_benefit_is_a_harm_and_events_are_counted_by_arm() -> None:
+    fallen, risen = (reading(change, costs=False) for change in (-1.0, 1.0))
+    assert (fallen.alarm, risen.alarm, risen.clear) == (True, False, True)
+    assert fallen.change == pytest.approx(math.e - 1)
+    assert (fallen.treated_events, fallen.control_events) == (900, 8100)
 
 
 def test_a_bound_is_that_of_the_policy_and_a_fall_of_a_benefit_is_a_rise_of_harm(tmp_path: Path) -> None:

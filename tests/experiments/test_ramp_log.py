@@ -1,14 +1,16 @@
 """A user's arm is a hash: shares hold, nobody goes back, and ramps do not follow each other."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.contracts.gates import UserPool
-from tasks.experiments.ramp_log import assign, in_pool, place_of
+from tasks.experiments.ramp_log import RampLog, assign, in_pool, place_of
 from tests.feeds import ramp_feed
 
 
@@ -38,6 +40,32 @@ def test_ramps_of_other_releases_and_surfaces_are_independent(other: tuple[str, 
 def test_the_place_is_that_of_the_documented_hash() -> None:
     """``printf f:7:é-17 | sha256sum`` begins with 3ed57217588f7915, in every process and language."""
     assert place_of("é-17", surface="f", release=7) == (0x3ED57217588F7915 >> 11) / 2**53
+
+
+STAGES = 20
+SHARES = tuple((np.arange(STAGES) + 1) / 40)
+
+
+def logged(rng: np.random.Generator, *, lost: float = 0.0, users: int = 2_000) -> RampLog:
+    """Log users who come back in half of the stages; some treated visits after the first stage are lost."""
+    place, stages = rng.random(users)[:, None], np.arange(STAGES)
+    treated = place < np.array(SHARES)
+    seen = rng.random((users, STAGES)) < 0.5
+    seen &= ~(treated & (stages > 0) & (rng.random((users, STAGES)) < lost))
+    user, stage = np.nonzero(seen)
+    rows = pd.DataFrame({"user": user, "stage": stage, "first": stage + 0.5, "last": stage + 0.6})
+    return RampLog(rows, treated[seen], SHARES, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def test_users_who_return_in_every_stage_raise_no_false_alarm_of_the_shares() -> None:
+    rng = np.random.default_rng(3)
+    alarms = sum(bool(logged(rng).problems(waited=timedelta(days=1))) for _ in range(300))
+    assert alarms <= 3
+
+
+def test_treated_visits_that_are_lost_after_the_first_stage_differ_from_the_declared_shares() -> None:
+    (problem,) = logged(np.random.default_rng(4), lost=0.5).problems(waited=timedelta(days=1))
+    assert "are not the declared shares (0.025, 0.05," in problem
 
 
 def test_pools_are_disjoint_and_independent_of_the_places_in_them() -> None:

@@ -18,6 +18,7 @@ from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Outcome
 from tasks.experiments import plan, read
 from tasks.experiments.arms_log import TRIGGERED, ArmLog, UserDays, measure_outcomes, read_arms
+from tasks.experiments.effects import Analysis, read_metric
 from tasks.experiments.evidence import ExperimentReadout, ReadState, SampleRatio
 from tasks.experiments.read import (
     find_state,
@@ -120,6 +121,23 @@ def test_at_the_end_it_ships_with_effects_that_hold_the_truth(after: ExperimentR
     }
     assert [one.day for one in clicks.cumulative][-1] == date(2026, 1, 29)
     assert after.notes == ()
+
+
+def test_a_percentile_of_few_users_has_no_interval(feed: Workspace, spec: ExperimentSpec) -> None:
+    each, none = np.arange(2000), np.zeros(0, dtype=np.intp)
+    outcomes = []
+    for users in (each, each % 300, np.zeros(2000, dtype=np.intp)):
+        log = ArmLog(
+            rows=UserDays(none, none, {}),
+            treated=none > 0,
+            first_day=none,
+            crossed=none > 0,
+            impressions=np.zeros((14, 2), dtype=np.intp),
+            latencies=(users, each % 14, 40.0 + each / 100),
+        )
+        readout = read_metric(Analysis(spec, feed.contracts, log, AFTER), "latency_p99_ms")
+        outcomes.append(readout.verdicts[0].outcome)
+    assert outcomes == [Outcome.PASS, Outcome.PASS, Outcome.INCONCLUSIVE]
 
 
 def test_triggered_users_count_from_the_first_request_for_which_the_arms_differ(
