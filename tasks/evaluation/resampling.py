@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import nan
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ import pandas as pd
 from scipy import sparse
 
 from tasks.arrays import Flags, Floats, Indices
+from tasks.columns import REQUEST_ID, USER_ID
 from tasks.errors import DataError
 from tasks.evaluation.binary import check_binary, divide
 from tasks.evaluation.observations import Grouping
@@ -114,6 +115,21 @@ def cluster_rows(users: npt.ArrayLike, requests: npt.ArrayLike | None = None) ->
     codes[missing] = substitute + count
     where = "" if lacking == codes.size else f" in the {lacking} rows without a user, else users"
     return Clusters(codes, count + len(others), f"requests{where}")
+
+
+def users_of(frame: pd.DataFrame) -> "pd.Series[Any]":
+    """Return the unit of resampling of each row, [n]: the user, or a prefixed request id for a missing user.
+
+    Examples
+    --------
+    >>> users_of(pd.DataFrame({"request_id": [5, 6], "user_id": [None, 5]}, dtype=object)).tolist()
+    ['request 5', 5]
+    """
+    users = frame[USER_ID]
+    unknown = users.isna()
+    if not unknown.any():
+        return users
+    return users.astype(object).where(~unknown, "request " + frame[REQUEST_ID].astype(str))
 
 
 _SEED: Final = 0

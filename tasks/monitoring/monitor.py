@@ -369,18 +369,16 @@ def _week(work: _Monitoring, week: date, pending: Pending, traffic: LoggedTraffi
 def _levels(
     workspace: Workspace, task: str, traffic: TaskTraffic, day: date, days: int
 ) -> Iterator[SeriesFigure]:
-    kind, measured = workspace.contracts.head_kind(task), dict[int, list[Figure]]()
+    kind, figures, rows = workspace.contracts.head_kind(task), list[Figure](), len(traffic.days)
     for release, own in traffic.by_release():
         outcomes = np.asarray(own.rows.outcomes)
-        if (n := len(outcomes)) not in measured:  # on most days one release served all traffic
+        if release is None or len(own.days) < rows:  # on most days one release served all traffic
             codes = pd.factorize(own.days)[0]
-            figures = measure_levels(task, kind, own.rows, codes, tenths=days == _WEEK)
-            measured[n] = [count_rows(task, n, int(np.count_nonzero(outcomes))), *figures]
-        yield from (SeriesFigure(day, figure, days, release) for figure in measured[n])
+            levels = measure_levels(task, kind, own.rows, codes, tenths=days == _WEEK)
+            figures = [count_rows(task, len(own.days), int(np.count_nonzero(outcomes))), *levels]
+        yield from (SeriesFigure(day, figure, days, release) for figure in figures)
         if release is None and days == 1 and comes_late(workspace, task):
             yield from (SeriesFigure(day, figure) for figure in _measure_delays(task, own))
-        if release is None:
-            measured = {n: measured[n]}
 
 
 def _measure_delays(task: str, rows: TaskTraffic) -> Iterator[Figure]:

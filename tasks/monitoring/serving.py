@@ -45,6 +45,7 @@ from tasks.evaluation.figures import Figure
 from tasks.evaluation.resampling import cluster_rows
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.labels.snapshot import Snapshot
+from tasks.logs.tables import to_frame
 from tasks.monitoring.series import RETURNED, SeriesFigure, count_rows
 from tasks.monitoring.traffic import LoggedTraffic, ServingReleases, draw_requests
 from tasks.release import inputs
@@ -192,7 +193,7 @@ def _read_visits(snapshot: Snapshot, first: date, last: date) -> pd.DataFrame:
     """Return each user's days with the serving releases, and the days until the next visit, by day."""
     names = [c.DAY, c.USER_ID, *(name for name in (c.RELEASE,) if name in snapshot.schema().names)]
     found = snapshot.query(x.select(x.columns(names), x.table("rows"), group=x.columns(names)), first, last)
-    visits = pd.DataFrame() if found is None else found.to_pandas().dropna(subset=[c.USER_ID])
+    visits = pd.DataFrame() if found is None else to_frame(found).dropna(subset=[c.USER_ID])
     if visits.empty:
         return visits.reindex(columns=["day", "user", "release", "wait"])
     days = visits[c.DAY].to_numpy(dtype="datetime64[D]").astype(np.int64)

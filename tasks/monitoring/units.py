@@ -47,13 +47,13 @@ from tasks.arrays import Flags, Floats, Indices
 from tasks.contracts import Contracts
 from tasks.errors import DataError
 from tasks.evaluation.clustered import RowClusters, Statistic, clustered_interval
+from tasks.evaluation.resampling import users_of
 from tasks.evaluation.verdicts import Estimate
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.windows import matures
 from tasks.logs.rows import DayRange
 from tasks.monitoring.traffic import LoggedTraffic
 from tasks.ranking.utility import served_predictions, worth_of_outcomes
-from tasks.release.release_days import users_of
 from tasks.stores.workspace import Workspace
 
 EXCESS: Final = 2.0
@@ -270,7 +270,7 @@ class SourceSums:
             return
         for column in dict.fromkeys(columns):
             units = traffic.frame[column].to_numpy()
-            self.sums[column].append(rows.groupby([units, users_of(traffic.frame)]).sum())
+            self.sums[column].append(rows.groupby([units, users_of(traffic.frame).to_numpy()]).sum())
 
     def _contributions(self, traffic: LoggedTraffic) -> pd.DataFrame | None:
         """Return value, cost and whether they are known for each row, three columns per term."""

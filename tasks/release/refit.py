@@ -44,12 +44,12 @@ from tasks.evaluation.binary import divide
 from tasks.evaluation.figures import group_by_segment
 from tasks.evaluation.observations import TENTHS, assign_tenths
 from tasks.evaluation.release_evidence import RefitShift
-from tasks.evaluation.resampling import LEAST_POSITIVES, cluster_rows, statistic_intervals
+from tasks.evaluation.resampling import LEAST_POSITIVES, cluster_rows, statistic_intervals, users_of
 from tasks.evaluation.segments import segment_values
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate
 from tasks.release.parts import Pins, Trained, pin_trained, pins_of
-from tasks.release.release_days import Reports, users_of
+from tasks.release.release_days import Reports
 from tasks.stores.manifest import PinnedPart
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace

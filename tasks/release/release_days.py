@@ -28,7 +28,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from mlflow.models import ModelSignature
 
@@ -43,9 +42,11 @@ from tasks.evaluation.figures import TaskFigures, measure
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.references import FeatureRows, HeadReferences, head_references, subsample_requests
 from tasks.evaluation.release_evidence import ProxyEvidence
+from tasks.evaluation.resampling import users_of
 from tasks.evaluation.segments import segment_columns, segment_values
 from tasks.evaluation.task_pairs import ConflictEvidence, measure_conflicts, proxy_report
 from tasks.labels.snapshot import Snapshot
+from tasks.logs.tables import to_frame
 from tasks.ranking.examination import FILE as EXAMINATION
 from tasks.ranking.examination import Examination
 from tasks.ranking.heads import Head, Heads
@@ -190,7 +191,7 @@ class ReleaseDays:
         if self.held is not None and self.held[0] == days and {*names} <= {*self.held[1].columns}:
             return self.held[1]
         table = self.snapshot.read(names, first_day=days.first, last_day=days.last)
-        return table.select(names).to_pandas()
+        return to_frame(table.select(names))
 
     def outcomes(self, frame: pd.DataFrame, task: str) -> Floats:
         """Return a task's outcomes along its chain, NaN where not observed, shape [rows]."""
@@ -297,12 +298,6 @@ def predict_tasks(heads: Heads, frame: pd.DataFrame) -> dict[str, Floats]:
     """Return each task's predictions of each row at its shown position, shape [rows]."""
     predictions = heads.predict(frame)
     return {task: where_shown(predictions, predicted(task, head.kind)) for task, head in heads.heads.items()}
-
-
-def users_of(frame: pd.DataFrame) -> npt.NDArray[np.object_]:
-    """Return the unit of resampling: the user, or the request if the user is missing."""
-    users = frame[USER_ID].where(frame[USER_ID].notna(), frame[REQUEST_ID])
-    return users.to_numpy(dtype=object)
 
 
 @dataclass(frozen=True)

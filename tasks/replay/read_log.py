@@ -19,26 +19,11 @@ import pandas as pd
 
 from tasks import columns as c
 from tasks.arrays import Flags, Floats, Indices, Integers
+from tasks.evaluation.resampling import users_of
 from tasks.evaluation.segments import UNKNOWN
 from tasks.replay.inclusion import JointOutcome, inclusion_weights, joint_outcome, sequential_weights
 from tasks.replay.joined_columns import GrowingColumns, narrow, sparse_columns, sparse_outcomes, spread, store
 from tasks.replay.log import CandidateLog
-
-
-def users_of(frame: pd.DataFrame) -> "pd.Series[Any]":
-    """Return the user of each row, [n]; a prefixed request id replaces a missing user.
-
-    Examples
-    --------
-    >>> users_of(pd.DataFrame({"request_id": [5, 6], "user_id": [None, 5]}, dtype=object)).tolist()
-    ['request 5', 5]
-    """
-    users = frame[c.USER_ID]
-    unknown = users.isna()
-    if not unknown.any():
-        return users
-    return users.astype(object).where(~unknown, "request " + frame[c.REQUEST_ID].astype(str))
-
 
 NUMBERS: Final = "numbers"
 WORDS: Final = "words"

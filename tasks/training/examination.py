@@ -40,6 +40,7 @@ from tasks.evaluation.resampling import Resampler, cluster_rows, percentile_inte
 from tasks.evaluation.verdicts import Estimate
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
+from tasks.logs.tables import to_frame
 from tasks.ranking.candidates import read_numbers
 from tasks.ranking.examination import FILE, Examination
 from tasks.stores.manifest import Part
@@ -205,7 +206,7 @@ def _estimate_curve(
 
 
 def _harvest_pairs(table: pa.Table, task: str) -> EstimatedExamination:
-    frame = table.to_pandas()
+    frame = to_frame(table)
     outcomes, places, propensities = (
         read_numbers(frame, name, "examination: estimated") for name in (task, POSITION, PROPENSITY)
     )

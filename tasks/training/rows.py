@@ -25,6 +25,7 @@ from tasks.evaluation.observations import Observations
 from tasks.evaluation.segments import segment_columns, segment_values
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
+from tasks.logs.tables import to_frame
 from tasks.stores.manifest import Part
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace, format_instant
@@ -285,7 +286,7 @@ class TaskRows:
     @cached_property
     def observed(self) -> Observations:
         """The test rows with their segments, without predictions."""
-        frame = self.test.select([REQUEST_ID, USER_ID]).to_pandas()
+        frame = to_frame(self.test.select([REQUEST_ID, USER_ID]))
         users, requests = (_number_known(frame[name]) for name in (USER_ID, REQUEST_ID))
         return Observations(read_labels(self.test, self.task), (), users, requests, self.test_segments)
 

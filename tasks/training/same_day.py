@@ -26,7 +26,6 @@ import numpy as np
 from pydantic import JsonValue, ValidationError
 
 from tasks.arrays import Floats
-from tasks.columns import REQUEST_ID, USER_ID
 from tasks.contracts import Contracts, TaskSpec, digest
 from tasks.contracts.surface import Features, LightGBMParameters, Split
 from tasks.contracts.tasks import Sampling
@@ -36,6 +35,7 @@ from tasks.evaluation.compared_rows import compare_amounts, compare_rows
 from tasks.evaluation.documents import Document, Section, first_problem
 from tasks.evaluation.evidence import ChampionComparison, Days, PinnedModel
 from tasks.evaluation.paired import PairedRows
+from tasks.evaluation.resampling import cluster_rows
 from tasks.ranking import maps
 from tasks.ranking.features import FeatureEncoder
 from tasks.stores.manifest import Part
@@ -250,12 +250,11 @@ def _score(rows: TaskRows, given: Floats, booster: lgb.Booster, encoder: Feature
 
 def _hold_against(rows: TaskRows, new: _Scored, old: _Scored) -> ChampionComparison:
     """Compare the losses of the new and the old recipe on the test rows, overall and by segment."""
-    table, segments = rows.test, rows.test_segments
-    frame = table.select([USER_ID, REQUEST_ID]).to_pandas()
+    seen = rows.observed
+    users = cluster_rows(seen.users, seen.requests).codes
 
     def compared(before: Floats, after: Floats) -> PairedRows:
-        labels = read_labels(table, rows.task)
-        return PairedRows(labels, before, after, frame[USER_ID], frame[REQUEST_ID], segments)
+        return PairedRows(seen.outcomes, before, after, users, np.asarray(seen.requests), seen.segments)
 
     (old_scores, old_mapped), (new_scores, new_mapped) = old, new
     scores = compared(old_scores, new_scores)

@@ -31,11 +31,11 @@ from tasks.arrays import Flags
 from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.metrics import MetricKind
 from tasks.errors import DataError
+from tasks.evaluation.resampling import users_of
 from tasks.release.view import release_policy
 from tasks.replay import decided_slice
 from tasks.replay.evaluate import OfflineEvaluation
 from tasks.replay.log import PolicySlates
-from tasks.replay.read_log import users_of
 from tasks.replay.replay_policies import Replay
 from tasks.replay.slate_checks import refuse_leaks
 from tasks.replay.slates import Scored, TestSlice, log_reading, release_examination

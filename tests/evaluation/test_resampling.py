@@ -5,6 +5,8 @@ What has an interval is covered by it as often as it says; what rests on too lit
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
 import pytest
 from scipy.special import expit
 
@@ -22,10 +24,32 @@ from tasks.evaluation.resampling import (
     effective_clusters,
     percentile_interval,
     statistic_intervals,
+    users_of,
 )
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Estimate
+from tasks.logs.tables import to_frame
 from tests.evaluation.users_rows import draw_rows
+
+LARGE = 2**63 - 1
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.string()])
+def test_what_is_known_is_left_as_it_is(kind: pa.DataType) -> None:
+    table = pa.table({"request_id": ["a", "b"], "user_id": pa.array([LARGE, 2], pa.int64()).cast(kind)})
+    users = users_of(to_frame(table))
+    assert users.tolist() == table.column("user_id").to_pylist()
+    assert users.dtype == table.to_pandas()["user_id"].dtype
+
+
+def test_beside_nobody_the_numbers_of_others_keep_their_digits() -> None:
+    table = pa.table({"request_id": [1, 2, 3], "user_id": [LARGE, None, LARGE - 1]})
+    assert users_of(to_frame(table)).tolist() == [LARGE, "request 2", LARGE - 1]
+
+
+def test_an_index_of_its_own_is_kept() -> None:
+    frame = pd.DataFrame({"request_id": ["a", "b"], "user_id": [None, "u"]}, index=[7, 3])
+    assert users_of(frame).to_dict() == {7: "request a", 3: "u"}
 
 
 def test_rows_without_a_user_are_resampled_by_request() -> None:

@@ -84,6 +84,38 @@ def test_the_traffic_of_each_release_is_measured_by_itself(log: ServedLog, monit
     assert days.max().to_dict() == {1: day_after(CHANGE_OF_RELEASE - 1).date(), 2: day_after(DAYS - 2).date()}
 
 
+@pytest.fixture(scope="module")
+def shared_days(tmp_path_factory: pytest.TempPathFactory) -> tuple[ServedLog, pd.DataFrame]:
+    """A log of large user ids, one of them missing, with as many rows of each release, and its table."""
+    log = ServedLog.of(tmp_path_factory.mktemp("shared_days"), days=10, requests=20)
+    number = log.rows["user_id"].str[1:].astype("Int64") + 2**60
+    release = 1 + log.rows.index.to_numpy() % 2
+    clicks = log.rows["click"].where(release == 1, 0.0)
+    log.rows = log.rows.assign(user_id=number.mask(number == 2**60), release=release, click=clicks)
+    workspace = log.write()
+    run_monitor(workspace, 10)
+    return log, series(workspace)
+
+
+def test_releases_with_as_many_rows_each_have_their_own_figures(
+    shared_days: tuple[ServedLog, pd.DataFrame],
+) -> None:
+    log, found = shared_days
+    rows = log.rows[log.rows["shown_at"] < pd.Timestamp(day_after(1))]
+    clicked = rows.groupby("release")["click"].sum()
+    events = [one(found, "rows", "click_1h", 0, release=release)["events"] for release in (None, 1, 2)]
+    assert events == [clicked.sum(), clicked[1], clicked[2]]
+    assert clicked[1] > clicked[2] == 0
+
+
+def test_large_user_ids_stay_distinct_if_one_is_missing(
+    shared_days: tuple[ServedLog, pd.DataFrame],
+) -> None:
+    log, found = shared_days
+    users = log.rows.loc[log.rows["shown_at"] < pd.Timestamp(day_after(1)), "user_id"].nunique()
+    assert one(found, "returned_share", "", 0)["n"] == users > 10
+
+
 def test_each_task_ends_with_its_newest_mature_day_and_no_figure_comes_twice(monitored: pd.DataFrame) -> None:
     ends = monitored[(monitored["days"] == 1) & (monitored["metric"] == "rows")].groupby("task")["day"].max()
     assert ends.to_dict() == {

@@ -16,8 +16,10 @@ import pytest
 from tasks.columns import probability
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.figures import TaskFigures
+from tasks.evaluation.resampling import users_of
 from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.promotion.gates.references import evaluate_references
 from tasks.ranking.maps import LogisticMap, map_from_json
@@ -26,11 +28,12 @@ from tasks.release import view as release_view
 from tasks.release.parts import Pins, pin_tasks, release_files
 from tasks.release.release_days import ReleaseDays
 from tasks.stores.store import Store
-from tasks.training.slices import plan_slices
+from tasks.training.slices import DaySlice, plan_slices
 from tests.feeds import mini, small_feed
 from tests.feeds.mini import TASKS, Retrained
 from tests.feeds.small_feed import AS_OF, NAME
 from tests.feeds.small_release import Feed, fitted
+from tests.monitoring.served_log import FIRST, ServedLog, day_after
 from tests.verdicts import subject_of
 
 
@@ -128,6 +131,20 @@ def test_of_a_joint_that_nothing_can_judge_the_rows_are_counted_and_nothing_is_m
     assert (none.rows, none.positives) == (own.rows, own.positives)
     assert not any(estimate.known for estimate in none.whole().values())
     assert {name for name, value in none.headline.items() if value is not None} == {"rows", "positives"}
+
+
+def test_large_user_ids_stay_distinct_if_one_is_missing(tmp_path: Path) -> None:
+    log = ServedLog.of(tmp_path, days=2, requests=20)
+    users = log.rows["user_id"].str[1:].astype("Int64") + 2**60
+    log.rows = log.rows.assign(user_id=users.mask(users == users[0]))
+    workspace = log.write()
+    snapshot = LabelStore(workspace.store, workspace.surface).snapshot(
+        labels.run(workspace, as_of=day_after(2)).snapshot
+    )
+    frame = ReleaseDays(workspace, snapshot, {}).days(DaySlice(FIRST.date(), FIRST.date()), [], [])
+    shown = log.rows[log.rows["shown_at"] < pd.Timestamp(day_after(1))]
+    requests = shown.loc[shown["user_id"].isna(), "request_id"].nunique()
+    assert users_of(frame).nunique() == shown["user_id"].nunique() + requests
 
 
 def test_figures_are_of_the_joint_on_the_test_days(

@@ -27,10 +27,12 @@ from tasks.contracts.gates import ModelGate
 from tasks.errors import ContractError, StoreError
 from tasks.evaluation.evidence import ChampionComparison, PinnedModel
 from tasks.evaluation.paired import PairedRows, auc_by_request_drop
+from tasks.evaluation.resampling import users_of
 from tasks.evaluation.subjects import ALL, SAME_DAY
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
+from tasks.logs.tables import to_frame
 from tasks.promotion.gates.gains import evaluate_recipes, evaluate_same_day
 from tasks.promotion.provenance import read_recipes
 from tasks.release import step as release
@@ -92,12 +94,15 @@ class Home:
 
 
 def turn_the_days_before(instant: datetime, logs: Path) -> None:
-    """Let what was dear be cheap before an instant, and the outcomes be what they were."""
+    """Let what was dear be cheap before an instant with the same outcomes, and one user be unknown."""
     file = logs / NAME / "impressions" / "a.parquet"
     table = pq.read_table(file)
     before = pc.less(table.column(SHOWN_AT), pa.scalar(instant))
     price = pc.if_else(before, pc.subtract(1.0, table.column("price")), table.column("price"))
-    pq.write_table(table.set_column(table.schema.get_field_index("price"), "price", price), file)
+    table = table.set_column(table.schema.get_field_index("price"), "price", price)
+    user = table.column(USER_ID)
+    unnamed = pc.if_else(pc.equal(user, "u7"), None, user)
+    pq.write_table(table.set_column(table.schema.get_field_index(USER_ID), USER_ID, unnamed), file)
 
 
 def under(folder: Path, home: Path, surface: str, **changed: str) -> Workspace:
@@ -163,7 +168,7 @@ def lost_order(home: Home, old: Part, new: Part) -> Estimate:
     table = rows.test
     test = rows.slices.test
     before, after = (predict_rows(rows, test, *read_model(registry.files(part))) for part in (old, new))
-    users, requests = (table.column(name).to_pylist() for name in (USER_ID, REQUEST_ID))
+    users, requests = users_of(to_frame(table)), table.column(REQUEST_ID).to_pylist()
     return auc_by_request_drop(PairedRows(read_labels(table, CLICK), before, after, users, requests))[0]
 
 
