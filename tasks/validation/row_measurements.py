@@ -239,7 +239,7 @@ def measure_candidates(
             has_any.copy(),
         ),
     ):
-        yield _without(connection, empty, table, key, among=among, found=found)
+        yield from _without(connection, empty, table, key, among=among, found=found)
     part = max(1, sum(n for _, n, _ in counted) // _MOST_COMPARED)
     yield from _disagreements(connection, columns, among=[is_shown.copy(), *_every(part)])
 
@@ -305,20 +305,23 @@ def _without(
     *,
     among: list[exp.Expr],
     found: exp.Expr,
-) -> Measurement:
-    """Count the keys of some rows of a table without a match, with three examples."""
-    ((rows, of, examples),) = fetch(
+) -> Iterator[Measurement]:
+    """Count by day the keys of some rows of a table without a match, with three examples."""
+    counted = fetch(
         connection,
-        """SELECT count(*) FILTER (NOT found), count(*), min(named, 3) FILTER (NOT found) FROM (
-             SELECT named, bool_or(found) AS found FROM (
-               SELECT concat_ws('/', $key) AS named, $found AS found FROM $table WHERE $among)
-             GROUP BY 1)""",
+        """SELECT on_day, count(*) FILTER (NOT found), count(*), min(named, 3) FILTER (NOT found) FROM (
+             SELECT named, min(on_day) AS on_day, bool_or(found) AS found FROM (
+               SELECT concat_ws('/', $key) AS named, $day AS on_day, $found AS found FROM $table WHERE $among)
+             GROUP BY 1)
+           GROUP BY 1 ORDER BY 1""",
         key=x.columns(key, table),
+        day=x.column(c.DAY, table),
         found=found,
         table=x.table(table),
         among=x.all_of(*among),
     )
-    return empty._replace(rows=rows, of=of, examples="; ".join(examples or ()))
+    for day, rows, of, examples in counted:
+        yield empty._replace(day=day, rows=rows, of=of, examples="; ".join(examples or ()))
 
 
 def measure_constraints(

@@ -33,18 +33,51 @@ from tasks.validation.trailing import Comparison
 _CLOSE, _MOST_NAMES = 0.8, 200
 _LEAST_EQUAL, _DAY_SHARE = 20, 0.2
 _LEAST_CANDIDATES = 100
+_STRETCH, _WORST = 14, 3
 
 
 def count_broken_rows(
     frame: pd.DataFrame, *, statistic: str, max_share: float = 0, unless: str = ""
 ) -> RuleResult:
-    """Find the subjects of which more than a maximum share of the rows breaks a rule."""
-    counts = m.measured(frame, statistic)
-    if not counts:
+    """Find the subjects of which more than a maximum share of the rows breaks a rule.
+
+    A statistic that is measured by day must keep the share over all days and in every stretch of two weeks.
+    The three worst days of a stretch do not count, so that a late or lost day is not taken for a change.
+    """
+    by_subject: dict[str, list[Measurement]] = {}
+    for one in m.measured(frame, statistic):
+        by_subject.setdefault(one.subject, []).append(one)
+    if not by_subject:
         return RuleResult([], [] if unless else [("table", "was not measured")], unless)
-    broken = [(one.subject, _format_count(one)) for one in counts if one.rows > max_share * one.of]
-    rows, of = sum(one.rows for one in counts), max(one.of for one in counts)
-    return RuleResult([one.subject for one in counts], broken, f"{rows:,} of {of:,} rows")
+    totals = [_total(days) for days in by_subject.values()]
+    broken = []
+    for one, days in zip(totals, by_subject.values(), strict=True):
+        if one.rows > max_share * one.of:
+            broken.append((one.subject, _format_count(one)))
+        elif (stretch := _find_lasting(days, max_share)) is not None:
+            when = f"in the {_STRETCH} days to {stretch.day}"
+            broken.append((one.subject, f"{_format_count(stretch)} {when}, without the {_WORST} worst"))
+    rows, of = sum(one.rows for one in totals), max(one.of for one in totals)
+    return RuleResult([one.subject for one in totals], broken, f"{rows:,} of {of:,} rows")
+
+
+def _total(days: Sequence[Measurement]) -> Measurement:
+    """Add up the rows of days, with the first day's examples and the last day's date."""
+    examples = next((day.examples for day in days if day.examples), "")
+    rows, of = sum(day.rows for day in days), sum(day.of for day in days)
+    return days[-1]._replace(rows=rows, of=of, examples=examples)
+
+
+def _find_lasting(days: Sequence[Measurement], max_share: float) -> Measurement | None:
+    """Return the stretch of days with the largest share above the maximum without its worst days."""
+    above = []
+    for end in range(_STRETCH, len(days) + 1):
+        stretch = days[end - _STRETCH : end]
+        worst = sorted(stretch, key=lambda day: day.rows / max(day.of, 1))[-_WORST:]
+        rest = _total([day for day in stretch if day not in worst])._replace(day=stretch[-1].day)
+        if rest.rows > max_share * rest.of:
+            above.append(rest)
+    return max(above, key=lambda rest: rest.rows / rest.of, default=None)
 
 
 def check_equal_events(frame: pd.DataFrame, *, events: Collection[str], max_share: float) -> RuleResult:

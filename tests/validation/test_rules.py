@@ -60,6 +60,25 @@ def test_a_share_of_rows_may_break_a_rule(rows: int, broken: list[str]) -> None:
     assert sentences(rules.count_broken_rows(frame, statistic="future", max_share=0.01)) == broken
 
 
+@pytest.mark.parametrize(
+    ("by_day", "broken"),
+    [
+        ([0] * 60 + [3] * 20, ["x: 33 of 1,100 rows in the 14 days to 2026-05-13, without the 3 worst"]),
+        ([0] * 60 + [100] * 3 + [0] * 300, []),
+        ([0] * 79 + [40], []),
+        ([1] * 80, []),
+    ],
+    ids=["lasting", "three lost days", "the newest day is late", "a share that is allowed"],
+)
+def test_a_share_that_lasts_for_two_weeks_of_a_long_log_is_found(
+    by_day: list[int], broken: list[str]
+) -> None:
+    frame = frame_of(
+        Measurement("unmatched", "x", "", DAY + timedelta(days=n), rows, 100) for n, rows in enumerate(by_day)
+    )
+    assert sentences(rules.count_broken_rows(frame, statistic="unmatched", max_share=0.01)) == broken
+
+
 def test_a_rule_that_was_not_measured_is_broken_unless_there_is_a_reason() -> None:
     nothing = frame_of([])
     assert sentences(rules.count_broken_rows(nothing, statistic="x")) == ["was not measured"]
