@@ -18,7 +18,7 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (80_830, 50_000),
+    "lines in tasks": (80_853, 50_000),
     "modules in tasks": (320, 320),
     "names that rooms import from each other": (610, 450),
     "public names in faces": (71, 450),

@@ -55,6 +55,7 @@ from tasks.validation.row_measurements import (
     measure_impressions,
     measure_infinite,
     measure_requests,
+    measure_unshown,
     numeric_columns,
 )
 
@@ -141,6 +142,9 @@ def _measure_candidates(
         *measure_impressions(connection, columns, as_of=as_of, table=REACHED, subject=CANDIDATES),
         *measure_requests(connection, REACHED, since=since),
         *measure_candidates(connection, since=since, columns=columns),
+        *measure_unshown(
+            connection, [*contracts.surface.features.names, *contracts.utility.weighing_columns]
+        ),
         *measure_constraints(connection, REACHED, contracts.utility, since=since),
     ]
 

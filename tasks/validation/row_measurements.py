@@ -29,7 +29,10 @@ _LEAST_REQUESTS, _MOST_USERS = 50, 10
 _ROUNDED = 0.01
 _NUMBERS = ("integer", "number", "boolean", "DECIMAL", "HUGEINT", "UBIGINT", "UINTEGER")
 _MOST_COMPARED = 500_000
-"""Shown candidates above which a sample of the requests is compared with their impressions."""
+"""Shown candidates above which a sample of the requests is compared."""
+
+_LEAST_SHOWN = 30
+"""Shown candidates of a day below which their values are not compared with those of the others."""
 
 REACHED = "reached_candidates"
 """Candidates of the days that a training slice can include, each with its day."""
@@ -242,6 +245,40 @@ def measure_candidates(
         yield from _without(connection, empty, table, key, among=among, found=found)
     part = max(1, sum(n for _, n, _ in counted) // _MOST_COMPARED)
     yield from _disagreements(connection, columns, among=[is_shown.copy(), *_every(part)])
+
+
+def measure_unshown(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> Iterator[Measurement]:
+    """Compare the values of the candidates that were not shown with those of the shown ones, by day.
+
+    Of each column and day, the value (or null) is reported whose share among the candidates that were not
+    shown is furthest above its share among the shown ones: ``rows`` is the excess, of ``of`` candidates.
+    Of many candidates those of some requests are compared. Requires ``reached_candidates``; columns that it
+    lacks are omitted.
+    """
+    shown = count_if(x.coalesce(x.column(c.SHOWN), exp.false()))
+    ((total,),) = fetch(connection, "SELECT $shown FROM $reached", shown=shown, reached=x.table(REACHED))
+    among, _ = _every(max(1, total // _MOST_COMPARED))
+    for column in measure_columns(connection, REACHED, columns):
+        counted = fetch(
+            connection,
+            """SELECT on_day, max_by(seen, excess), max(excess), any_value(others) FROM (
+                 SELECT on_day, seen, sum(n - s) OVER days AS others, sum(s) OVER days AS shown,
+                   (n - s) / sum(n - s) OVER days - s / sum(s) OVER days AS excess
+                 FROM (SELECT $day AS on_day, coalesce($seen, 'null') AS seen, count(*) AS n, $shown AS s
+                       FROM $reached WHERE $among GROUP BY 1, 2)
+                 WINDOW days AS (PARTITION BY on_day))
+               WHERE shown >= $least AND others > 0 GROUP BY 1 ORDER BY 1""",
+            day=x.column(c.DAY),
+            seen=x.cast(x.column(column.subject), "VARCHAR"),
+            shown=shown.copy(),
+            reached=x.table(REACHED),
+            among=among.copy(),
+            least=x.integer(_LEAST_SHOWN),
+        )
+        for day, value, excess, others in counted:
+            rows, of = round(excess * int(others)), int(others)
+            examples = value if rows else ""
+            yield Measurement(m.RARELY_SHOWN, column.subject, "", day, rows, of, examples=examples)
 
 
 def _every(part: int) -> list[exp.Expr]:

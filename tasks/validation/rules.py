@@ -108,16 +108,16 @@ def check_candidates_shown(frame: pd.DataFrame) -> RuleResult:
     return RuleResult([c.SHOWN], broken, f"{rows:,} of {of:,} candidates")
 
 
-def check_agreement(frame: pd.DataFrame, *, max_share: float) -> RuleResult:
-    """Find columns in which too many candidates disagree with their impressions, on all days or on one."""
+def check_columns_by_day(frame: pd.DataFrame, *, statistic: str, max_share: float) -> RuleResult:
+    """Find columns in which too many candidates break a rule, on all days or on one."""
     broken, names = [], []
-    for name, days in frame[frame["statistic"] == m.DISAGREEING].groupby("subject"):
+    for name, days in frame[frame["statistic"] == statistic].groupby("subject"):
         names.append(str(name))
         odd = days[(days["of"] >= _LEAST_CANDIDATES) & (days["rows"] > max_share * days["of"])]
         if len(odd) or days["rows"].sum() > max_share * days["of"].sum():
             odd = odd if len(odd) else days
             rows, of = int(odd["rows"].sum()), int(odd["of"].sum())
-            one = Measurement(m.DISAGREEING, str(name), rows=rows, of=of, examples=odd["examples"].max())
+            one = Measurement(statistic, str(name), rows=rows, of=of, examples=odd["examples"].max())
             when = f"{format_counted(len(odd), 'day')}, the last {odd['day'].max()}"
             broken.append((one.subject, f"{_format_count(one)} on {when}"))
     return RuleResult(names, broken, "in no column" if names else "there is no shown candidate")
@@ -341,8 +341,12 @@ RULES = (
     Rule("expect_shown_candidates_to_be_impressions",
          _count(m.UNMATCHED, unless="there is no candidate to compare"), _SHARE,
          "The candidates with `shown` are the impressions."),
-    Rule("expect_candidates_to_agree_with_impressions", check_agreement, _SHARE,
+    Rule("expect_candidates_to_agree_with_impressions",
+         partial(check_columns_by_day, statistic=m.DISAGREEING), _SHARE,
          "A shown candidate has the values of its impression."),
+    Rule("expect_values_of_candidates_not_shown",
+         partial(check_columns_by_day, statistic=m.RARELY_SHOWN), _SHARE,
+         "Candidates that were not shown do not share one value, or null, that the shown ones rarely have."),
     Rule("expect_candidates_of_every_request",
          _count(m.NO_CANDIDATES, unless="there is no candidate to compare"), _SHARE,
          "Every request of the impressions has candidates, from the first day that has some."),

@@ -1,6 +1,7 @@
 """Keys and times of impressions, counted where the rows are; nulls and rows by day."""
 
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from tasks.validation.row_measurements import (
     measure_impressions,
     measure_infinite,
     measure_requests,
+    measure_unshown,
     numeric_columns,
 )
-from tasks.validation.rules import check_agreement, check_candidates_shown
+from tasks.validation.rules import check_candidates_shown, check_columns_by_day
 from tests.feeds.daily_log import END, DailyLog, on
 
 AS_OF = datetime(2026, 3, 10, tzinfo=UTC)
@@ -210,15 +212,57 @@ def test_of_many_shown_candidates_those_of_some_requests_are_compared(
     assert 0 < found.rows == found.of < 40
 
 
+def test_of_many_candidates_that_were_not_shown_those_of_some_requests_are_compared(
+    engine: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_measurements, "_MOST_COMPARED", 100)
+    both: list[Row] = [
+        (f"r{n}", "ana", f"i{shown}", 1 if shown else None, shown)
+        for n in range(200)
+        for shown in (True, False)
+    ]
+    put(engine, "reached_candidates", both)
+    (found,) = measure_unshown(engine, ["position"])
+    assert 30 <= found.rows == found.of < 200
+
+
 def test_candidates_that_disagree_on_one_day_of_a_long_log_are_found() -> None:
     frame = frame_of(
         Measurement("disagreeing", "price", "", date(2026, 3, n + 1), 90 if n == 20 else 0, 120, 0, "r1/a")
         for n in range(21)
     )
-    assert [text for _, text in check_agreement(frame, max_share=0.2).broken] == [
+    disagreeing = partial(check_columns_by_day, frame, statistic="disagreeing")
+    assert [text for _, text in disagreeing(max_share=0.2).broken] == [
         "price: 90 of 120 rows (for example r1/a) on 1 day, the last 2026-03-21"
     ]
-    assert check_agreement(frame, max_share=0.8).broken == []
+    assert disagreeing(max_share=0.8).broken == []
+
+
+def test_a_value_that_only_candidates_that_were_not_shown_have_is_counted_by_day(
+    engine: duckdb.DuckDBPyConnection,
+) -> None:
+    """Of 40 shown and 60 other candidates; the second day has too few shown ones."""
+    shown = [True] * 40 + [False] * 60
+    columns = {
+        "zero": [*range(40), *[0] * 60],
+        "empty": [1.0] * 38 + [None] * 62,
+        "kind": ["a", "b"] * 50,
+    }
+    days = [DAY] * 100 + [DAY + timedelta(days=1)] * 70
+    table = {
+        "ds": days,
+        "request_id": ["r1"] * 170,
+        **{name: [*values, *values[30:]] for name, values in columns.items()},
+    }
+    engine.register("reached_candidates", pa.table({**table, "shown": [*shown, *shown[30:]]}))
+    found = list(measure_unshown(engine, [*columns, "absent"]))
+    assert [(one.subject, one.rows, one.of, one.examples) for one in found] == [
+        ("zero", 58, 60, "0"),  # 60 - 60 * 1 / 40
+        ("empty", 57, 60, "null"),  # 60 - 60 * 2 / 40
+        ("kind", 0, 60, ""),
+    ]
+    critical = check_columns_by_day(frame_of(found), statistic="rarely_shown", max_share=0.9)
+    assert [name for name, _ in critical.broken] == ["empty", "zero"]
 
 
 def test_candidates_that_are_all_shown_or_none_are_found() -> None:
