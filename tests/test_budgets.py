@@ -18,7 +18,7 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (80_853, 50_000),
+    "lines in tasks": (80_921, 50_000),
     "modules in tasks": (320, 320),
     "names that rooms import from each other": (610, 450),
     "public names in faces": (71, 450),
@@ -26,8 +26,8 @@ BUDGETS: Final = {
     "class names declared twice": (0, 0),
     "files that name a policy weight": (15, 15),
     "imports, in thousandths of lines": (64, 50),
-    "lines in tests": (78_300, 48_000),
-    "words in docs": (39_949, 40_000),
+    "lines in tests": (78_351, 48_000),
+    "words in docs": (39_990, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}
 """Bases that make a class a record; a dataclass has its decorator."""

@@ -26,7 +26,7 @@ from tasks.evaluation.figures import Figure
 from tasks.evaluation.subjects import ALL, STATED, Segment, Subject
 from tasks.evaluation.verdicts import Estimate, Growth
 
-ChangeKind = Literal["scale", "constant", "nulls", "unseen", "distribution"]
+ChangeKind = Literal["scale", "constant", "nulls", "empty", "unseen", "distribution"]
 ComparedDays = Literal["calibrate", "test", "newest", "served"]
 AMPLIFIED: Final = 0.1
 """Smallest share of the utility's spread from which a term is reported."""
@@ -44,11 +44,13 @@ class InputChange(Section):
         scale          medians of the values other than 0 differ by a factor   more than 5 times past weeks'
         constant       one value in all rows, as in no past week
         nulls          the share of nulls differs                              20 points above past weeks'
+        empty          in a category: the share of nulls and zeros differs     50 points above past weeks'
         unseen         share of rows with a category new since training        20 points above past weeks'
         distribution   Jensen-Shannon divergence                               .05 bits above past weeks'
 
     The release step compares the training days of a head with its calibration, test and newest days; the
-    shadow compares them with the served features (`tasks.release.inputs`).
+    shadow compares them with the served features (`tasks.release.inputs`). If all rows show no change,
+    scale and empty are compared by category: ``category`` is the one that changed most.
     """
 
     feature: str
@@ -56,6 +58,7 @@ class InputChange(Section):
     kind: ChangeKind
     observed: MaybeFloat
     bound: MaybeFloat
+    category: Segment = ALL
 
 
 class HeadInputs(Section):

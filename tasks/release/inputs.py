@@ -9,11 +9,14 @@ The figures of `tasks.evaluation.evidence` are compared for each column. Differe
 train days measure the usual variation and widen every bound, because weekdays, seasons and new items change
 features legitimately. New categories of a block are those absent from the blocks as long before it as the
 train days are before the compared days. Rows are a fixed sample of requests.
+
+All rows may hide a change in one category, such as a region. Numbers without a change are therefore compared
+by category too: their size, and their share of nulls and zeros.
 """
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Final
@@ -27,6 +30,7 @@ from tasks.columns import DAY, REQUEST_ID, SHOWN
 from tasks.contracts import UtilitySpec
 from tasks.errors import DataError, StoreError
 from tasks.evaluation.evidence import ChangeKind, ComparedDays, HeadInputs, InputChange
+from tasks.evaluation.subjects import Segment
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.ranking.features import FeatureEncoder
@@ -54,6 +58,8 @@ _OFTEN_ONE_VALUE: Final = 0.99
 _SCALE: Final = 5.0
 _SHARE: Final = 0.2
 _BITS: Final = 0.05
+_IN_CATEGORY: Final[Mapping[ChangeKind, float]] = {"scale": math.log(_SCALE), "empty": 0.5}
+"""By figure, the largest change in a category apart from the usual one: of a log size, of a share."""
 _FREQUENT: Final = 40
 _TENTHS: Final = np.arange(1, 10) / 10
 _BY_CHANCE: Final = 1e-4
@@ -185,12 +191,12 @@ class InputRows:
     ----------
     days : [n] day of each row.
     columns : [n] numbers by name, or codes of categories; NaN if missing.
-    categorical : columns that are categories.
+    categorical : columns that are categories, with their values by code.
     """
 
     days: npt.NDArray[np.object_]
     columns: Mapping[str, Floats]
-    categorical: Collection[str] = ()
+    categorical: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def encode(
@@ -294,11 +300,62 @@ def find_changes(learned: InputRows, later: Mapping[ComparedDays, InputRows]) ->
         days: _blocks_between(learned.days, blocks[length], later[days].days.min())
         for days, length in lengths.items()
     }
+    unchanged: dict[ComparedDays, list[str]] = {days: [] for days in lengths}
     for name, values in learned.columns.items():
         features = {n: Learned(name, name in learned.categorical, values, of) for n, of in blocks.items()}
         for days, length in lengths.items():
             other = later[days].columns[name]
-            yield from features[length].changes(days, other, later=blocks_later[days])
+            found = list(features[length].changes(days, other, later=blocks_later[days]))
+            if not found and name not in learned.categorical:
+                unchanged[days].append(name)
+            yield from found
+    for days, names in ((days, names) for days, names in unchanged.items() if names):
+        yield from _find_in_categories(learned, blocks[lengths[days]], days, later[days], names)
+
+
+def _find_in_categories(
+    learned: InputRows, blocks: Indices, days: ComparedDays, later: InputRows, names: Sequence[str]
+) -> list[InputChange]:
+    """Return for each number and figure the category furthest beyond its bound."""
+    worst: dict[tuple[ChangeKind, str], tuple[float, tuple[float, float], Segment]] = {}
+    for column, texts in learned.categorical.items():
+        codes = learned.columns[column]
+        before, now = (_by_category(rows, names, rows.columns[column]) for rows in (learned, later))
+        for kind, least in _IN_CATEGORY.items():
+            change = (now[kind] - before[kind]).abs()
+            if not (change > least).any(axis=None):
+                continue
+            weeks = _by_category(learned, names, codes, blocks)[kind]
+            among = (weeks - before[kind].loc[weeks.index.get_level_values(0)].to_numpy()).abs()
+            bound = least + among.groupby(level=0).max().reindex(change.index).fillna(0.0)
+            beyond = change - bound
+            for name in beyond.columns[(beyond > 0).any()]:
+                row = int(beyond[name].argmax())
+                most, observed, limit = (float(one[name].iloc[row]) for one in (beyond, change, bound))
+                if most > worst.get((kind, name), (0.0,))[0]:
+                    category = Segment(column, texts[int(change.index[row])])
+                    worst[kind, name] = most, (observed, limit), category
+    return [
+        InputChange(
+            feature=name, days=days, kind=kind, category=category,
+            observed=math.exp(observed) if kind == "scale" else observed,
+            bound=math.exp(limit) if kind == "scale" else limit,
+        )
+        for (kind, name), (_, (observed, limit), category) in worst.items()
+    ]  # fmt: skip
+
+
+def _by_category(
+    rows: InputRows, names: Sequence[str], *keys: Floats | Indices
+) -> dict[ChangeKind, pd.DataFrame]:
+    """Return the log size of numbers, and their share of nulls and zeros, by category; NaN for few rows."""
+    frame = pd.DataFrame({name: rows.columns[name] for name in names}).abs()
+    groups = frame.where(frame != 0).groupby(list(keys))
+    sizes, filled = groups.size(), groups.count()
+    return {
+        "scale": groups.median().where(filled >= _LEAST_ROWS).apply(np.log),
+        "empty": (1 - filled.div(sizes, axis=0))[sizes >= _LEAST_ROWS],
+    }
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Features on later days compared with the days that a head learned from."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 
 import lightgbm as lgb
@@ -95,7 +96,7 @@ def categories_of_nine_days(days: range, *, renamed: bool = False) -> InputRows:
     """100 rows a day: 40 have the category of nine days, the others one of twenty that stay."""
     values = np.concatenate([np.r_[np.full(40, 1000.0 + day // 9), np.arange(60) % 20] for day in days])
     each = np.repeat([DAYS[0] + timedelta(days=day) for day in days], 100)
-    return InputRows(each, {"topic": values + 100 * renamed}, {"topic"})
+    return InputRows(each, {"topic": values + 100 * renamed}, {"topic": [str(n) for n in range(1000)]})
 
 
 def test_categories_that_never_stay_are_new_as_usual_two_weeks_later() -> None:
@@ -136,3 +137,32 @@ def test_a_head_is_compared_by_what_it_reads() -> None:
         (one.feature, one.days, one.kind)
         for one in find_changes(before.on(DAYS[0], DAYS[-1]), {"test": same, "newest": changed})
     ] == [("price", "newest", "scale"), ("price", "newest", "distribution")]
+
+
+IN_ONE_REGION: dict[str, Callable[[Floats], Floats]] = {
+    "scale": lambda x: x * 10,
+    "empty": np.zeros_like,
+}
+
+
+@pytest.mark.parametrize("kind", IN_ONE_REGION)
+def test_a_change_in_one_of_many_regions_is_found(kind: str) -> None:
+    """Region 7 has a twentieth of the rows, which changes the distribution of all rows by less than its bound."""
+
+    def rows(seed: int, days: list[date]) -> InputRows:
+        n = 500 * len(days)
+        columns = {"price": prices(n, seed=seed), "region": aisles(n, seed=seed + 50)}
+        return InputRows(
+            np.repeat(np.array(days), 500), columns, {"region": [f"r{code}" for code in range(20)]}
+        )
+
+    before, after = rows(1, DAYS[:21]), rows(2, DAYS[21:])
+    assert not list(find_changes(before, {"test": after}))
+    price, region = after.columns["price"], after.columns["region"]
+    changed = np.where(region == 7, IN_ONE_REGION[kind](price), price)
+    (found,) = find_changes(before, {"test": replace(after, columns={"price": changed, "region": region})})
+    assert (found.feature, found.kind, str(found.category)) == ("price", kind, "region=r7")
+    if kind == "scale":
+        assert 8 < found.observed < 12.5
+    else:
+        assert found.observed == 1.0

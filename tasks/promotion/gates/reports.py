@@ -169,7 +169,10 @@ def evaluate_inputs(
 def _changed(
     feature: str, inputs: Sequence[HeadInputs], weighted: Collection[str], subject: Subject, run: str
 ) -> Verdict:
-    """Evaluate a feature by the head that depends on it most; weighted heads come first."""
+    """Evaluate a feature by the head that depends on it most; weighted heads come first.
+
+    The size of a feature in one category only warns, since a few items that sell well again may change it.
+    """
     heads = [head for head in inputs if any(change.feature == feature for change in head.changes)]
     worst = max(heads, key=lambda head: (head.task in weighted, head.gains.get(feature, 0.0)))
     share, weighs = worst.gains.get(feature, 0.0), feature in worst.weighing
@@ -178,11 +181,13 @@ def _changed(
     carries = "" if worst.task in weighted else ", which carries no weight"
     gain = f"it has {format_share(share)} of the gain of {worst.task}{carries}"
     depends = "the utility policy weighs predictions by it" if weighs else gain
+    holds = any(change.category == ALL or change.kind == "empty" for change in changes)
+    relies = worst.task in weighted and share > _MUCH
     return Verdict(
         gate=GATE,
         subject=subject,
         segment=ALL,
-        outcome=Outcome.BLOCK if weighs or (worst.task in weighted and share > _MUCH) else Outcome.WARN,
+        outcome=Outcome.BLOCK if weighs or (relies and holds) else Outcome.WARN,
         threshold=Threshold(high=first.bound),
         observed=Estimate(first.observed, first.observed, first.observed, len(heads)),
         reason=f"{said}; {depends}",
@@ -196,7 +201,9 @@ def _say(change: InputChange) -> str:
         "scale": f"the median differs by a factor of {format_number(seen)}",
         "constant": "it is constant",
         "nulls": f"the share of nulls differs by {format_share(seen)}",
+        "empty": f"the share of nulls and zeros differs by {format_share(seen)}",
         "unseen": f"{format_share(seen)} of rows hold categories that training never saw",
         "distribution": f"its distribution is {format_number(seen)} bits away",
     }[change.kind]
-    return f"{change.days} days: {what} (limit {format_number(change.bound)})"
+    where = "" if change.category == ALL else f", {change.category}"
+    return f"{change.days} days{where}: {what} (limit {format_number(change.bound)})"

@@ -106,6 +106,14 @@ def test_changed_features_come_first_then_those_that_heads_gain_most_from() -> N
         gains={},
         changes=(
             InputChange(feature="shop", days="served", kind="constant", observed=math.nan, bound=math.nan),
+            InputChange(
+                feature="shop",
+                days="served",
+                kind="empty",
+                observed=1,
+                bound=0.5,
+                category=Segment("on", "tv"),
+            ),
         ),
     )
     rows = tabulate_features([click, buy], [served])
@@ -114,7 +122,10 @@ def test_changed_features_come_first_then_those_that_heads_gain_most_from() -> N
         FeatureCell(0.1, ("distribution on test days: 0.12, limit 0.05",)),
         FeatureCell(None, ()),
     )
-    assert rows["shop"][1].changes == ("constant on served days: not measured, limit not measured",)
+    assert rows["shop"][1].changes == (
+        "constant on served days: not measured, limit not measured",
+        "empty on served days, on=tv: 1, limit 0.5",
+    )
     assert [cell.share for cell in rows["price"]] == [0.7, 0.9]
     assert tabulate_features([], []) == {}
 
