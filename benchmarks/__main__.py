@@ -18,6 +18,7 @@ SMALL: Final[Mapping[str, str]] = {
     "both_heads": "--worlds 2",
     "calibration": "--rows 20000 --seeds 1 --sets additive --without MCGrad",
     "calibration_level": "",
+    "changed_inputs": "--seeds 1 --days 64",
     "closed_loop": "--seeds 1 --requests-per-day 30",
     "commands": "--runs 2",
     "cost_model": "--requests 200",

@@ -49,8 +49,8 @@ class InputChange(Section):
         distribution   Jensen-Shannon divergence                               .05 bits above past weeks'
 
     The release step compares the training days of a head with its calibration, test and newest days; the
-    shadow compares them with the served features (`tasks.release.inputs`). If all rows show no change,
-    scale and empty are compared by category: ``category`` is the one that changed most.
+    shadow compares them with the served features (`tasks.release.inputs`). Without a change of all rows,
+    scale and empty are compared by ``category`` of requests.
     """
 
     feature: str
@@ -59,6 +59,11 @@ class InputChange(Section):
     observed: MaybeFloat
     bound: MaybeFloat
     category: Segment = ALL
+
+    @property
+    def rows(self) -> str:
+        """The compared rows, such as ``test days, region=east``."""
+        return f"{self.days} days" + ("" if self.category == ALL else f", {self.category}")
 
 
 class HeadInputs(Section):

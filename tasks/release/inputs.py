@@ -11,14 +11,17 @@ features legitimately. New categories of a block are those absent from the block
 train days are before the compared days. Rows are a fixed sample of requests.
 
 All rows may hide a change in one category, such as a region. Numbers without a change are therefore compared
-by category too: their size, and their share of nulls and zeros.
+by category too: their size, and their share of nulls and zeros. Only categories of requests count, since
+items come into season, and a category of items with them.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -191,11 +194,13 @@ class InputRows:
     ----------
     days : [n] day of each row.
     columns : [n] numbers by name, or codes of categories; NaN if missing.
+    requests : [n] code of the request of each row.
     categorical : columns that are categories, with their values by code.
     """
 
     days: npt.NDArray[np.object_]
     columns: Mapping[str, Floats]
+    requests: Indices
     categorical: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
@@ -220,7 +225,10 @@ class InputRows:
         matrices = [np.asfortranarray(encoder.matrix(frame)) for frame in frames]
         return [
             cls(
-                frame[DAY].to_numpy(dtype=object), dict(zip(encoder.names, matrix.T, strict=True)), categories
+                frame[DAY].to_numpy(dtype=object),
+                dict(zip(encoder.names, matrix.T, strict=True)),
+                pd.factorize(frame[REQUEST_ID])[0],
+                categories,
             )
             for frame, matrix in zip(frames, matrices, strict=True)
         ]
@@ -229,7 +237,29 @@ class InputRows:
         """Return the rows from one day to another, both included."""
         rows = (self.days >= first) & (self.days <= last)
         columns = {name: values[rows] for name, values in self.columns.items()}
-        return InputRows(self.days[rows], columns, self.categorical)
+        return InputRows(self.days[rows], columns, self.requests[rows], self.categorical)
+
+    @cached_property
+    def by_category(self) -> dict[str, dict[ChangeKind, pd.DataFrame]]:
+        """Figures by category, for columns of requests; empty if most requests have a single row."""
+        codes = {name: self.columns[name] for name in self.categorical}
+        requests = pd.DataFrame(codes, range(self.days.size)).groupby(self.requests)
+        if self.days.size < 2 * requests.ngroups:
+            return {}
+        varies = (requests.max() > requests.min()).any()
+        return {name: self.figures(values) for name, values in codes.items() if not varies[name]}
+
+    def figures(self, *keys: Floats | Indices) -> dict[ChangeKind, pd.DataFrame]:
+        """Return all numbers' log size, and share of nulls and zeros, by keys [n] with enough requests."""
+        numbers = {name: values for name, values in self.columns.items() if name not in self.categorical}
+        frame = pd.DataFrame(numbers).abs()
+        groups = frame.where(frame != 0).groupby(list(keys))
+        enough = pd.Series(self.requests).groupby(list(keys)).nunique() >= _LEAST_ROWS
+        filled = groups.count()
+        return {
+            "scale": groups.median().where(filled >= _LEAST_ROWS)[enough].apply(np.log),
+            "empty": (1 - filled.div(groups.size(), axis=0))[enough],
+        }
 
 
 def release_inputs(
@@ -300,7 +330,7 @@ def find_changes(learned: InputRows, later: Mapping[ComparedDays, InputRows]) ->
         days: _blocks_between(learned.days, blocks[length], later[days].days.min())
         for days, length in lengths.items()
     }
-    unchanged: dict[ComparedDays, list[str]] = {days: [] for days in lengths}
+    unchanged = defaultdict[ComparedDays, list[str]](list)
     for name, values in learned.columns.items():
         features = {n: Learned(name, name in learned.categorical, values, of) for n, of in blocks.items()}
         for days, length in lengths.items():
@@ -309,53 +339,34 @@ def find_changes(learned: InputRows, later: Mapping[ComparedDays, InputRows]) ->
             if not found and name not in learned.categorical:
                 unchanged[days].append(name)
             yield from found
-    for days, names in ((days, names) for days, names in unchanged.items() if names):
+    for days, names in unchanged.items():
         yield from _find_in_categories(learned, blocks[lengths[days]], days, later[days], names)
 
 
 def _find_in_categories(
-    learned: InputRows, blocks: Indices, days: ComparedDays, later: InputRows, names: Sequence[str]
-) -> list[InputChange]:
+    learned: InputRows, blocks: Indices, days: ComparedDays, later: InputRows, names: list[str]
+) -> Iterable[InputChange]:
     """Return for each number and figure the category furthest beyond its bound."""
-    worst: dict[tuple[ChangeKind, str], tuple[float, tuple[float, float], Segment]] = {}
-    for column, texts in learned.categorical.items():
-        codes = learned.columns[column]
-        before, now = (_by_category(rows, names, rows.columns[column]) for rows in (learned, later))
+    found = list[tuple[float, InputChange]]()
+    for column in [name for name in learned.by_category if name in later.by_category]:
         for kind, least in _IN_CATEGORY.items():
-            change = (now[kind] - before[kind]).abs()
+            before, now = (rows.by_category[column][kind][names] for rows in (learned, later))
+            change = (now - before).abs()
             if not (change > least).any(axis=None):
                 continue
-            weeks = _by_category(learned, names, codes, blocks)[kind]
-            among = (weeks - before[kind].loc[weeks.index.get_level_values(0)].to_numpy()).abs()
+            weeks = learned.figures(learned.columns[column], blocks)[kind][names]
+            among = (weeks - before.loc[weeks.index.get_level_values(0)].to_numpy()).abs()
             bound = least + among.groupby(level=0).max().reindex(change.index).fillna(0.0)
-            beyond = change - bound
+            beyond, unit = change - bound, math.exp if kind == "scale" else float
             for name in beyond.columns[(beyond > 0).any()]:
                 row = int(beyond[name].argmax())
                 most, observed, limit = (float(one[name].iloc[row]) for one in (beyond, change, bound))
-                if most > worst.get((kind, name), (0.0,))[0]:
-                    category = Segment(column, texts[int(change.index[row])])
-                    worst[kind, name] = most, (observed, limit), category
-    return [
-        InputChange(
-            feature=name, days=days, kind=kind, category=category,
-            observed=math.exp(observed) if kind == "scale" else observed,
-            bound=math.exp(limit) if kind == "scale" else limit,
-        )
-        for (kind, name), (_, (observed, limit), category) in worst.items()
-    ]  # fmt: skip
-
-
-def _by_category(
-    rows: InputRows, names: Sequence[str], *keys: Floats | Indices
-) -> dict[ChangeKind, pd.DataFrame]:
-    """Return the log size of numbers, and their share of nulls and zeros, by category; NaN for few rows."""
-    frame = pd.DataFrame({name: rows.columns[name] for name in names}).abs()
-    groups = frame.where(frame != 0).groupby(list(keys))
-    sizes, filled = groups.size(), groups.count()
-    return {
-        "scale": groups.median().where(filled >= _LEAST_ROWS).apply(np.log),
-        "empty": (1 - filled.div(sizes, axis=0))[sizes >= _LEAST_ROWS],
-    }
+                category = Segment(column, learned.categorical[column][int(change.index[row])])
+                figures = {"observed": unit(observed), "bound": unit(limit)}
+                found.append(
+                    (most, InputChange(feature=name, days=days, kind=kind, category=category, **figures))
+                )
+    return {(one.kind, one.feature): one for _, one in sorted(found, key=itemgetter(0))}.values()
 
 
 @dataclass(frozen=True)
@@ -424,7 +435,7 @@ def _sample(
     names = dict.fromkeys(name for name in wanted if name in present)
     rows = sum(day["rows"] for day in snapshot.days().to_pylist() if day[DAY] >= first)
     sampled = f"hash({REQUEST_ID}) % {max(1, rows // SAMPLE)} = 0"
-    return snapshot.read([DAY, *names], first_day=first, where=sampled).to_pandas()
+    return snapshot.read([DAY, REQUEST_ID, *names], first_day=first, where=sampled).to_pandas()
 
 
 def _features(head: Head) -> list[str]:

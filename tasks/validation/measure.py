@@ -138,13 +138,12 @@ def _measure_candidates(
     day = x.alias(x.utc_day(shown_at.copy()), c.DAY)
     log.create(REACHED, x.select([exp.Star(), day], x.table(CANDIDATES), where=reached), view=True)
     columns = _columns_read(CANDIDATES, contracts)
+    ranked = [*contracts.surface.features.names, *contracts.utility.weighing_columns]
     return [
         *measure_impressions(connection, columns, as_of=as_of, table=REACHED, subject=CANDIDATES),
         *measure_requests(connection, REACHED, since=since),
         *measure_candidates(connection, since=since, columns=columns),
-        *measure_unshown(
-            connection, [*contracts.surface.features.names, *contracts.utility.weighing_columns]
-        ),
+        *measure_unshown(connection, ranked),
         *measure_constraints(connection, REACHED, contracts.utility, since=since),
     ]
 

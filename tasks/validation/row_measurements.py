@@ -250,10 +250,8 @@ def measure_candidates(
 def measure_unshown(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> Iterator[Measurement]:
     """Compare the values of the candidates that were not shown with those of the shown ones, by day.
 
-    Of each column and day, the value (or null) is reported whose share among the candidates that were not
-    shown is furthest above its share among the shown ones: ``rows`` is the excess, of ``of`` candidates.
-    Of many candidates those of some requests are compared. Requires ``reached_candidates``; columns that it
-    lacks are omitted.
+    Of each column and day, the value (or null) is reported whose share among them is furthest above its share
+    among the shown ones: ``rows`` is the excess. Of many candidates those of some requests are compared.
     """
     shown = count_if(x.coalesce(x.column(c.SHOWN), exp.false()))
     ((total,),) = fetch(connection, "SELECT $shown FROM $reached", shown=shown, reached=x.table(REACHED))
@@ -276,9 +274,9 @@ def measure_unshown(connection: duckdb.DuckDBPyConnection, columns: Sequence[str
             least=x.integer(_LEAST_SHOWN),
         )
         for day, value, excess, others in counted:
-            rows, of = round(excess * int(others)), int(others)
+            rows = round(excess * int(others))
             examples = value if rows else ""
-            yield Measurement(m.RARELY_SHOWN, column.subject, "", day, rows, of, examples=examples)
+            yield Measurement(m.RARELY_SHOWN, column.subject, "", day, rows, int(others), examples=examples)
 
 
 def _every(part: int) -> list[exp.Expr]:

@@ -96,7 +96,8 @@ def categories_of_nine_days(days: range, *, renamed: bool = False) -> InputRows:
     """100 rows a day: 40 have the category of nine days, the others one of twenty that stay."""
     values = np.concatenate([np.r_[np.full(40, 1000.0 + day // 9), np.arange(60) % 20] for day in days])
     each = np.repeat([DAYS[0] + timedelta(days=day) for day in days], 100)
-    return InputRows(each, {"topic": values + 100 * renamed}, {"topic": [str(n) for n in range(1000)]})
+    one_each = np.arange(each.size)
+    return InputRows(each, {"topic": values + 100 * renamed}, one_each, {"topic": []})
 
 
 def test_categories_that_never_stay_are_new_as_usual_two_weeks_later() -> None:
@@ -122,6 +123,7 @@ def test_a_head_is_compared_by_what_it_reads() -> None:
     learned = pd.DataFrame(
         {
             "ds": [day for day in DAYS for _ in range(100)],
+            "request_id": np.arange(2800),
             "price": prices(2800, seed=1),
             "position": rng.integers(1, 9, 2800),
             "aisle": rng.integers(0, 5, 2800),
@@ -145,24 +147,42 @@ IN_ONE_REGION: dict[str, Callable[[Floats], Floats]] = {
 }
 
 
+def priced(days: list[date], *, seed: int, by: str = "region", rows: int = 4) -> InputRows:
+    """500 requests a day: the region, or the aisle of an item, is one of twenty."""
+    requests = np.arange(500 * len(days))
+    codes = aisles(requests.size, seed=seed + 50)
+    codes = np.repeat(codes, rows) if by == "region" else aisles(requests.size * rows, seed=seed + 50)
+    columns = {"price": prices(codes.size, seed=seed), by: codes}
+    each = np.repeat(np.array(days), 500 * rows)
+    return InputRows(each, columns, np.repeat(requests, rows), {by: [f"r{code}" for code in range(20)]})
+
+
+def change_in_7(rows: InputRows, by: str, change: Callable[[Floats], Floats]) -> InputRows:
+    price = rows.columns["price"]
+    changed = np.where(rows.columns[by] == 7, change(price), price)
+    return replace(rows, columns={**rows.columns, "price": changed})
+
+
 @pytest.mark.parametrize("kind", IN_ONE_REGION)
 def test_a_change_in_one_of_many_regions_is_found(kind: str) -> None:
-    """Region 7 has a twentieth of the rows, which changes the distribution of all rows by less than its bound."""
-
-    def rows(seed: int, days: list[date]) -> InputRows:
-        n = 500 * len(days)
-        columns = {"price": prices(n, seed=seed), "region": aisles(n, seed=seed + 50)}
-        return InputRows(
-            np.repeat(np.array(days), 500), columns, {"region": [f"r{code}" for code in range(20)]}
-        )
-
-    before, after = rows(1, DAYS[:21]), rows(2, DAYS[21:])
+    """A twentieth of the rows changes the distribution of all rows by less than its bound."""
+    before, after = priced(DAYS[:21], seed=1), priced(DAYS[21:], seed=2)
     assert not list(find_changes(before, {"test": after}))
-    price, region = after.columns["price"], after.columns["region"]
-    changed = np.where(region == 7, IN_ONE_REGION[kind](price), price)
-    (found,) = find_changes(before, {"test": replace(after, columns={"price": changed, "region": region})})
-    assert (found.feature, found.kind, str(found.category)) == ("price", kind, "region=r7")
-    if kind == "scale":
-        assert 8 < found.observed < 12.5
-    else:
-        assert found.observed == 1.0
+    changed = change_in_7(after, "region", IN_ONE_REGION[kind])
+    (found,) = find_changes(before, {"test": changed})
+    assert (found.feature, found.kind, found.rows) == ("price", kind, "test days, region=r7")
+    assert found.observed == pytest.approx({"scale": 10, "empty": 1}[kind], rel=0.2)
+
+
+@pytest.mark.parametrize(("by", "rows"), [("aisle", 4), ("region", 1)], ids=["items", "one row a request"])
+def test_only_categories_of_requests_are_compared(by: str, rows: int) -> None:
+    """Other products on offer change the prices of an aisle; with one row a request nobody can tell."""
+    before = priced(DAYS[:21], seed=1, by=by, rows=rows)
+    after = priced(DAYS[21:], seed=2, by=by, rows=rows)
+    assert not list(find_changes(before, {"test": change_in_7(after, by, IN_ONE_REGION["scale"])}))
+
+
+def test_rows_without_categories_have_no_figures_by_category() -> None:
+    rows = priced(DAYS[:7], seed=1)
+    assert list(rows.by_category) == ["region"]
+    assert not replace(rows, columns={"price": rows.columns["price"]}, categorical={}).by_category

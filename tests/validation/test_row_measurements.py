@@ -204,26 +204,14 @@ def test_shown_candidates_with_other_values_than_their_impression_are_counted_by
 def test_of_many_shown_candidates_those_of_some_requests_are_compared(
     engine: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(row_measurements, "_MOST_COMPARED", 10)
-    many: list[Row] = [(f"r{n}", "ana", "i1", n, True) for n in range(40)]
-    put(engine, "labels", many)
-    put(engine, "reached_candidates", [(*row[:3], -1, True) for row in many])
-    found = list(measure_candidates(engine, since=DAY, columns=["position"]))[-1]
-    assert 0 < found.rows == found.of < 40
-
-
-def test_of_many_candidates_that_were_not_shown_those_of_some_requests_are_compared(
-    engine: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.setattr(row_measurements, "_MOST_COMPARED", 100)
-    both: list[Row] = [
-        (f"r{n}", "ana", f"i{shown}", 1 if shown else None, shown)
-        for n in range(200)
-        for shown in (True, False)
-    ]
-    put(engine, "reached_candidates", both)
-    (found,) = measure_unshown(engine, ["position"])
-    assert 30 <= found.rows == found.of < 200
+    many: list[Row] = [(f"r{n}", "ana", "i1", n, True) for n in range(200)]
+    put(engine, "labels", many)
+    put(engine, "reached_candidates", [(*row[:3], -1, shown) for row in many for shown in (True, False)])
+    found = list(measure_candidates(engine, since=DAY, columns=["position"]))[-1]
+    (unshown,) = measure_unshown(engine, ["position"])
+    assert 30 <= found.rows == found.of == unshown.of < 200
+    assert unshown.rows == 0
 
 
 def test_candidates_that_disagree_on_one_day_of_a_long_log_are_found() -> None:

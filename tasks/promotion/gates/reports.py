@@ -169,10 +169,7 @@ def evaluate_inputs(
 def _changed(
     feature: str, inputs: Sequence[HeadInputs], weighted: Collection[str], subject: Subject, run: str
 ) -> Verdict:
-    """Evaluate a feature by the head that depends on it most; weighted heads come first.
-
-    The size of a feature in one category only warns, since a few items that sell well again may change it.
-    """
+    """Evaluate a feature by the head that depends on it most; weighted heads come first."""
     heads = [head for head in inputs if any(change.feature == feature for change in head.changes)]
     worst = max(heads, key=lambda head: (head.task in weighted, head.gains.get(feature, 0.0)))
     share, weighs = worst.gains.get(feature, 0.0), feature in worst.weighing
@@ -181,18 +178,10 @@ def _changed(
     carries = "" if worst.task in weighted else ", which carries no weight"
     gain = f"it has {format_share(share)} of the gain of {worst.task}{carries}"
     depends = "the utility policy weighs predictions by it" if weighs else gain
-    holds = any(change.category == ALL or change.kind == "empty" for change in changes)
-    relies = worst.task in weighted and share > _MUCH
-    return Verdict(
-        gate=GATE,
-        subject=subject,
-        segment=ALL,
-        outcome=Outcome.BLOCK if weighs or (relies and holds) else Outcome.WARN,
-        threshold=Threshold(high=first.bound),
-        observed=Estimate(first.observed, first.observed, first.observed, len(heads)),
-        reason=f"{said}; {depends}",
-        evidence=run,
-    )
+    blocks = weighs or (worst.task in weighted and share > _MUCH)
+    outcome, limit = Outcome.BLOCK if blocks else Outcome.WARN, Threshold(high=first.bound)
+    observed = Estimate(first.observed, first.observed, first.observed, len(heads))
+    return Verdict(GATE, subject, ALL, outcome, limit, observed, f"{said}; {depends}", run)
 
 
 def _say(change: InputChange) -> str:
@@ -205,5 +194,4 @@ def _say(change: InputChange) -> str:
         "unseen": f"{format_share(seen)} of rows hold categories that training never saw",
         "distribution": f"its distribution is {format_number(seen)} bits away",
     }[change.kind]
-    where = "" if change.category == ALL else f", {change.category}"
-    return f"{change.days} days{where}: {what} (limit {format_number(change.bound)})"
+    return f"{change.rows}: {what} (limit {format_number(change.bound)})"

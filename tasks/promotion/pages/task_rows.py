@@ -168,8 +168,7 @@ def tabulate_features(
 
 def _say_change(change: InputChange) -> str:
     observed, bound = (format_number(value) or "not measured" for value in (change.observed, change.bound))
-    where = "" if change.category == ALL else f", {change.category}"
-    return f"{spoken(change.kind)} on {spoken(change.days)} days{where}: {observed}, limit {bound}"
+    return f"{spoken(change.kind)} on {change.rows}: {observed}, limit {bound}"
 
 
 _OTHERS: Final[tuple[HeadModel, ...]] = ("trunk", "blend")

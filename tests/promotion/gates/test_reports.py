@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.evaluation.evidence import ChangeKind, HeadInputs, HeadModel, HeadModels, InputChange, PinnedModel
+from tasks.evaluation.evidence import HeadInputs, HeadModel, HeadModels, InputChange, PinnedModel
 from tasks.evaluation.figures import Figure
 from tasks.evaluation.release_evidence import ProxyEvidence, RefitEvidence, RefitShift
 from tasks.evaluation.subjects import ALL, Segment, Subject
@@ -221,16 +221,13 @@ def test_a_change_blocks_where_a_weighted_head_depends_on_the_feature(
     assert verdict.observed.value == 100
 
 
-@pytest.mark.parametrize(("kind", "outcome"), [("scale", Outcome.WARN), ("empty", Outcome.BLOCK)])
-def test_the_size_of_a_feature_in_one_category_warns_and_a_lost_one_blocks(
-    kind: ChangeKind, outcome: Outcome
-) -> None:
-    east = CENTS.model_copy(update={"kind": kind, "category": Segment("region", "east")})
+def test_a_change_in_one_category_names_it() -> None:
+    east = CENTS.model_copy(update={"category": Segment("region", "east")})
     verdict = judge_changes(reads("buy", 0.4, east))["features.price"]
-    assert verdict.outcome is outcome
-    assert verdict.reason.startswith("test days, region=east: the ")
-    weighs = reads("buy", 0.0, east).model_copy(update={"weighing": ("price",)})
-    assert judge_changes(weighs)["features.price"].outcome is Outcome.BLOCK
+    assert verdict.outcome is Outcome.BLOCK
+    assert verdict.reason.startswith(
+        "test days, region=east: the median differs by a factor of 100 (limit 5)"
+    )
 
 
 def test_a_change_of_what_the_policy_weighs_by_blocks_though_no_head_splits_on_it() -> None:

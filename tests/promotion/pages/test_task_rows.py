@@ -98,7 +98,8 @@ def test_without_a_curve_there_is_no_picture() -> None:
 
 
 def test_changed_features_come_first_then_those_that_heads_gain_most_from() -> None:
-    change = InputChange(feature="age", days="test", kind="distribution", observed=0.12, bound=0.05)
+    east = Segment("region", "east")
+    change = InputChange(feature="age", days="test", kind="empty", observed=0.8, bound=0.5, category=east)
     click = HeadInputs(task="click", gains={"price": 0.7, "shop": 0.2, "age": 0.1}, changes=(change,))
     buy = HeadInputs(task="buy", gains={"price": 0.9, "shop": 0.1})
     served = HeadInputs(
@@ -106,26 +107,15 @@ def test_changed_features_come_first_then_those_that_heads_gain_most_from() -> N
         gains={},
         changes=(
             InputChange(feature="shop", days="served", kind="constant", observed=math.nan, bound=math.nan),
-            InputChange(
-                feature="shop",
-                days="served",
-                kind="empty",
-                observed=1,
-                bound=0.5,
-                category=Segment("on", "tv"),
-            ),
         ),
     )
     rows = tabulate_features([click, buy], [served])
     assert list(rows) == ["shop", "age", "price"]
     assert rows["age"] == (
-        FeatureCell(0.1, ("distribution on test days: 0.12, limit 0.05",)),
+        FeatureCell(0.1, ("empty on test days, region=east: 0.8, limit 0.5",)),
         FeatureCell(None, ()),
     )
-    assert rows["shop"][1].changes == (
-        "constant on served days: not measured, limit not measured",
-        "empty on served days, on=tv: 1, limit 0.5",
-    )
+    assert rows["shop"][1].changes == ("constant on served days: not measured, limit not measured",)
     assert [cell.share for cell in rows["price"]] == [0.7, 0.9]
     assert tabulate_features([], []) == {}
 
